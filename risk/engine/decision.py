@@ -1,0 +1,88 @@
+"""Decision: every control's verdict on one proposed order, and what follows from them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from risk.engine.facts import Portfolio, ProposedOrder, is_closing
+from risk.engine.limits import Limits
+from risk.engine.rules import RULES, Applies, Control, Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What one control measured, what it allows, and whether that passed. `reason` is empty when it did."""
+
+    control: str
+    title: str
+    measured: str
+    limit: str
+    passed: bool
+    reason: str
+    outcome: Outcome
+
+    @property
+    def breach(self) -> bool:
+        return not self.passed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """All verdicts on one order, in the catalogue's order."""
+
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def breaches(self) -> tuple[Verdict, ...]:
+        return tuple(verdict for verdict in self.verdicts if verdict.breach)
+
+    @property
+    def outcome(self) -> Outcome:
+        """
+        APPROVED, or why not. A signal out of its time is EXPIRED whatever else is wrong with it, and one that asks for
+        nothing is IGNORED before anything is held against it.
+        """
+        outcomes = {breach.outcome for breach in self.breaches}
+        for outcome in (Outcome.EXPIRED, Outcome.IGNORED, Outcome.DENIED):
+            if outcome in outcomes:
+                return outcome
+        return Outcome.APPROVED
+
+    @property
+    def reason(self) -> str:
+        """The breaches that decided the outcome, in words."""
+        deciding = (breach for breach in self.breaches if breach.outcome == self.outcome)
+        return "; ".join(f"{breach.control}: {breach.reason}" for breach in deciding)
+
+
+def assess(
+    proposed: ProposedOrder,
+    portfolio: Portfolio,
+    limits: Limits,
+    now: datetime,
+    *,
+    rules: tuple[Control, ...] = RULES,
+) -> Decision:
+    """
+    Hold the order against every control and keep every verdict.
+
+    With `rules=SCREEN` only against those that need nothing from the broker: enough to say no, never to say yes.
+    """
+    return Decision(verdicts=tuple(_verdict(control, proposed, portfolio, limits, now) for control in rules))
+
+
+def _verdict(control: Control, proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Verdict:
+    if control.applies == Applies.OPENING and is_closing(proposed, portfolio.holding):
+        measured, limit, reason = "closes only", "applies to what opens", None
+    else:
+        measured, limit, reason = control.rule(proposed, portfolio, limits, now)
+    return Verdict(
+        control=control.code,
+        title=control.title,
+        measured=measured,
+        limit=limit,
+        passed=reason is None,
+        reason=reason or "",
+        outcome=control.outcome,
+    )

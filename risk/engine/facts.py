@@ -1,0 +1,148 @@
+"""What a decision is made from: the order proposed, the book it would join, and the price it refers to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+
+class TradingSignalType(StrEnum):
+    """What a strategy wishes for."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+    HOLD = "HOLD"
+
+
+class Side(StrEnum):
+    """The direction of an order."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+class OrderType(StrEnum):
+    """How the price is given: MARKET takes what there is, LIMIT no worse than its price."""
+
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+
+
+class Origin(StrEnum):
+    """Who wants the order: a signal, a person, or somebody outside this system."""
+
+    AUTO = "AUTO"
+    MANUAL = "MANUAL"
+    EXTERNAL = "EXTERNAL"
+
+
+class TradingState(StrEnum):
+    """What may leave at all. Cancels always may."""
+
+    ACTIVE = "ACTIVE"
+    REDUCE_ONLY = "REDUCE_ONLY"
+    HALTED = "HALTED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quote:
+    """The last traded price in INR and the moment it was read."""
+
+    price: Decimal
+    as_of: datetime
+
+    def age(self, now: datetime) -> timedelta:
+        return now - self.as_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalFacts:
+    """What the rules about signals need of one."""
+
+    cms_score: Decimal
+    signal_at: datetime
+    newest_decided_at: datetime | None  # of the same symbol and strategy; None when there is none
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposedOrder:
+    """
+    An order as it would be sent.
+
+    `quantity` is in shares and `limit_price` in INR; a MARKET order has no limit price. `is_exit` marks an Exit or
+    Flatten that a person with that permission asked for: the one thing that passes a halt.
+    """
+
+    action: TradingSignalType
+    exchange: str
+    symbol: str
+    product: str
+    quantity: int
+    order_type: OrderType
+    limit_price: Decimal | None
+    origin: Origin
+    lot_size: int | None
+    tick_size: Decimal | None
+    size_note: str = ""
+    is_exit: bool = False
+    signal: SignalFacts | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """
+    One symbol of the book, in shares. Working quantities count orders that are unsent, in doubt or resting as open.
+
+    `own` is what our fills opened; `broker` what the broker last reported, None when that is not known.
+    """
+
+    own: int = 0
+    broker: int | None = None
+    broker_as_of: datetime | None = None
+    working_buys: int = 0
+    working_sells: int = 0
+
+    @property
+    def closable_by_sell(self) -> int:
+        """Shares a SELL may close: the lesser of our ledger and the broker's, less what is being sold already."""
+        held = self.own if self.broker is None else min(self.own, self.broker)
+        return max(0, held - self.working_sells)
+
+    @property
+    def closable_by_buy(self) -> int:
+        """Shares a BUY may close of a short position, less what is being bought already."""
+        short = -self.own if self.broker is None else min(-self.own, -self.broker)
+        return max(0, short - self.working_buys)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portfolio:
+    """The book and the switches, as risk sees them at one moment."""
+
+    state: TradingState
+    auto_trading: bool
+    is_live: bool
+    armed: bool  # live only: a person named the account that may trade
+    session_valid: bool  # the broker has a login that is valid now
+    reconciled_at: datetime | None  # the last time our book was compared with the broker's
+    trades_today: int  # opening or closing, PENDING or ever submitted on this Mumbai date
+    orders_in_doubt: int
+    holding: Holding
+    quote: Quote | None
+    stops: tuple[str, ...] = ()  # open incidents that stop new exposure, in words
+
+
+def closing_quantity(proposed: ProposedOrder, holding: Holding) -> int:
+    """How many shares of the order close what is open; the rest opens."""
+    if proposed.action == TradingSignalType.SELL:
+        return min(proposed.quantity, holding.closable_by_sell)
+    if proposed.action == TradingSignalType.BUY:
+        return min(proposed.quantity, holding.closable_by_buy)
+    return 0
+
+
+def is_closing(proposed: ProposedOrder, holding: Holding) -> bool:
+    """Whether the order only closes: nothing of it opens or turns a position."""
+    return proposed.quantity > 0 and closing_quantity(proposed, holding) == proposed.quantity

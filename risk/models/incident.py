@@ -1,0 +1,104 @@
+"""Incident: something a person must look at."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import models
+from django.db.models import F
+
+from risk.models.switch import Mode
+
+log = structlog.get_logger(__name__)
+
+
+class IncidentQuerySet(models.QuerySet["Incident"]):
+    def unresolved(self) -> IncidentQuerySet:
+        return self.exclude(status=Incident.Status.RESOLVED)
+
+    def stopping(self, mode: str, symbol: str) -> IncidentQuerySet:
+        """Return what stops new exposure in the symbol: its own incidents and those of the whole book."""
+        return self.unresolved().filter(mode=mode, stops_opening=True, symbol__in=["", symbol])
+
+    def open(self, kind: str, *, mode: str, title: str, now: datetime, subject: str = "", **details: Any) -> Incident:
+        """
+        Open an incident, or count it on the one that is open for the same kind and subject.
+
+        `subject` is what it is about (an order's id, a symbol): one outage is one incident, not a thousand.
+        """
+        fingerprint = f"{mode}:{kind}:{subject}"
+        incident, created = self.get_or_create(
+            fingerprint=fingerprint,
+            is_open=True,
+            defaults={"kind": kind, "mode": mode, "title": title, "first_at": now, "last_at": now, **details},
+        )
+        if not created:
+            self.filter(pk=incident.pk).update(count=F("count") + 1, last_at=now)
+        log.error("incident.opened" if created else "incident.repeated", kind=kind, subject=subject, title=title)
+        return incident
+
+
+class Incident(models.Model):
+    """Something a person must look at; while open it may stop new exposure."""
+
+    class Kind(models.TextChoices):
+        ORDER_IN_DOUBT = "ORDER_IN_DOUBT", "Order in doubt"
+        LATE_APPEARANCE = "LATE_APPEARANCE", "Order appeared late"
+        UNKNOWN_ORDER = "UNKNOWN_ORDER", "Unknown order with our prefix"
+        OVERFILL = "OVERFILL", "Filled beyond its quantity"
+        POSITION_DIFFERENCE = "POSITION_DIFFERENCE", "Broker holds less than our book"
+        SIGNAL_FAILED = "SIGNAL_FAILED", "A signal could not be decided"
+        SIGNAL_CONFLICT = "SIGNAL_CONFLICT", "Two signals with one id"
+        SIGNAL_GAP = "SIGNAL_GAP", "Signals are missing"
+        EXIT_NOT_TAKEN = "EXIT_NOT_TAKEN", "A signal to close was not acted on"
+        BROKER_UNREACHABLE = "BROKER_UNREACHABLE", "The broker cannot be read"
+
+    class Status(models.TextChoices):
+        OPEN = "OPEN", "Open"
+        ACKNOWLEDGED = "ACKNOWLEDGED", "Acknowledged"
+        RESOLVED = "RESOLVED", "Resolved"
+
+    kind = models.CharField(max_length=32, choices=Kind)
+    mode = models.CharField(max_length=8, choices=Mode)
+    fingerprint = models.CharField(max_length=120)
+    is_open = models.BooleanField(default=True, editable=False)
+    title = models.CharField(max_length=200)
+    detail = models.TextField(blank=True)
+    what_to_do = models.TextField(blank=True)
+    symbol = models.CharField(max_length=40, blank=True)
+    client_order_id = models.CharField("our order id", max_length=20, blank=True)
+    stops_opening = models.BooleanField("stops new exposure", default=False)
+    count = models.PositiveIntegerField(default=1)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    status = models.CharField(max_length=12, choices=Status, default=Status.OPEN)
+    closed_by = models.CharField(max_length=150, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    note = models.TextField(blank=True)
+
+    objects = IncidentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-last_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["fingerprint"], condition=models.Q(is_open=True), name="incident_open_once")
+        ]
+        indexes = [models.Index(fields=["status", "mode"], name="incident_status")]
+        permissions = [("resolve_incident", "Can acknowledge and resolve incidents")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.title}"
+
+    def acknowledge(self, *, by: str, note: str) -> None:
+        """Say that somebody is looking at it. It keeps stopping what it stops."""
+        Incident.objects.filter(pk=self.pk, status=self.Status.OPEN).update(
+            status=self.Status.ACKNOWLEDGED, closed_by=by, note=note
+        )
+
+    def resolve(self, *, by: str, note: str, now: datetime) -> None:
+        """Close it: what it stopped may go on, and the same trouble will open a new one."""
+        Incident.objects.filter(pk=self.pk, is_open=True).update(
+            status=self.Status.RESOLVED, is_open=False, closed_by=by, closed_at=now, note=note
+        )
