@@ -1,0 +1,121 @@
+"""
+A deadline for one HTTP call as a whole, and a last look at the clock right before its first byte leaves.
+
+`requests` takes a time-out for each wait on the socket, so a server that dribbles bytes can hold a call for ever; and
+a process that is paused after it decided to send would send whenever it wakes. Both are handled where the socket is:
+the connection looks at the clock when it is connected and about to write, and a watchdog shuts the socket down when
+the call as a whole has taken too long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import PoolManager
+
+from orders.broker.gateway import SentTooLate
+
+
+class Call:
+    """One call under way: when it must have left (CLOCK_BOOTTIME), and which socket carries it."""
+
+    def __init__(self, send_by: float | None) -> None:
+        self.send_by = send_by
+        self.sock: socket.socket | None = None
+
+    def leave(self, sock: socket.socket) -> None:
+        """Let the call go out over the socket, or raise `SentTooLate`."""
+        self.sock = sock
+        if self.send_by is not None and boot_clock() > self.send_by:
+            raise SentTooLate("the order was not sent: its sender woke too late")
+
+    def give_up(self) -> None:
+        """End the call from outside: whoever waits on the socket sees the connection close."""
+        if self.sock is not None:
+            with contextlib.suppress(OSError):  # closed already: the call has ended by itself
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+
+_current: ContextVar[Call | None] = ContextVar("call", default=None)
+
+
+def boot_clock() -> float:
+    """Return seconds since the machine started, its sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@contextlib.contextmanager
+def deadline(seconds: float, *, send_by: float | None = None) -> Iterator[None]:
+    """Bound every HTTP call inside to `seconds` in all, and the moment of sending to `send_by`."""
+    call = Call(send_by)
+    token = _current.set(call)
+    watchdog = threading.Timer(seconds, call.give_up)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
+        _current.reset(token)
+
+
+class _LastLook:
+    """Connects first, so that the look at the clock is the last thing before the request is written."""
+
+    sock: socket.socket | None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        call = _current.get()
+        if self.sock is None:
+            self.connect()  # type: ignore[attr-defined]
+        if call is not None:
+            assert self.sock is not None, "connect() either opens a socket or raises"
+            call.leave(self.sock)
+        super().request(*args, **kwargs)  # type: ignore[misc]
+
+
+class _Connection(_LastLook, HTTPConnection):
+    pass
+
+
+class _SecureConnection(_LastLook, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        manager: PoolManager = self.poolmanager
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+
+class DeadlineSession(requests.Session):
+    """A session that obeys `deadline`, follows no redirect, retries nothing and takes nothing from the environment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False  # neither a proxy nor a ~/.netrc may stand between us and the broker
+        self.mount("http://", _Adapter(max_retries=0))
+        self.mount("https://", _Adapter(max_retries=0))
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        # A redirect would turn a POST into a GET without a body: what that did is not for us to guess.
+        return None

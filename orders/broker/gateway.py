@@ -1,0 +1,150 @@
+"""
+How the rest of the system speaks to a broker: in values, and with three outcomes for an order.
+
+Placing an order ends in a broker's id, in `OrderRefused` (surely not placed) or in `OutcomeUnknown` (everything that
+is not surely one of the two). The third is never retried: only the broker's own book explains it.
+
+    GatewayError
+    ├── OrderRefused        surely not placed, or not changed
+    │   └── SessionRefused  … because the login is not valid
+    ├── SentTooLate         surely not sent: the sender woke after its deadline
+    ├── OutcomeUnknown      placed or not: nobody knows yet
+    └── BrokerUnreachable   a read failed; what we know only grows older
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+
+class GatewayError(Exception):
+    """Anything a broker, or the way to it, answered that is not what was asked for."""
+
+
+class OrderRefused(GatewayError):
+    """The broker surely did not take it."""
+
+
+class SessionRefused(OrderRefused):
+    """The broker does not accept our login."""
+
+
+class SentTooLate(GatewayError):
+    """Nothing was sent: the moment by which it had to leave has passed."""
+
+
+class OutcomeUnknown(GatewayError):
+    """The order may or may not be at the broker. Never send it again; read the book."""
+
+
+class BrokerUnreachable(GatewayError):
+    """A read failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRequest:
+    """What we ask the broker for. Prices in INR, quantity in shares; `tag` is our own order id."""
+
+    tag: str
+    exchange: str
+    symbol: str
+    side: str
+    product: str
+    order_type: str
+    quantity: int
+    price: Decimal | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderReport:
+    """An order as the broker's book shows it. `status` is the broker's own word."""
+
+    broker_order_id: str
+    tag: str
+    status: str
+    status_message: str
+    exchange: str
+    symbol: str
+    side: str
+    product: str
+    order_type: str
+    quantity: int
+    filled_quantity: int
+    price: Decimal | None
+    placed_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeReport:
+    """One execution as the broker's book shows it. The price is in INR."""
+
+    trade_id: str
+    broker_order_id: str
+    exchange: str
+    symbol: str
+    side: str
+    product: str
+    quantity: int
+    price: Decimal
+    filled_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstrumentReport:
+    """One line of the broker's instruments dump."""
+
+    exchange: str
+    symbol: str
+    name: str
+    token: int
+    lot_size: int
+    tick_size: Decimal
+    instrument_type: str
+    segment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerBook:
+    """
+    The broker's day: its orders, trades and net shares by (exchange, symbol), holdings included.
+
+    `as_of` is when the reading began: what happened later may be missing from it.
+    """
+
+    as_of: datetime
+    orders: tuple[OrderReport, ...]
+    trades: tuple[TradeReport, ...]
+    positions: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+class Gateway(Protocol):
+    """One account at one broker."""
+
+    def place(self, request: OrderRequest, *, send_by: float) -> str:
+        """
+        Place the order and return the broker's id for it. Not idempotent: calling twice places two orders.
+
+        `send_by` is a reading of `time.clock_gettime(CLOCK_BOOTTIME)`, which goes on while the machine sleeps.
+        Raise `SentTooLate`, `OrderRefused` or `OutcomeUnknown`.
+        """
+
+    def cancel(self, broker_order_id: str) -> None:
+        """Ask for a cancel. Only the book says whether it came about. Raise `OrderRefused`, `OutcomeUnknown`."""
+
+    def book(self, as_of: datetime) -> BrokerBook:
+        """Read orders, trades and positions. Raise `BrokerUnreachable`, `SessionRefused`."""
+
+    def positions(self) -> dict[tuple[str, str], int]:
+        """Read net shares by (exchange, symbol), holdings included. Raise `BrokerUnreachable`, `SessionRefused`."""
+
+    def last_price(self, exchange: str, symbol: str) -> Decimal | None:
+        """Read the last traded price in INR; None for an unknown symbol. Raise as `positions`."""
+
+    def instruments(self, exchange: str) -> list[InstrumentReport]:
+        """Read the day's instruments dump. Raise as `positions`."""
+
+    def user_id(self) -> str:
+        """Return the account's user id at the broker. Raise as `positions`."""

@@ -1,0 +1,231 @@
+"""
+Zerodha through the Kite Connect SDK; the paper Kite server through the same code. The only module that knows the SDK.
+
+The SDK raises a class by the error's name, loses the classes it does not know (margin errors among them), never looks
+at the HTTP status, and lets the exceptions of `requests` and plain KeyErrors through. So the outcome of a place is
+read here from the status, the text and the kind of failure, and whatever is not surely "not placed" is unknown
+(Kite Connect v3, Exceptions and errors; and the order time-out that came as a 400 and was placed).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import requests
+from kiteconnect import KiteConnect
+from kiteconnect.exceptions import KiteException, TokenException
+from urllib3.exceptions import NameResolutionError, NewConnectionError
+
+from orders.broker.deadline import DeadlineSession, deadline
+from orders.broker.gateway import (
+    BrokerBook,
+    BrokerUnreachable,
+    GatewayError,
+    InstrumentReport,
+    OrderRefused,
+    OrderReport,
+    OrderRequest,
+    OutcomeUnknown,
+    SentTooLate,
+    SessionRefused,
+    TradeReport,
+)
+
+IST = ZoneInfo("Asia/Kolkata")
+CALL_SECONDS = 8.0  # the longest that one call may take in all
+SOCKET_SECONDS = (3.05, 7.0)  # to connect, and for each wait on the socket
+
+_MAYBE_PLACED = re.compile(r"time[ds]?[ -]?out|check the order ?book", re.IGNORECASE)
+_SURELY_NOT_PLACED = frozenset({400, 403, 404, 405, 410, 428, 429})
+
+Answer = TypeVar("Answer")
+
+
+class KiteGateway:
+    """One account at Zerodha, or at the paper Kite server. Safe to share between threads: each has its own client."""
+
+    def __init__(self, *, api_key: str, root: str, access_token: Callable[[], str]) -> None:
+        """`access_token` is asked before each call, so that a new login is used at once."""
+        self._api_key = api_key
+        self._root = root
+        self._access_token = access_token
+        self._clients = threading.local()
+
+    def place(self, request: OrderRequest, *, send_by: float) -> str:
+        arguments = {
+            "exchange": request.exchange,
+            "tradingsymbol": request.symbol,
+            "transaction_type": request.side,
+            "quantity": request.quantity,
+            "product": request.product,
+            "order_type": request.order_type,
+            "validity": "DAY",
+            "tag": request.tag,
+        }
+        if request.order_type == "MARKET":
+            arguments["market_protection"] = -1  # refused without it since April 2026
+        else:
+            assert request.price is not None, "a LIMIT order has a price"
+            arguments["price"] = float(request.price)
+        return _write(lambda: str(self._client().place_order("regular", **arguments)), send_by=send_by)
+
+    def cancel(self, broker_order_id: str) -> None:
+        _write(lambda: self._client().cancel_order("regular", broker_order_id))
+
+    def book(self, as_of: datetime) -> BrokerBook:
+        return BrokerBook(
+            as_of=as_of,
+            orders=tuple(_read(lambda: [_order_report(row) for row in self._client().orders()])),
+            trades=tuple(_read(lambda: [_trade_report(row) for row in self._client().trades()])),
+            positions=self.positions(),
+        )
+
+    def positions(self) -> dict[tuple[str, str], int]:
+        net: dict[tuple[str, str], int] = {}
+        for row in _read(lambda: list(self._client().positions()["net"])):
+            key = (row["exchange"], row["tradingsymbol"])
+            net[key] = net.get(key, 0) + int(row["quantity"])
+        for row in _read(lambda: list(self._client().holdings())):
+            key = (row["exchange"], row["tradingsymbol"])
+            net[key] = net.get(key, 0) + int(row["quantity"]) + int(row.get("t1_quantity") or 0)
+        return net
+
+    def last_price(self, exchange: str, symbol: str) -> Decimal | None:
+        key = f"{exchange}:{symbol}"
+        price = _read(lambda: self._client().ltp([key]).get(key, {}).get("last_price"))
+        return _price(price)
+
+    def instruments(self, exchange: str) -> list[InstrumentReport]:
+        return _read(lambda: [_instrument(row) for row in self._client().instruments(exchange)])
+
+    def user_id(self) -> str:
+        return _read(lambda: str(self._client().profile()["user_id"]))
+
+    def login_url(self) -> str:
+        return str(self._client().login_url())
+
+    def exchange_request_token(self, request_token: str, api_secret: str) -> tuple[str, str]:
+        """Return (user id, access token) for the request token that Kite's login page gave. Raise `SessionRefused`."""
+        session = _read(lambda: self._client().generate_session(request_token, api_secret))
+        return str(session["user_id"]), str(session["access_token"])
+
+    def _client(self) -> KiteConnect:
+        client: KiteConnect | None = getattr(self._clients, "kite", None)
+        if client is None:
+            client = KiteConnect(api_key=self._api_key, root=self._root, timeout=SOCKET_SECONDS)
+            client.reqsession = DeadlineSession()
+            self._clients.kite = client
+        client.set_access_token(self._access_token())
+        return client
+
+
+def _write(call: Callable[[], Answer], *, send_by: float | None = None) -> Answer:
+    """Make a call that changes something and map its failure to one of the outcomes."""
+    try:
+        with deadline(CALL_SECONDS, send_by=send_by):
+            return call()
+    except SentTooLate:
+        raise
+    except KiteException as error:
+        raise _outcome(error) from error
+    except requests.ConnectionError as error:
+        if _never_connected(error):
+            raise OrderRefused(f"not sent: {_brief(error)}") from error
+        raise OutcomeUnknown(_brief(error)) from error
+    except Exception as error:
+        # Whatever else comes out of the SDK (KeyError, TypeError, a broken body) came after the request had left.
+        raise OutcomeUnknown(_brief(error)) from error
+
+
+def _read(call: Callable[[], Answer]) -> Answer:
+    """Make a call that changes nothing. Whatever goes wrong, we simply do not know."""
+    try:
+        with deadline(CALL_SECONDS):
+            return call()
+    except TokenException as error:
+        raise SessionRefused(str(error)) from error
+    except Exception as error:
+        raise BrokerUnreachable(_brief(error)) from error
+
+
+def _outcome(error: KiteException) -> GatewayError:
+    # The class says little: names the SDK does not know become GeneralException. The status and the text decide.
+    if _MAYBE_PLACED.search(str(error)) or error.code not in _SURELY_NOT_PLACED:
+        return OutcomeUnknown(str(error))
+    if isinstance(error, TokenException):
+        return SessionRefused(str(error))
+    return OrderRefused(str(error))
+
+
+def _never_connected(error: requests.ConnectionError) -> bool:
+    """Whether the connection was never made, so that nothing can have left."""
+    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
+        return True
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(reason, NewConnectionError | NameResolutionError)
+
+
+def _brief(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
+
+
+def _price(value: Any) -> Decimal | None:
+    """Return the price, through its shortest text so that 204.1 stays 204.1; None where there is none."""
+    return Decimal(str(value)) if value else None
+
+
+def _moment(value: Any) -> datetime:
+    """Return the SDK's naive datetime, or the text it leaves as it is, in the zone it is in: India's."""
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return moment.replace(tzinfo=IST)
+
+
+def _order_report(row: dict[str, Any]) -> OrderReport:
+    return OrderReport(
+        broker_order_id=str(row["order_id"]),
+        tag=row.get("tag") or "",
+        status=row["status"],
+        status_message=row.get("status_message") or "",
+        exchange=row["exchange"],
+        symbol=row["tradingsymbol"],
+        side=row["transaction_type"],
+        product=row["product"],
+        order_type=row["order_type"],
+        quantity=int(row["quantity"]),
+        filled_quantity=int(row.get("filled_quantity") or 0),
+        price=_price(row.get("price")),
+        placed_at=_moment(row["order_timestamp"]),
+    )
+
+
+def _trade_report(row: dict[str, Any]) -> TradeReport:
+    return TradeReport(
+        trade_id=str(row["trade_id"]),
+        broker_order_id=str(row["order_id"]),
+        exchange=row["exchange"],
+        symbol=row["tradingsymbol"],
+        side=row["transaction_type"],
+        product=row["product"],
+        quantity=int(row["quantity"]),
+        price=Decimal(str(row["average_price"])),
+        filled_at=_moment(row["fill_timestamp"]),
+    )
+
+
+def _instrument(row: dict[str, Any]) -> InstrumentReport:
+    return InstrumentReport(
+        exchange=row["exchange"],
+        symbol=row["tradingsymbol"],
+        name=row["name"],
+        token=int(row["instrument_token"]),
+        lot_size=int(row["lot_size"]),
+        tick_size=Decimal(str(row["tick_size"])),
+        instrument_type=row["instrument_type"],
+        segment=row["segment"],
+    )

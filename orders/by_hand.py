@@ -1,0 +1,137 @@
+"""What a person does to the book: an order by hand, an exit, a fill recorded by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db import transaction
+
+from orders.broker.gateway import BrokerBook, BrokerUnreachable, SessionRefused
+from orders.deciding import ManualOrder, decide_manual
+from orders.desk import Desk, trading_date
+from orders.execution import submit
+from orders.ledger import settle
+from orders.lifecycle import OrderStatus
+from orders.models import Fill, Order, Position
+from risk.engine.facts import OrderType, Side
+from risk.models import TradingControl
+
+_ENDED = frozenset({"COMPLETE", "CANCELLED", "REJECTED"})
+_NEVER_AT_THE_BROKER = frozenset({OrderStatus.PENDING, OrderStatus.SUBMITTING, OrderStatus.WITHDRAWN})
+
+
+class MarkRefused(Exception):
+    """A fill cannot be recorded by hand for this order now; the text says why."""
+
+
+class NothingToExit(Exception):
+    """The position is flat, or being closed already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandFill:
+    """A fill as a person reports it: shares, INR a share. `token` makes it one fill however often it is sent."""
+
+    token: str
+    quantity: int
+    price: Decimal
+    by: str
+    reason: str
+
+
+def place(desk: Desk, wish: ManualOrder) -> Order:
+    """
+    Decide a person's order and send it.
+
+    Raise `OrderDenied`, with the decision that keeps every verdict, or `UnknownInstrument`.
+    """
+    return submit(desk, decide_manual(desk, wish))
+
+
+def exit_position(desk: Desk, position: Position, *, token: str, by: str) -> Order:
+    """
+    Close the position at the market: works while trading is halted, on a freshly read position.
+
+    Raise `NothingToExit` or `OrderDenied`.
+    """
+    position.refresh_from_db()
+    if position.quantity == 0:
+        raise NothingToExit(f"there is no open position in {position.symbol}")
+    wish = ManualOrder(
+        token=token,
+        side=Side.SELL if position.quantity > 0 else Side.BUY,
+        exchange=position.exchange,
+        symbol=position.symbol,
+        quantity=abs(position.quantity),
+        order_type=OrderType.MARKET,
+        limit_price=None,
+        by=by,
+        is_exit=True,
+    )
+    return place(desk, wish)
+
+
+def mark_filled(desk: Desk, order: Order, fill: HandFill) -> Order:
+    """
+    Record a fill by hand, for an order that the broker's book does not explain or shows as ended.
+
+    It counts for what the broker's own trades lack, and gives way to them. Raise `MarkRefused`.
+    """
+    _check_terms(fill)
+    _check_broker(order, _fresh_book(desk))
+    with transaction.atomic(durable=True):
+        TradingControl.objects.locked(desk.mode)
+        order.refresh_from_db()
+        if order.mode != desk.mode or OrderStatus(order.status) in _NEVER_AT_THE_BROKER:
+            raise MarkRefused(f"the order is {order.get_status_display().lower()}: it was never at the broker")
+        trade_id = f"HAND-{fill.token}"[:60]
+        if order.fills.filter(trade_id=trade_id).exists():
+            return order  # the same form, sent twice
+        by_hand = sum(order.fills.filter(source=Fill.Source.HAND).values_list("quantity", flat=True))
+        if by_hand + fill.quantity > order.quantity:
+            left = order.quantity - by_hand
+            raise MarkRefused(f"the order is for {order.quantity}; at most {left} more can be marked as filled")
+        now = desk.clock()
+        Fill.objects.create(
+            order=order,
+            mode=order.mode,
+            exchange=order.exchange,
+            broker_order_id=order.broker_order_id or order.client_order_id or "",
+            trade_id=trade_id,
+            trading_date=trading_date(now),
+            quantity=fill.quantity,
+            price=fill.price,
+            filled_at=now,
+            source=Fill.Source.HAND,
+            recorded_at=now,
+            recorded_by=fill.by,
+            reason=fill.reason,
+        )
+        order.note(f"{fill.quantity} at {fill.price} marked as filled: {fill.reason}", at=now, actor=fill.by)
+        settle(order, now=now, actor=fill.by)
+    return order
+
+
+def _check_terms(fill: HandFill) -> None:
+    if fill.quantity <= 0:
+        raise MarkRefused("the quantity must be at least one share")
+    if not fill.price.is_finite() or fill.price <= 0:
+        raise MarkRefused("the price must be above zero")
+    if not fill.reason.strip():
+        raise MarkRefused("say why: the reason is kept with the fill")
+
+
+def _fresh_book(desk: Desk) -> BrokerBook:
+    try:
+        return desk.gateway.book(desk.clock())
+    except (BrokerUnreachable, SessionRefused) as trouble:
+        raise MarkRefused(f"the broker's book cannot be read now, so nothing is known of it: {trouble}") from trouble
+
+
+def _check_broker(order: Order, book: BrokerBook) -> None:
+    """Raise `MarkRefused` while the broker shows the order as working."""
+    for report in book.orders:
+        same = report.broker_order_id == order.broker_order_id or report.tag == order.client_order_id
+        if same and report.status not in _ENDED:
+            raise MarkRefused(f"the broker shows it as {report.status}: cancel it first, or wait for its end")

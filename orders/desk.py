@@ -1,0 +1,117 @@
+"""
+Desk: one account's wiring, handed to every use case. Which mode, through which gateway, by which clock.
+
+Nothing below fetches any of these for itself, so that a second account, a test's clock or another broker is a
+different desk and not different code.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.utils import timezone
+
+from orders.broker.gateway import Gateway
+from orders.broker.kite import IST, KiteGateway
+from orders.broker.sessions import TokenVault
+from risk.engine.limits import Limits
+from risk.models import Mode
+
+Clock = Callable[[], datetime]
+
+
+class DeskNotWired(Exception):
+    """The desk cannot work as it is set up; the text says what to set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeskRules:
+    """What the deployment decides about orders, beside the limits that staff edit."""
+
+    default_exchange: str = "NSE"
+    entry_order_type: str = "LIMIT"
+    product: str = "CNC"
+    send_within_seconds: float = 2.0  # from writing SUBMITTING to the first byte on the wire
+    answer_within_seconds: float = 12.0  # from the same moment to an answer; later the order is in doubt
+    decision_age_max_seconds: float = 5.0  # an older decision is made again
+    absence_window_seconds: float = 120.0  # after it, absence from the broker's book means "not placed"
+    attempts_max: int = 5  # how often one signal is decided again after a withdrawal
+    signal_time_zone: ZoneInfo = IST
+
+
+def _as_they_are(limits: Limits) -> Limits:
+    return limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """One account: where its orders go and what time it is there."""
+
+    mode: str
+    gateway: Gateway
+    vault: TokenVault
+    clock: Clock = timezone.now
+    rules: DeskRules = field(default_factory=DeskRules)
+    tighten: Callable[[Limits], Limits] = _as_they_are  # a script may hold itself to less than the limits allow
+    auto_trading_allowed: bool = True
+
+    @property
+    def is_live(self) -> bool:
+        return self.mode == Mode.LIVE
+
+    @property
+    def sender(self) -> str:
+        return f"{socket.gethostname()} pid {os.getpid()}"
+
+    def today(self) -> date:
+        """Return the trading date: the date in Mumbai."""
+        return trading_date(self.clock())
+
+    @classmethod
+    def from_settings(cls, *, clock: Clock = timezone.now) -> Desk:
+        """Wire the desk that the settings describe. Raise `DeskNotWired` when there is no broker to speak to."""
+        mode = settings.TRADING_MODE
+        vault = TokenVault(mode, secret_key=settings.SECRET_KEY)
+        live = mode == Mode.LIVE
+        root = settings.KITE_ROOT_URL if live else settings.PAPER_KITE_URL
+        if not root:
+            raise DeskNotWired(
+                "there is no paper Kite server: set PAPER_KITE_URL, or start through manage.py, which runs one"
+            )
+        return cls(
+            mode=mode,
+            gateway=KiteGateway(
+                api_key=settings.KITE_API_KEY if live else "paper", root=root, access_token=vault.token
+            ),
+            vault=vault,
+            clock=clock,
+            rules=DeskRules(
+                default_exchange=settings.DEFAULT_EXCHANGE,
+                entry_order_type=settings.ENTRY_ORDER_TYPE,
+                absence_window_seconds=settings.ABSENCE_WINDOW_SECONDS,
+                signal_time_zone=settings.SIGNAL_TIME_ZONE,
+            ),
+        )
+
+
+def trading_date(moment: datetime) -> date:
+    """Return the date in Mumbai at that moment."""
+    return moment.astimezone(IST).date()
+
+
+def rupees(amount: Decimal) -> str:
+    """Return an amount in INR with Indian grouping: ₹12,34,567.50."""
+    whole, _, paise = f"{abs(amount):.2f}".partition(".")
+    head, tail = whole[:-3], whole[-3:]
+    groups: list[str] = []
+    while head:
+        groups.insert(0, head[-2:])
+        head = head[:-2]
+    return f"{'-' if amount < 0 else ''}₹{','.join([*groups, tail])}.{paise}"

@@ -1,0 +1,225 @@
+"""
+The steps that matter: decide, submit, cancel.
+
+Each writes under the mode's lock, in short transactions, and never waits for the network while it holds it. An order is
+written down before it is sent and carries our id to the broker; what the sender does not surely know is IN_DOUBT until
+the broker's own book explains it. The conditional UPDATE in `Order.advance` is what keeps two senders from sending one
+order: of two that try, one moves it to SUBMITTING.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+
+from orders.broker.deadline import boot_clock
+from orders.broker.gateway import (
+    GatewayError,
+    OrderRefused,
+    OrderRequest,
+    OutcomeUnknown,
+    SentTooLate,
+    SessionRefused,
+)
+from orders.desk import Desk, trading_date
+from orders.lifecycle import OrderStatus
+from orders.models import Order
+from risk import control as switch
+from risk import limit_versions
+from risk.engine.facts import Origin, TradingState
+from risk.models import Incident, TradingControl
+
+log = structlog.get_logger(__name__)
+
+
+def submit(desk: Desk, order: Order) -> Order:
+    """
+    Send a PENDING order, once, and write down which of the three outcomes it had.
+
+    An order that is no longer wanted, or was decided too long ago, is withdrawn unsent; an order that is not PENDING is
+    left as it is.
+    """
+    if not _claim(desk, order):
+        return order
+    send_by = boot_clock() + desk.rules.send_within_seconds
+    try:
+        broker_order_id = desk.gateway.place(_request(order), send_by=send_by)
+    except SentTooLate as late:
+        with transaction.atomic(durable=True):
+            TradingControl.objects.locked(desk.mode)
+            order.refresh_from_db()
+            _withdraw(order, reason=str(late), now=desk.clock())
+    except OrderRefused as refusal:
+        if isinstance(refusal, SessionRefused):
+            desk.vault.refuse(str(refusal), now=desk.clock())
+        _conclude(desk, order, OrderStatus.REJECTED, note=f"refused by the broker: {refusal}")
+    except OutcomeUnknown as doubt:
+        put_in_doubt(desk, order, reason=str(doubt))
+    else:
+        _bind(desk, order, broker_order_id)
+    return order
+
+
+def cancel(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
+    """
+    Write the wish to cancel down, then carry it out if that is possible now; the tracker repeats it until it is done.
+
+    An unsent order is withdrawn at once. For a sent one only the broker's book says that it is cancelled.
+    """
+    with transaction.atomic(durable=True):
+        TradingControl.objects.locked(desk.mode)
+        order.refresh_from_db()
+        order.request_cancel(by=by, reason=reason, at=desk.clock())
+        if order.status == OrderStatus.PENDING:
+            order.advance(OrderStatus.WITHDRAWN, at=desk.clock(), note=f"cancelled unsent: {reason}", actor=by)
+    return carry_out_cancel(desk, order)
+
+
+def cancel_all(desk: Desk, *, by: str, reason: str) -> list[Order]:
+    """Ask for the cancel of every unfinished order. The wishes are all written before the first one is carried out."""
+    with transaction.atomic(durable=True):
+        TradingControl.objects.locked(desk.mode)
+        orders = list(Order.objects.unfinished(desk.mode))
+        for order in orders:
+            order.request_cancel(by=by, reason=reason, at=desk.clock())
+            if order.status == OrderStatus.PENDING:
+                order.advance(OrderStatus.WITHDRAWN, at=desk.clock(), note=f"cancelled unsent: {reason}", actor=by)
+    return [carry_out_cancel(desk, order) for order in orders]
+
+
+def carry_out_cancel(desk: Desk, order: Order) -> Order:
+    """Send the cancel that was wished for, if the broker knows the order. Sending it twice does no harm."""
+    if not order.is_unfinished or not order.broker_order_id or order.cancel_requested_at is None:
+        return order
+    Order.objects.filter(pk=order.pk).update(cancel_tried_at=desk.clock())
+    try:
+        desk.gateway.cancel(order.broker_order_id)
+    except GatewayError as trouble:
+        # Not the end of it: the wish stays, and the book decides. "Being processed" is also said of finished orders.
+        log.warning("order.cancel_not_accepted", order=order.client_order_id, reason=str(trouble))
+    order.refresh_from_db()
+    return order
+
+
+def halt(desk: Desk, *, by: str, reason: str) -> list[Order]:
+    """Halt trading, which is committed first, then ask for the cancel of every unfinished order."""
+    switch.halt(desk.mode, by=by, reason=reason, now=desk.clock())
+    return cancel_all(desk, by=by, reason=f"trading halted: {reason}")
+
+
+def put_in_doubt(desk: Desk, order: Order, *, reason: str) -> None:
+    """Mark a sent order as IN_DOUBT, turn auto-trading off and open an incident. Nothing is sent again."""
+    with transaction.atomic(durable=True):
+        TradingControl.objects.locked(desk.mode)
+        order.refresh_from_db()
+        now = desk.clock()
+        if not order.advance(OrderStatus.IN_DOUBT, at=now, note=reason):
+            return  # the book explained it first
+        switch.auto_trading_off(desk.mode, by="executor", reason=f"order {order.client_order_id} is in doubt", now=now)
+        Incident.objects.open(
+            Incident.Kind.ORDER_IN_DOUBT,
+            mode=desk.mode,
+            subject=order.client_order_id or "",
+            title=f"{order}: sent, and no trustworthy answer",
+            detail=reason,
+            what_to_do=(
+                "Nothing is sent again. The broker's book is read until it explains the order; while it does not, "
+                "nothing new is opened. Auto-trading was turned off: turn it on again when this is clear."
+            ),
+            symbol=order.symbol,
+            client_order_id=order.client_order_id or "",
+            now=now,
+        )
+    log.critical("order.in_doubt", order=order.client_order_id, reason=reason)
+
+
+def doubt_overdue(desk: Desk) -> list[Order]:
+    """Put in doubt what was being sent and got no answer in time: its sender died, or its answer was lost."""
+    overdue = list(Order.objects.overdue(desk.mode, desk.clock()))
+    for order in overdue:
+        put_in_doubt(desk, order, reason=f"{order.sender} did not say how the sending ended")
+    return overdue
+
+
+def _claim(desk: Desk, order: Order) -> bool:
+    """Move the order to SUBMITTING, committed before anything is sent, or withdraw it. Return whether to send it."""
+    with transaction.atomic(durable=True):  # so that a crash cannot hide the attempt
+        control = TradingControl.objects.locked(desk.mode)
+        order.refresh_from_db()
+        now = desk.clock()
+        if order.status != OrderStatus.PENDING:
+            return False
+        if reason := _withdrawal(desk, order, control, now):
+            _withdraw(order, reason=reason, now=now)
+            return False
+        return order.advance(
+            OrderStatus.SUBMITTING,
+            at=now,
+            note="sending",
+            sender=desk.sender,
+            submitted_at=now,
+            answer_by=now + timedelta(seconds=desk.rules.answer_within_seconds),
+        )
+
+
+def _withdraw(order: Order, *, reason: str, now: datetime) -> None:
+    """End an order that was never sent; its signal is decided again, which says what became of it."""
+    if order.advance(OrderStatus.WITHDRAWN, at=now, note=reason) and order.signal is not None:
+        order.signal.reopen(reason=f"to be decided again: {reason}")
+
+
+def _withdrawal(desk: Desk, order: Order, control: TradingControl, now: datetime) -> str | None:
+    """Return why the order must not be sent any more; None when it still may."""
+    assert order.decision is not None, "an order of ours was decided"
+    if order.mode != desk.mode:
+        return f"it belongs to {order.mode}, this is {desk.mode}"
+    if order.trading_date != trading_date(now):
+        return "it was decided on another trading date"
+    if control.state == TradingState.HALTED and not order.is_exit:
+        return "trading was halted"
+    if order.origin == Origin.AUTO and not control.auto_trading:
+        return "auto-trading was turned off"
+    if control.version != order.decision.control_version:
+        return "trading control changed after the decision"
+    if limit_versions.in_force().version != order.decision.limits_version:
+        return "the limits changed after the decision"
+    if not desk.vault.is_valid(now):
+        return "there is no valid login at the broker"
+    if now - order.created_at > timedelta(seconds=desk.rules.decision_age_max_seconds):
+        return "the decision is too old"
+    return None
+
+
+def _bind(desk: Desk, order: Order, broker_order_id: str) -> None:
+    """Write the broker's id down. If the book was read first it is there already, and there is nothing to do."""
+    with transaction.atomic(durable=True):
+        TradingControl.objects.locked(desk.mode)
+        order.refresh_from_db()
+        if not order.broker_order_id:
+            Order.objects.filter(pk=order.pk).update(broker_order_id=broker_order_id)
+        order.refresh_from_db()
+        if order.status in {OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT}:
+            order.advance(OrderStatus.OPEN, at=desk.clock(), note=f"accepted by the broker as {broker_order_id}")
+
+
+def _conclude(desk: Desk, order: Order, status: OrderStatus, *, note: str) -> None:
+    with transaction.atomic(durable=True):
+        TradingControl.objects.locked(desk.mode)
+        order.refresh_from_db()
+        order.advance(status, at=desk.clock(), note=note)
+
+
+def _request(order: Order) -> OrderRequest:
+    assert order.client_order_id is not None, "an order of ours has our id"
+    return OrderRequest(
+        tag=order.client_order_id,
+        exchange=order.exchange,
+        symbol=order.symbol,
+        side=order.side,
+        product=order.product,
+        order_type=order.order_type,
+        quantity=order.quantity,
+        price=order.price,
+    )

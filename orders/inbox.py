@@ -1,0 +1,155 @@
+"""
+Write signals down, once each, before anything is done about them.
+
+A batch is one transaction. The unique (mode, signal id) is what makes a signal one row, however often and by
+whichever way it arrives; a stream entry is acknowledged only after this has committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_DOWN, Decimal
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Max
+
+from orders.desk import Desk
+from orders.messages import RAW_BYTES_KEPT, MalformedSignal, SignalMessage, malformed_digest, parse
+from orders.models import Signal
+from risk.models import Incident
+
+log = structlog.get_logger(__name__)
+
+# Scores are kept to so many places, cut and not rounded: what is written down is never stronger than what was sent.
+_SCORE_GRID = Decimal("1e-12")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """One message as it came off the wire."""
+
+    raw: bytes
+    source: Signal.Source
+    stream_entry_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """How a batch was written down."""
+
+    new: int
+    malformed: int
+    duplicates: int
+
+
+def record(desk: Desk, messages: Sequence[Received]) -> Recorded:
+    """Write a batch down in one transaction: a row for each new signal or malformed message, a count for the rest."""
+    now = desk.clock()
+    rows = [_row(desk, message, now) for message in messages]
+    with transaction.atomic():
+        known = _known(desk.mode, {row.signal_id for row in rows})
+        fresh: dict[str, Signal] = {}
+        duplicates = 0
+        for row in rows:
+            twin = known.get(row.signal_id) or fresh.get(row.signal_id)
+            if twin is not None and twin.digest != row.digest:
+                row = _conflict(row, now)
+                twin = _known(desk.mode, {row.signal_id}).get(row.signal_id) or fresh.get(row.signal_id)
+            if twin is None:
+                fresh[row.signal_id] = row
+            elif not (row.stream_entry_id and row.stream_entry_id == twin.stream_entry_id):
+                duplicates += 1
+                _count_duplicate(twin, fresh)
+        _tell_gaps(desk, fresh.values(), now)
+        Signal.objects.bulk_create(fresh.values(), ignore_conflicts=True)
+    malformed = sum(row.status == Signal.Status.MALFORMED for row in fresh.values())
+    recorded = Recorded(new=len(fresh) - malformed, malformed=malformed, duplicates=duplicates)
+    log.info("signals.recorded", new=recorded.new, malformed=malformed, duplicates=duplicates)
+    return recorded
+
+
+def _row(desk: Desk, message: Received, now: datetime) -> Signal:
+    row = Signal(
+        mode=desk.mode,
+        source=message.source,
+        stream_entry_id=message.stream_entry_id,
+        raw=message.raw[:RAW_BYTES_KEPT],
+        received_at=now,
+    )
+    rules = desk.rules
+    try:
+        parsed = parse(message.raw, now=now, time_zone=rules.signal_time_zone, default_exchange=rules.default_exchange)
+    except MalformedSignal as trouble:
+        row.status, row.reason, row.decided_at = Signal.Status.MALFORMED, str(trouble), now
+        row.digest = malformed_digest(message.raw)
+        row.signal_id = f"malformed:{row.digest[:32]}"
+        return row
+    return _filled(row, parsed)
+
+
+def _filled(row: Signal, parsed: SignalMessage) -> Signal:
+    row.signal_id, row.digest = parsed.identity, parsed.digest()
+    row.signal_type, row.exchange, row.symbol = parsed.signal_type.value, parsed.exchange, parsed.symbol
+    row.cms_score = parsed.cms_score.quantize(_SCORE_GRID, rounding=ROUND_DOWN)
+    row.signal_at, row.strategy, row.seq = parsed.timestamp, parsed.strategy, parsed.seq
+    row.price, row.quantity = parsed.price, parsed.quantity
+    row.order_type = parsed.order_type.value if parsed.order_type else ""
+    return row
+
+
+def _known(mode: str, signal_ids: set[str]) -> dict[str, Signal]:
+    rows = Signal.objects.filter(mode=mode, signal_id__in=signal_ids)
+    return {row.signal_id: row for row in rows.only("signal_id", "digest", "stream_entry_id", "duplicates")}
+
+
+def _count_duplicate(twin: Signal, fresh: dict[str, Signal]) -> None:
+    if twin.signal_id in fresh:  # of the same batch: it is written with its count
+        twin.duplicates += 1
+    else:
+        Signal.objects.filter(pk=twin.pk).update(duplicates=F("duplicates") + 1)
+
+
+def _conflict(row: Signal, now: datetime) -> Signal:
+    """Keep a signal whose id stands for another one already: a row of its own, not acted on, and an incident."""
+    taken = row.signal_id
+    row.signal_id = f"{taken[:60]}#conflict:{row.digest[:24]}"
+    row.status, row.decided_at = Signal.Status.MALFORMED, now
+    row.reason = f"the id {taken} was used before for a different signal: which one is meant?"
+    Incident.objects.open(
+        Incident.Kind.SIGNAL_CONFLICT,
+        mode=row.mode,
+        subject=taken[:60],
+        title=f"Two different signals carry the id {taken[:60]}",
+        what_to_do="The second one was kept and not acted on. Ask its publisher which one is meant.",
+        now=now,
+    )
+    return row
+
+
+def _tell_gaps(desk: Desk, rows: Iterable[Signal], now: datetime) -> None:
+    """Open an incident where a publisher's sequence numbers skip some: signals that we never received."""
+    numbered: dict[str, set[int]] = {}
+    for row in rows:
+        if row.seq is not None:
+            numbered.setdefault(row.strategy, set()).add(row.seq)
+    for strategy, numbers in numbered.items():
+        earlier = Signal.objects.filter(mode=desk.mode, strategy=strategy, seq__isnull=False)
+        last = earlier.aggregate(last=Max("seq"))["last"]
+        for number in sorted(numbers):
+            if last is not None and number > last + 1:
+                _open_gap(desk.mode, strategy, first=last + 1, last=number - 1, now=now)
+            last = number if last is None else max(last, number)
+
+
+def _open_gap(mode: str, strategy: str, *, first: int, last: int, now: datetime) -> None:
+    Incident.objects.open(
+        Incident.Kind.SIGNAL_GAP,
+        mode=mode,
+        subject=f"{strategy[:40]}:{first}",
+        title=f"Signals {first} to {last} of {strategy or 'the publisher'} never arrived",
+        what_to_do="Ask the publisher to send them again through the stream, which keeps what nobody heard.",
+        now=now,
+    )

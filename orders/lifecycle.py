@@ -1,0 +1,56 @@
+"""The life of an order: one table says what may follow what. `Order.advance` is the only door through it."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class OrderStatus(models.TextChoices):
+    """Where an order is. DENIED is not here: what our risk desk refuses never becomes an order."""
+
+    PENDING = "PENDING", "Pending"  # written down, not sent
+    SUBMITTING = (
+        "SUBMITTING",
+        "Submitting",
+    )  # on its way: from here on only the broker's book says how it ended
+    OPEN = "OPEN", "Open"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED", "Partially filled"
+    FILLED = "FILLED", "Filled"
+    CANCELLED = "CANCELLED", "Cancelled"
+    REJECTED = "REJECTED", "Rejected"  # by the broker or the exchange
+    IN_DOUBT = "IN_DOUBT", "In doubt"  # sent, no trustworthy answer
+    NOT_PLACED = "NOT_PLACED", "Not placed"  # was in doubt; the broker's book shows it never arrived
+    WITHDRAWN = "WITHDRAWN", "Withdrawn"  # never sent
+
+
+_S = OrderStatus
+_FROM_THE_BOOK = frozenset({_S.OPEN, _S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.REJECTED})
+
+TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
+    _S.PENDING: frozenset({_S.SUBMITTING, _S.WITHDRAWN}),
+    # WITHDRAWN: the sender woke too late and knows that it sent nothing. CANCELLED and the rest: the book was read
+    # before the sender had its answer.
+    _S.SUBMITTING: _FROM_THE_BOOK | {_S.IN_DOUBT, _S.WITHDRAWN},
+    _S.IN_DOUBT: _FROM_THE_BOOK | {_S.NOT_PLACED},
+    # REJECTED: an order id says that the order was received, not that the exchange took it.
+    _S.OPEN: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.REJECTED}),
+    _S.PARTIALLY_FILLED: frozenset({_S.FILLED, _S.CANCELLED}),
+    _S.FILLED: frozenset(),
+    # A fill that crossed our cancel, or a trade that the book listed after the cancel.
+    _S.CANCELLED: frozenset({_S.FILLED}),
+    # We only inferred these two; the book knows better, and late appearances are adopted.
+    _S.REJECTED: _FROM_THE_BOOK - {_S.REJECTED},
+    _S.NOT_PLACED: _FROM_THE_BOOK,
+    _S.WITHDRAWN: frozenset(),
+}
+
+UNSENT = frozenset({_S.PENDING})
+WORKING = frozenset({_S.OPEN, _S.PARTIALLY_FILLED})  # resting at the broker
+UNFINISHED = frozenset({_S.PENDING, _S.SUBMITTING, _S.IN_DOUBT}) | WORKING  # counts as if it will fill
+INFERRED = frozenset({_S.REJECTED, _S.NOT_PLACED})
+NEVER_SENT = frozenset({_S.WITHDRAWN})
+
+
+def may_follow(before: str, after: str) -> bool:
+    """Return whether an order may go from one status to the other."""
+    return OrderStatus(after) in TRANSITIONS[OrderStatus(before)]

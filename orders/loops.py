@@ -1,0 +1,223 @@
+"""
+The loops of the executor: receive, work, track. Each is a thread that takes turns until it is told to stop.
+
+A turn is short, so that a stop is heard. Redis, the database or the broker being away is weathered: the turn is taken
+again after a pause that grows. Anything else is a defect: the thread ends, the process with it, and whoever supervises
+starts it again, which is the same path as any start.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Protocol
+
+import structlog
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
+
+from orders.broker.gateway import BrokerUnreachable, SessionRefused
+from orders.deciding import decide
+from orders.desk import Desk
+from orders.execution import doubt_overdue, submit
+from orders.models import BrokerSession, Order, Signal
+from orders.quotes import load_instruments
+from orders.receivers import REDIS_AWAY
+from orders.reconciliation import carry_out_cancels, reconcile
+from orders.session_hours import is_in_session
+from risk import control as switch
+from risk.models import Incident
+
+log = structlog.get_logger(__name__)
+
+PAUSE_SECONDS_MAX = 10.0
+LIVE_READ_SECONDS_MIN = 1.0
+FAILED_READS_MAX = 3  # in a row; then auto-trading goes off
+AWAY = (*REDIS_AWAY, OperationalError, InterfaceError)
+
+
+class Turns(Protocol):
+    """Something that works in turns and can start afresh after an outage."""
+
+    def turn(self) -> None: ...
+
+    def reset(self) -> None: ...
+
+
+class Loop(threading.Thread):
+    """Takes turns until stopped, pausing longer and longer while something it needs is away."""
+
+    def __init__(self, name: str, turns: Turns, stopping: threading.Event) -> None:
+        super().__init__(name=name, daemon=True)
+        self._turns = turns
+        self._stopping = stopping
+
+    def run(self) -> None:
+        pause = 0.0
+        try:
+            while not self._stopping.wait(pause):
+                pause = self._turn(pause)
+        except Exception:
+            # The one place where a defect ends: the thread does, the process notices, and is started again.
+            log.critical("loop.died", loop=self.name, exc_info=True)
+        finally:
+            connection.close()
+
+    def _turn(self, pause: float) -> float:
+        """Take one turn and return how long to pause before the next."""
+        close_old_connections()
+        try:
+            self._turns.turn()
+        except AWAY as error:
+            if pause == 0.0:
+                log.error("loop.waiting", loop=self.name, reason=f"{type(error).__name__}: {error}"[:300])
+            connection.close()
+            self._turns.reset()
+            return min(PAUSE_SECONDS_MAX, max(0.2, pause * 2))
+        if pause:
+            log.warning("loop.going_on", loop=self.name)
+        return 0.0
+
+
+class Worker:
+    """Decides what was received, oldest first, and sends what was approved."""
+
+    def __init__(self, desk: Desk, *, ready: threading.Event, sent: Callable[[], None]) -> None:
+        self._desk = desk
+        self._ready = ready
+        self._sent = sent
+        self._wake = threading.Event()
+
+    def heard(self) -> None:
+        """Say that there is something to decide."""
+        self._wake.set()
+
+    def turn(self) -> None:
+        """Finish what was begun, then decide what waits. Work comes first, so that a restart is no special case."""
+        if not self._ready.wait(0.2):
+            return
+        self._wake.clear()
+        self._finish_what_was_begun()
+        waiting: set[tuple[str, str]] = set()
+        for signal in Signal.objects.undecided(self._desk.mode)[:200]:
+            key = (signal.exchange, signal.symbol)
+            if key not in waiting and self._decide(signal):
+                waiting.add(key)  # later signals for the symbol wait behind it
+        if not Signal.objects.undecided(self._desk.mode).exists() or waiting:
+            self._wake.wait(0.25)
+
+    def reset(self) -> None:
+        self._wake.clear()
+
+    def _finish_what_was_begun(self) -> None:
+        if doubt_overdue(self._desk):
+            self._sent()
+        old = self._desk.clock() - timedelta(seconds=self._desk.rules.decision_age_max_seconds)
+        for order in Order.objects.unsent(self._desk.mode).filter(created_at__lt=old):
+            submit(self._desk, order)  # which withdraws it, and has its signal decided again
+
+    def _decide(self, signal: Signal) -> bool:
+        """Decide one signal and send its order. Return whether it must wait and be asked again."""
+        with structlog.contextvars.bound_contextvars(signal=signal.signal_id):
+            try:
+                order = decide(self._desk, signal)
+            except AWAY:
+                raise
+            except Exception as defect:
+                # A signal that trips over a defect of ours must not hold up the others.
+                log.critical("signal.failed", exc_info=True)
+                self._fail(signal, f"{type(defect).__name__}: {defect}")
+                return False
+            if order is not None:
+                submit(self._desk, order)
+                self._sent()
+            else:
+                signal.refresh_from_db()
+            return order is None and signal.status == Signal.Status.RECEIVED
+
+    def _fail(self, signal: Signal, reason: str) -> None:
+        now = self._desk.clock()
+        signal.conclude(Signal.Status.FAILED, reason=f"a defect of ours: {reason}", now=now)
+        Incident.objects.open(
+            Incident.Kind.SIGNAL_FAILED,
+            mode=self._desk.mode,
+            subject=signal.signal_id[:60],
+            title=f"{signal} could not be decided",
+            detail=reason,
+            what_to_do="It was not acted on. The executor's log has the traceback.",
+            symbol=signal.symbol,
+            now=now,
+        )
+
+
+class Tracker:
+    """Follows the broker's book: at start before anything is sent, on nudges, and regularly."""
+
+    def __init__(
+        self, desk: Desk, *, ready: threading.Event, busy_seconds: float = 1.0, idle_seconds: float = 60.0
+    ) -> None:
+        self._desk = desk
+        self._ready = ready
+        self._busy_seconds = busy_seconds
+        self._idle_seconds = idle_seconds
+        self._nudge = threading.Event()
+        self._loaded_on: date | None = None
+        self._failures = 0
+
+    def nudge(self) -> None:
+        """Say that something may have changed at the broker. Nudges coalesce."""
+        self._nudge.set()
+
+    def turn(self) -> None:
+        """Read the book once and carry out what cancels are due, then wait for a nudge or the next time."""
+        self._nudge.clear()
+        try:
+            self._prepare()
+            reconcile(self._desk)
+            carry_out_cancels(self._desk)
+        except (BrokerUnreachable, SessionRefused) as trouble:
+            self._count_failure(str(trouble))
+        else:
+            self._failures = 0
+            self._ready.set()
+        self._wait()
+
+    def reset(self) -> None:
+        self._nudge.clear()
+
+    def _prepare(self) -> None:
+        """Take over the day's instruments and the account's user id, once a day."""
+        today = self._desk.today()
+        if self._loaded_on == today:
+            return
+        self._desk.vault.row()
+        user_id = self._desk.gateway.user_id()
+        BrokerSession.objects.filter(mode=self._desk.mode).update(user_id=user_id)
+        count = load_instruments(self._desk, self._desk.rules.default_exchange)
+        log.info("instruments.loaded", count=count, exchange=self._desk.rules.default_exchange)
+        self._loaded_on = today
+
+    def _wait(self) -> None:
+        unfinished = Order.objects.unfinished(self._desk.mode).exists()
+        busy = unfinished or self._failures or not self._desk.is_live
+        if self._desk.is_live or self._failures:
+            time.sleep(LIVE_READ_SECONDS_MIN)  # at most one read a second; nudges meanwhile coalesce into the next
+        self._nudge.wait(self._busy_seconds if busy else self._idle_seconds)
+
+    def _count_failure(self, reason: str) -> None:
+        self._failures += 1
+        log.warning("broker.not_read", reason=reason, failures=self._failures)
+        BrokerSession.objects.filter(mode=self._desk.mode).update(last_error=reason)
+        if self._failures != FAILED_READS_MAX or not is_in_session(self._desk):
+            return
+        now = self._desk.clock()
+        switch.auto_trading_off(self._desk.mode, by="executor", reason="the broker cannot be read", now=now)
+        Incident.objects.open(
+            Incident.Kind.BROKER_UNREACHABLE,
+            mode=self._desk.mode,
+            title="The broker cannot be read",
+            detail=reason,
+            what_to_do="Auto-trading was turned off. Turn it on again when the broker answers.",
+            now=now,
+        )

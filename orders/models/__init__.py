@@ -1,0 +1,18 @@
+from orders.models.broker import BrokerSession, ExecutorHeartbeat, Instrument
+from orders.models.decision import Decision
+from orders.models.fill import Fill
+from orders.models.order import Order, OrderEvent
+from orders.models.position import Position
+from orders.models.signal import Signal
+
+__all__ = [
+    "BrokerSession",
+    "Decision",
+    "ExecutorHeartbeat",
+    "Fill",
+    "Instrument",
+    "Order",
+    "OrderEvent",
+    "Position",
+    "Signal",
+]

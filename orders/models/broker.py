@@ -1,0 +1,73 @@
+"""What we know of the broker: its instruments, our login there, and which executor follows the book."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from risk.models import Mode
+
+
+class Instrument(models.Model):
+    """One line of the broker's daily instruments dump."""
+
+    exchange = models.CharField(max_length=10)
+    symbol = models.CharField(max_length=40)
+    name = models.CharField(max_length=100, blank=True)
+    token = models.BigIntegerField("instrument token")
+    lot_size = models.PositiveIntegerField()
+    tick_size = models.DecimalField(max_digits=12, decimal_places=4)
+    instrument_type = models.CharField(max_length=10)
+    segment = models.CharField(max_length=20, blank=True)
+    read_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["exchange", "symbol"]
+        constraints = [
+            models.UniqueConstraint(fields=["exchange", "symbol"], name="instrument_once"),
+            models.CheckConstraint(condition=models.Q(lot_size__gt=0), name="instrument_lot_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.exchange}:{self.symbol}"
+
+
+class BrokerSession(models.Model):
+    """
+    Our login at the broker, and how fresh what we know of its book is. One row a mode.
+
+    `access_token` is encrypted; nothing shows it.
+    """
+
+    mode = models.CharField(max_length=8, choices=Mode, unique=True)
+    user_id = models.CharField("Kite user id", max_length=32, blank=True)
+    access_token = models.TextField(blank=True, editable=False)
+    logged_in_at = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField(null=True, blank=True)
+    refused_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the broker last refused this login; a new login clears it."
+    )
+    environment_token_digest = models.CharField(max_length=64, blank=True, editable=False)
+    reconciled_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the last complete comparison with the broker's book began."
+    )
+    last_error = models.TextField(blank=True)
+
+    class Meta:
+        permissions = [("log_in_to_kite", "Can log in to Kite")]
+
+    def __str__(self) -> str:
+        return f"{self.get_mode_display()} session"
+
+
+class ExecutorHeartbeat(models.Model):
+    """Which executor leads, and when it was last seen alive. One row a mode."""
+
+    mode = models.CharField(max_length=8, choices=Mode, unique=True)
+    host = models.CharField(max_length=100)
+    pid = models.PositiveIntegerField()
+    backend_pid = models.PositiveIntegerField(help_text="The PostgreSQL backend that holds the leader's lock.")
+    started_at = models.DateTimeField()
+    beat_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.host} pid {self.pid}"

@@ -1,0 +1,200 @@
+"""Order: our intention to trade, from PENDING on. `advance` is the only door to its status."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from django.db import models
+from django.db.models import Q
+
+from orders.lifecycle import NEVER_SENT, UNFINISHED, OrderStatus, may_follow
+from risk.engine.facts import Origin, Side
+from risk.models import Mode
+from risk.models.append_only import append_only
+
+log = structlog.get_logger(__name__)
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def ours(self, mode: str) -> OrderQuerySet:
+        """Return the orders this system made, not those of the broker's own app."""
+        return self.filter(mode=mode).exclude(origin=Origin.EXTERNAL)
+
+    def unsent(self, mode: str) -> OrderQuerySet:
+        return self.filter(mode=mode, status=OrderStatus.PENDING).order_by("id")
+
+    def unfinished(self, mode: str) -> OrderQuerySet:
+        """Return what may still fill: unsent, on its way, resting or in doubt."""
+        return self.ours(mode).filter(status__in=UNFINISHED)
+
+    def in_doubt(self, mode: str) -> OrderQuerySet:
+        return self.filter(mode=mode, status=OrderStatus.IN_DOUBT)
+
+    def to_cancel(self, mode: str) -> OrderQuerySet:
+        """Return the orders whose cancel is wished for and not yet shown in the broker's book."""
+        return self.unfinished(mode).filter(cancel_requested_at__isnull=False)
+
+    def overdue(self, mode: str, now: datetime) -> OrderQuerySet:
+        """Return what was being sent and whose sender must have had its answer, or died, by now."""
+        return self.filter(mode=mode, status=OrderStatus.SUBMITTING, answer_by__lt=now)
+
+    def trades_of(self, mode: str, trading_date: date) -> OrderQuerySet:
+        """Return the trades of a Mumbai date: orders PENDING or ever submitted, not those withdrawn unsent."""
+        return self.ours(mode).filter(trading_date=trading_date).exclude(status__in=NEVER_SENT)
+
+
+class Order(models.Model):
+    """Our intention to trade and how far it got. Also, with origin EXTERNAL, an order somebody placed elsewhere."""
+
+    class Origins(models.TextChoices):
+        AUTO = Origin.AUTO.value, "Signal"
+        MANUAL = Origin.MANUAL.value, "Manual"
+        EXTERNAL = Origin.EXTERNAL.value, "External"
+
+    mode = models.CharField(max_length=8, choices=Mode)
+    client_order_id = models.CharField(
+        "our id", max_length=20, unique=True, null=True, help_text="Sent to the broker as the tag."
+    )
+    broker_order_id = models.CharField("broker's id", max_length=40, blank=True, db_index=True)
+    origin = models.CharField(max_length=8, choices=Origins)
+    signal = models.ForeignKey("orders.Signal", models.PROTECT, null=True, blank=True, related_name="orders")
+    attempt = models.PositiveSmallIntegerField(default=1)
+    decision = models.OneToOneField("orders.Decision", models.PROTECT, null=True, blank=True)
+    created_by = models.CharField(max_length=150, blank=True)
+    exchange = models.CharField(max_length=10)
+    symbol = models.CharField(max_length=40, db_index=True)
+    side = models.CharField(max_length=4, choices=[(side.value, side.value) for side in Side])
+    product = models.CharField(max_length=6)
+    order_type = models.CharField(max_length=10)
+    quantity = models.PositiveIntegerField()
+    price = models.DecimalField("limit price (₹)", max_digits=18, decimal_places=4, null=True, blank=True)
+    is_exit = models.BooleanField("exit", default=False)
+    status = models.CharField(max_length=16, choices=OrderStatus, default=OrderStatus.PENDING)
+    status_reason = models.TextField(blank=True)
+    broker_status = models.CharField("broker's status", max_length=40, blank=True)
+    filled_quantity = models.PositiveIntegerField(default=0)
+    average_price = models.DecimalField("average price (₹)", max_digits=18, decimal_places=4, null=True, blank=True)
+    trading_date = models.DateField(help_text="In Mumbai.")
+    created_at = models.DateTimeField()
+    submitted_at = models.DateTimeField(null=True, blank=True)
+    answer_by = models.DateTimeField(
+        null=True, blank=True, help_text="When the sender must have had its answer; later it is in doubt."
+    )
+    sender = models.CharField(max_length=120, blank=True, help_text="The process that sent it.")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_by = models.CharField(max_length=150, blank=True)
+    cancel_reason = models.TextField(blank=True)
+    cancel_tried_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_positive"),
+            models.CheckConstraint(condition=Q(price__isnull=True) | Q(price__gt=0), name="order_price_positive"),
+            models.CheckConstraint(condition=Q(status__in=OrderStatus.values), name="order_status_is_known"),
+            models.CheckConstraint(
+                condition=Q(origin=Origin.EXTERNAL.value) | Q(client_order_id__isnull=False),
+                name="order_of_ours_has_our_id",
+            ),
+            models.UniqueConstraint(fields=["signal", "attempt"], name="order_once_per_attempt"),
+            models.UniqueConstraint(
+                fields=["mode", "broker_order_id", "trading_date"],
+                condition=~Q(broker_order_id=""),
+                name="order_broker_id_once",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["mode", "trading_date", "status"], name="order_day"),
+            models.Index(
+                fields=["mode", "symbol"],
+                condition=Q(status__in=sorted(status.value for status in UNFINISHED)),
+                name="order_unfinished",
+            ),
+        ]
+        permissions = [
+            ("place_order", "Can place orders by hand"),
+            ("cancel_order", "Can cancel orders"),
+            ("mark_filled", "Can mark orders as filled by hand"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity} {self.symbol}"
+
+    @property
+    def is_unfinished(self) -> bool:
+        return OrderStatus(self.status) in UNFINISHED
+
+    @property
+    def unfilled_quantity(self) -> int:
+        return max(0, self.quantity - self.filled_quantity)
+
+    def advance(self, to: OrderStatus, *, at: datetime, note: str, actor: str = "executor", **fields: Any) -> bool:
+        """
+        Move to the status if the table allows it, writing `fields` with it, and leave an event. Return whether it moved.
+
+        The move is one conditional UPDATE: of two that race, one moves and the other finds nothing to do. A report that
+        arrives late or twice asks for a move the table does not have, and changes nothing.
+        """
+        before = OrderStatus(self.status)
+        if not may_follow(before, to):
+            return False
+        changes = {"status": to, "status_reason": note, **fields}
+        if to not in UNFINISHED:
+            changes["ended_at"] = at
+        moved = Order.objects.filter(pk=self.pk, status=before).update(**changes)
+        if moved:
+            self.note(note, at=at, actor=actor, before=before, after=to)
+            log.info("order.advanced", order=self.client_order_id, before=before, after=to, note=note)
+        self.refresh_from_db()
+        return bool(moved)
+
+    def note(
+        self, text: str, *, at: datetime, actor: str, before: str | None = None, after: str | None = None
+    ) -> OrderEvent:
+        """Leave an event; without a status it marks something that happened to the order where it is."""
+        return OrderEvent.objects.create(
+            order=self,
+            at=at,
+            actor=actor,
+            before=before or self.status,
+            after=after or self.status,
+            note=text,
+        )
+
+    def request_cancel(self, *, by: str, reason: str, at: datetime) -> bool:
+        """Write the wish to cancel down, once. Return whether it is new."""
+        wished = Order.objects.filter(pk=self.pk, status__in=UNFINISHED, cancel_requested_at__isnull=True).update(
+            cancel_requested_at=at, cancel_requested_by=by, cancel_reason=reason
+        )
+        if wished:
+            self.note(f"cancel asked for: {reason}", at=at, actor=by)
+        self.refresh_from_db()
+        return bool(wished)
+
+    def value(self) -> Decimal | None:
+        """Return quantity × limit price in INR; None for a MARKET order."""
+        return None if self.price is None else self.price * self.quantity
+
+
+class OrderEvent(models.Model):
+    """One thing that happened to an order, usually a change of status."""
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="events")
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=150)
+    before = models.CharField(max_length=16)
+    after = models.CharField(max_length=16)
+    note = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        triggers = append_only()
+
+    def __str__(self) -> str:
+        return self.after if self.before == self.after else f"{self.before} → {self.after}"

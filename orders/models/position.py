@@ -1,0 +1,37 @@
+"""Position: what our fills opened in one symbol, beside what the broker reports."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from risk.models import Mode
+
+
+class Position(models.Model):
+    """
+    Net shares of one symbol, recomputed from the fills whenever one is recorded.
+
+    `broker_quantity` is what the broker holds for the account (positions and holdings), as read at `broker_as_of`.
+    """
+
+    mode = models.CharField(max_length=8, choices=Mode)
+    exchange = models.CharField(max_length=10)
+    symbol = models.CharField(max_length=40)
+    product = models.CharField(max_length=6)
+    quantity = models.IntegerField("ours (shares)", default=0)
+    average_price = models.DecimalField("average price (₹)", max_digits=18, decimal_places=4, default=0)
+    realised_pnl = models.DecimalField("realised P&L (₹)", max_digits=18, decimal_places=4, default=0)
+    broker_quantity = models.IntegerField("at the broker (shares)", null=True, blank=True)
+    broker_as_of = models.DateTimeField(null=True, blank=True)
+    missing = models.IntegerField(
+        default=0, editable=False, help_text="Shares the broker lacked at the last read, until explained."
+    )
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["symbol"]
+        constraints = [models.UniqueConstraint(fields=["mode", "exchange", "symbol", "product"], name="position_once")]
+        permissions = [("exit_position", "Can exit positions, even when trading is halted")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.symbol}"

@@ -1,0 +1,82 @@
+"""The book in the shape the risk engine wants: counters are queries over the ledger, never state of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import F, Sum
+
+from orders.desk import Desk, trading_date
+from orders.models import BrokerSession, Instrument, Order, OrderEvent, Position
+from orders.quotes import broker_positions, last_quote
+from risk.engine.facts import Holding, Portfolio, Quote, Side, TradingState
+from risk.models import Incident, TradingControl
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What was fetched from the broker before the lock was taken, with when each reading began."""
+
+    quote: Quote | None = None
+    broker_quantity: int | None = None
+    broker_as_of: datetime | None = None
+
+
+NOTHING_OBSERVED = Observed()
+
+
+def observe(desk: Desk, exchange: str, symbol: str, *, with_position: bool) -> Observed:
+    """Fetch the last price, and for a sale the broker's position. What cannot be read stays unknown."""
+    quote = last_quote(desk, exchange, symbol)
+    positions = broker_positions(desk) if with_position else None
+    if positions is None:
+        return Observed(quote=quote)
+    net, as_of = positions
+    return Observed(quote=quote, broker_quantity=net.get((exchange, symbol), 0), broker_as_of=as_of)
+
+
+def snapshot(
+    desk: Desk, control: TradingControl, instrument: Instrument, observed: Observed, *, now: datetime
+) -> Portfolio:
+    """Return the book as it is while the caller holds the lock."""
+    session = BrokerSession.objects.filter(mode=desk.mode).first()
+    incidents = Incident.objects.stopping(desk.mode, instrument.symbol)
+    return Portfolio(
+        state=TradingState(control.state),
+        auto_trading=control.auto_trading and desk.auto_trading_allowed,
+        is_live=desk.is_live,
+        armed=bool(session and control.armed_user_id and control.armed_user_id == session.user_id),
+        session_valid=desk.vault.is_valid(now),
+        reconciled_at=session.reconciled_at if session else None,
+        trades_today=Order.objects.trades_of(desk.mode, trading_date(now)).count(),
+        orders_in_doubt=Order.objects.in_doubt(desk.mode).count(),
+        holding=_holding(desk, instrument, observed),
+        quote=observed.quote,
+        stops=tuple(incidents.values_list("title", flat=True)),
+    )
+
+
+def _holding(desk: Desk, instrument: Instrument, observed: Observed) -> Holding:
+    same = {"mode": desk.mode, "exchange": instrument.exchange, "symbol": instrument.symbol}
+    own = Position.objects.filter(**same).aggregate(own=Sum("quantity"))["own"] or 0
+    # What happened after the broker's position began to be read may be missing from it.
+    stale = observed.broker_as_of is not None and _changed_since(same, observed.broker_as_of)
+    return Holding(
+        own=own,
+        broker=None if stale else observed.broker_quantity,
+        broker_as_of=None if stale else observed.broker_as_of,
+        working_buys=_working(desk, same, Side.BUY),
+        working_sells=_working(desk, same, Side.SELL),
+    )
+
+
+def _working(desk: Desk, same: dict[str, str], side: Side) -> int:
+    orders = Order.objects.unfinished(desk.mode).filter(**same, side=side.value)
+    unfilled = orders.aggregate(unfilled=Sum(F("quantity") - F("filled_quantity")))["unfilled"]
+    return max(0, unfilled or 0)
+
+
+def _changed_since(same: dict[str, str], moment: datetime) -> bool:
+    at_the_order = {f"order__{name}": value for name, value in same.items()}
+    return OrderEvent.objects.filter(**at_the_order, at__gt=moment).exclude(before=F("after")).exists()

@@ -1,0 +1,60 @@
+"""What must hold before the executor starts, and how the paper book is forgotten."""
+
+from __future__ import annotations
+
+import pgtrigger
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from orders.desk import Desk
+from orders.models import Decision, Fill, Order, OrderEvent, Position, Signal
+from risk import limit_versions
+from risk.models import Incident, Mode, TradingControl
+
+log = structlog.get_logger(__name__)
+
+
+class StartRefused(Exception):
+    """The executor must not start like this; the text says what to do."""
+
+
+def prepare_start(desk: Desk) -> None:
+    """
+    Check what a start needs, take over KITE_ACCESS_TOKEN, and say where the environment and the limits differ.
+
+    Raise `StartRefused`.
+    """
+    if not TradingControl.objects.filter(mode=desk.mode).exists():
+        raise StartRefused("the database is not set up: run manage.py migrate")
+    for other in set(Mode.values) - {desk.mode}:
+        working = Order.objects.unfinished(other).count()
+        if working:
+            way_out = "run manage.py paper_reset" if other == Mode.PAPER else "finish them"
+            raise StartRefused(
+                f"{working} {other} orders are unfinished and this start is {desk.mode}: go back to {other} "
+                f"and end them there, or {way_out}"
+            )
+    if desk.is_live:
+        desk.vault.keep_from_environment(settings.KITE_ACCESS_TOKEN, now=desk.clock())
+    for name, (environment, row) in limit_versions.differences(settings.FIRST_LIMITS).items():
+        log.warning("limits.differ", limit=name, environment=environment, in_force=row, applied="in_force")
+
+
+def forget_paper_book() -> int:
+    """Delete every paper row and return how many there were. The switch, the limits and their history stay."""
+    with transaction.atomic(), pgtrigger.ignore():
+        TradingControl.objects.locked(Mode.PAPER)
+        gone = 0
+        for rows in (
+            OrderEvent.objects.filter(order__mode=Mode.PAPER),
+            Fill.objects.filter(mode=Mode.PAPER),
+            Order.objects.filter(mode=Mode.PAPER),
+            Decision.objects.filter(mode=Mode.PAPER),
+            Signal.objects.filter(mode=Mode.PAPER),
+            Position.objects.filter(mode=Mode.PAPER),
+            Incident.objects.filter(mode=Mode.PAPER),
+        ):
+            gone += rows.delete()[0]
+    log.warning("paper_book.forgotten", rows=gone)
+    return gone
