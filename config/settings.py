@@ -1,0 +1,190 @@
+"""Every setting, each read from the environment once. `.env.example` lists the variables with what they do."""
+
+from __future__ import annotations
+
+import secrets
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+
+from config.logging import configure_logging
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+if (BASE_DIR / ".env").exists():
+    env.read_env(BASE_DIR / ".env")
+LOCAL_DIR = Path(env.str("ORDER_EXECUTOR_LOCAL", default=str(BASE_DIR / ".local")))
+
+
+def _decimal(name: str, default: str, *, minimum: str, maximum: str) -> Decimal:
+    raw = env.str(name, default=default)
+    try:
+        value = Decimal(raw)
+    except InvalidOperation:
+        raise ImproperlyConfigured(f"{name} is {raw!r}: give a number, such as {default}") from None
+    if not value.is_finite() or not Decimal(minimum) <= value <= Decimal(maximum):
+        raise ImproperlyConfigured(f"{name} is {raw}: give a number from {minimum} to {maximum}")
+    return value
+
+
+def _integer(name: str, default: int, *, minimum: int, maximum: int) -> int:
+    raw = env.str(name, default=str(default))
+    if not raw.strip().isdigit() or not minimum <= int(raw) <= maximum:
+        raise ImproperlyConfigured(f"{name} is {raw!r}: give a whole number from {minimum} to {maximum}")
+    return int(raw)
+
+
+def _truth(name: str, *, default: bool) -> bool:
+    raw = env.str(name, default=str(default)).strip().lower()
+    if raw not in {"true", "false", "1", "0", "yes", "no", "on", "off"}:
+        raise ImproperlyConfigured(f"{name} is {raw!r}: give true or false")
+    return raw in {"true", "1", "yes", "on"}
+
+
+def _time_zone(name: str, default: str) -> ZoneInfo:
+    raw = env.str(name, default=default)
+    try:
+        return ZoneInfo(raw)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ImproperlyConfigured(f"{name} is {raw!r}: give a time zone name, such as Asia/Kolkata") from None
+
+
+def _secret_key() -> str:
+    """Return the given secret key, or one made on the first start and kept beside the local data."""
+    given: str = env.str("SECRET_KEY", default="")
+    if given:
+        return given
+    kept = LOCAL_DIR / "secret_key"
+    if not kept.exists():
+        LOCAL_DIR.mkdir(parents=True, exist_ok=True)
+        kept.touch(mode=0o600)
+        kept.write_text(secrets.token_urlsafe(50))
+    return kept.read_text().strip()
+
+
+# --- Which broker --------------------------------------------------------------------------------------------------
+KITE_API_KEY = env.str("KITE_API_KEY", default="").strip()
+KITE_API_SECRET = env.str("KITE_API_SECRET", default="").strip()
+KITE_ACCESS_TOKEN = env.str("KITE_ACCESS_TOKEN", default="").strip()
+KITE_ROOT_URL = env.str("KITE_ROOT_URL", default="https://api.kite.trade")
+PAPER_KITE_URL = env.str("PAPER_KITE_URL", default="")
+if bool(KITE_API_KEY) != bool(KITE_API_SECRET):
+    missing = "KITE_API_SECRET" if KITE_API_KEY else "KITE_API_KEY"
+    raise ImproperlyConfigured(
+        f"{missing} is empty while the other half is set: set both to trade live, or neither to trade on paper"
+    )
+TRADING_MODE = "LIVE" if KITE_API_KEY else "PAPER"
+
+# --- What the original system called its settings; the first values of the risk settings -----------------------------
+ENABLE_AUTO_TRADING = _truth("ENABLE_AUTO_TRADING", default=False)
+POSITION_SIZE = _decimal("POSITION_SIZE", "1000.0", minimum="0", maximum="100000000")
+MAX_POSITION_SIZE = _decimal("MAX_POSITION_SIZE", "10000", minimum="0", maximum="100000000")
+MAX_DAILY_TRADES = _integer("MAX_DAILY_TRADES", 10, minimum=0, maximum=5000)
+CMS_BUY_THRESHOLD = _decimal("CMS_BUY_THRESHOLD", "60.0", minimum="-100", maximum="100")
+CMS_SELL_THRESHOLD = _decimal("CMS_SELL_THRESHOLD", "-60.0", minimum="-100", maximum="100")
+if POSITION_SIZE > MAX_POSITION_SIZE:
+    raise ImproperlyConfigured(
+        f"POSITION_SIZE {POSITION_SIZE} is above MAX_POSITION_SIZE {MAX_POSITION_SIZE}: lower one or raise the other"
+    )
+FIRST_LIMITS = {
+    "POSITION_SIZE": POSITION_SIZE,
+    "MAX_POSITION_SIZE": MAX_POSITION_SIZE,
+    "MAX_DAILY_TRADES": MAX_DAILY_TRADES,
+    "CMS_BUY_THRESHOLD": CMS_BUY_THRESHOLD,
+    "CMS_SELL_THRESHOLD": CMS_SELL_THRESHOLD,
+}
+
+# --- Signals ---------------------------------------------------------------------------------------------------------
+REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+SIGNAL_CHANNEL = env.str("SIGNAL_CHANNEL", default="signals")
+SIGNAL_STREAM = env.str("SIGNAL_STREAM", default="signals:stream")
+SIGNAL_GROUP = env.str("SIGNAL_GROUP", default="order-executor")
+SIGNAL_TIME_ZONE = _time_zone("SIGNAL_TIME_ZONE", "Asia/Kolkata")
+DEFAULT_EXCHANGE = env.str("DEFAULT_EXCHANGE", default="NSE")
+ENTRY_ORDER_TYPE = env.str("ENTRY_ORDER_TYPE", default="LIMIT").upper()
+if ENTRY_ORDER_TYPE not in {"LIMIT", "MARKET"}:
+    raise ImproperlyConfigured(f"ENTRY_ORDER_TYPE is {ENTRY_ORDER_TYPE!r}: give LIMIT or MARKET")
+ABSENCE_WINDOW_SECONDS = _integer("ABSENCE_WINDOW_SECONDS", 120, minimum=1, maximum=3600)
+
+# --- Django ----------------------------------------------------------------------------------------------------------
+SECRET_KEY = _secret_key()
+DEBUG = _truth("DEBUG", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECURE_COOKIES = _truth("SECURE_COOKIES", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE_COOKIES else None
+X_FRAME_OPTIONS = "DENY"
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "pgtrigger",
+    "config",
+    "risk",
+    "orders",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "DIRS": [BASE_DIR / "orders" / "templates"],  # before the theme's own, to replace a few of them
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db_url("DATABASE_URL", default="postgresql://127.0.0.1:5432/order_executor")
+}
+DATABASES["default"]["CONN_MAX_AGE"] = 60
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    # A process that is paused inside a transaction must not hold the book's lock for ever.
+    options="-c idle_in_transaction_session_timeout=10s -c lock_timeout=10s -c statement_timeout=30s",
+    connect_timeout=5,
+)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "Asia/Kolkata"
+USE_TZ = True
+USE_I18N = False
+STATIC_URL = "static/"
+WHITENOISE_USE_FINDERS = True
+LOGIN_URL = reverse_lazy("admin:login")
+
+LOGGING_CONFIG = None
+configure_logging(level=env.str("LOG_LEVEL", default="INFO"), as_json=_truth("LOG_JSON", default=False))

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import getpass
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from orders.desk import Desk, DeskNotWired
+from orders.execution import halt
+
+
+class Command(BaseCommand):
+    help = "Halt trading at once, then ask for the cancel of every unfinished order."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--reason", required=True, help="kept with the halt, for whoever resumes")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            desk = Desk.from_settings()
+        except DeskNotWired as trouble:
+            raise CommandError(str(trouble)) from trouble
+        orders = halt(desk, by=f"command line ({getpass.getuser()})", reason=options["reason"])
+        self.stdout.write(f"{desk.mode} trading is HALTED")
+        for order in orders:
+            state = "withdrawn unsent" if not order.is_unfinished else "cancel asked for"
+            self.stdout.write(f"  {order.client_order_id} {order}: {state}")
