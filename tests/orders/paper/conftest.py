@@ -1,8 +1,4 @@
-"""
-The stage: one paper server for all tests, emptied before each, and INFY frozen at 1500.00.
-
-Tests that kill and restart a server start their own with `start_paper`.
-"""
+"""Clients and servers for the tests of the paper Kite itself; those that kill a server start their own."""
 
 from __future__ import annotations
 
@@ -13,21 +9,6 @@ import pytest
 from kiteconnect import KiteConnect
 
 from .paper_process import PaperProcess
-
-
-@pytest.fixture(scope="session")
-def paper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperProcess]:
-    server = PaperProcess(tmp_path_factory.mktemp("paper"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def paper(paper_server: PaperProcess) -> Iterator[PaperProcess]:
-    paper_server.reset()
-    paper_server.set_price("NSE:INFY", "1500.00")
-    yield paper_server
-    paper_server.close_clients()
 
 
 @pytest.fixture

@@ -1,0 +1,143 @@
+"""
+The cast of the suite.
+
+One account on paper: RELIANCE at 1,400.00 and INFY at 1,500.00, both in lots of one, so that ₹1,000 an entry rounds up
+to one share of either, and ₹10,000 a position holds seven shares of RELIANCE and not eight. The clock runs, and a test
+moves it ahead instead of waiting.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from orders.broker.kite import KiteGateway
+from orders.broker.sessions import TokenVault
+from orders.desk import Desk
+from orders.inbox import Received, record
+from orders.models import Order, Signal
+from orders.quotes import load_instruments
+from orders.reconciliation import reconcile
+from risk import control
+from risk.models import Mode, RiskSettings, TradingControl
+from tests.orders.paper.paper_process import PaperProcess
+
+RELIANCE_PRICE = Decimal("1400.00")
+
+
+class Clock:
+    """The real time, moved ahead by what a test asks for."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return timezone.now() + self.ahead
+
+    def advance(self, **amount: float) -> None:
+        self.ahead += timedelta(**amount)
+
+
+@pytest.fixture(scope="session")
+def paper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperProcess]:
+    server = PaperProcess(tmp_path_factory.mktemp("paper"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def paper(paper_server: PaperProcess) -> Iterator[PaperProcess]:
+    """The paper Kite server with an empty book."""
+    paper_server.reset()
+    paper_server.set_price("NSE:INFY", "1500.00")
+    paper_server.set_price("NSE:RELIANCE", str(RELIANCE_PRICE))
+    yield paper_server
+    paper_server.close_clients()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def bare_desk(paper: PaperProcess, clock: Clock, settings: Any) -> Desk:
+    """A desk that has not read anything from its broker yet."""
+    settings.PAPER_KITE_URL = paper.root
+    vault = TokenVault(Mode.PAPER, secret_key="a secret of the suite")
+    gateway = KiteGateway(api_key="paper", root=paper.root, access_token=vault.token)
+    return Desk(mode=Mode.PAPER, gateway=gateway, vault=vault, clock=clock)
+
+
+@pytest.fixture
+def desk(bare_desk: Desk, db: None) -> Desk:
+    """A desk that knows its instruments, has compared its book, and trades signals."""
+    load_instruments(bare_desk, "NSE")
+    reconcile(bare_desk)
+    switch_on(bare_desk)
+    return bare_desk
+
+
+def switch_on(desk: Desk) -> None:
+    shown = TradingControl.objects.get(mode=desk.mode).version
+    control.auto_trading_on(desk.mode, by="priya", reason="test", now=desk.clock(), version_shown=shown)
+
+
+def open_the_limits(**limits: Any) -> None:
+    """Set limits so wide that only the one under test is met, or to the values given."""
+    wide = {
+        "order_value_max": Decimal(1_000_000),
+        "position_value_max": Decimal(10_000_000),
+        "daily_trades_max": 1000,
+        "order_quantity_max": 100_000,
+    }
+    RiskSettings.objects.filter(pk=1).update(**{**wide, **limits})
+
+
+@pytest.fixture
+def message(clock: Clock) -> Callable[..., bytes]:
+    """Make the bytes of a signal: a strong BUY of RELIANCE, now; keywords change fields, None leaves one out."""
+
+    def make(**changes: Any) -> bytes:
+        fields = {
+            "signal_type": "BUY",
+            "symbol": "RELIANCE",
+            "cms_score": 75.0,
+            "timestamp": clock().isoformat(),
+            **changes,
+        }
+        return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
+
+    return make
+
+
+@pytest.fixture
+def received(desk: Desk, message: Callable[..., bytes]) -> Callable[..., Signal]:
+    """Record one signal and return its row."""
+    numbers = itertools.count(1)
+
+    def receive(**changes: Any) -> Signal:
+        changes.setdefault("signal_id", f"test-{next(numbers)}")
+        record(desk, [Received(raw=message(**changes), source=Signal.Source.CHANNEL)])
+        return Signal.objects.get(signal_id=changes["signal_id"])
+
+    return receive
+
+
+@pytest.fixture
+def wired() -> Callable[..., Desk]:
+    """Return a desk with another gateway, clock or rules."""
+    return lambda desk, **changes: replace(desk, **changes)
+
+
+def statuses(order: Order) -> list[str]:
+    """Return the statuses an order went through, by its events."""
+    return [event.after for event in order.events.all()]
