@@ -29,7 +29,7 @@ from risk import limit_versions
 from risk.engine.decision import assess
 from risk.engine.facts import Holding, OrderType, Origin, Portfolio, ProposedOrder, Side, SignalFacts, TradingSignalType
 from risk.engine.limits import Limits
-from risk.engine.rules import RULES
+from risk.engine.rules import RULES, Applies
 from risk.engine.sizing import marketable_limit, size_entry
 from risk.models import TradingControl
 
@@ -106,7 +106,10 @@ class OrderExecutor:
             raise RiskManagementError(f"a CMS score is a number from -100 to 100, not {score}", control="SIGNAL")
         proposed = _bare_proposal(TradingSignalType(signal_type), score, now, self.desk)
         portfolio = _bare_portfolio(self.desk, control, now)
-        rules = tuple(rule for rule in RULES if rule.code in _ASKED_OF_A_SIGNAL)
+        sells = signal_type == TradingSignalType.SELL  # which only closes, and closing is not limited by count
+        rules = tuple(
+            rule for rule in RULES if rule.code in _ASKED_OF_A_SIGNAL and not (sells and rule.applies == Applies.OPENING)
+        )
         decision = assess(proposed, portfolio, limits, now, rules=rules)
         if decision.breaches:
             raise RiskManagementError(decision.reason, control=decision.breaches[0].control)

@@ -163,6 +163,7 @@ class Tracker:
         self._idle_seconds = idle_seconds
         self._nudge = threading.Event()
         self._loaded_on: date | None = None
+        self._logged_in = True
         self._failures = 0
 
     def nudge(self) -> None:
@@ -172,6 +173,13 @@ class Tracker:
     def turn(self) -> None:
         """Read the book once and carry out what cancels are due, then wait for a nudge or the next time."""
         self._nudge.clear()
+        if not self._desk.vault.is_valid(self._desk.clock()):
+            # A gate, not an outage: until somebody logs in nothing is read and nothing is sent.
+            if self._logged_in:
+                log.warning("broker.waiting_for_login", mode=self._desk.mode)
+            self._logged_in = False
+            self._nudge.wait(self._busy_seconds)
+            return
         try:
             self._prepare()
             reconcile(self._desk)
@@ -180,6 +188,7 @@ class Tracker:
             self._count_failure(str(trouble))
         else:
             self._failures = 0
+            self._logged_in = True
             self._ready.set()
         self._wait()
 

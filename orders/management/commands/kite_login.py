@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from orders.broker.gateway import BrokerUnreachable, SessionRefused
+from orders.broker.kite import KiteGateway
+from orders.desk import Desk
+
+
+class Command(BaseCommand):
+    help = "Log in to Kite for the day: without an argument say where, with the request token from there do it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--request-token", help="what Kite put into the address it sent you back to")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        desk = Desk.from_settings() if settings.KITE_API_KEY else None
+        if desk is None:
+            raise CommandError("this is PAPER, which needs no login: set KITE_API_KEY and KITE_API_SECRET to go live")
+        assert isinstance(desk.gateway, KiteGateway), "the settings wire a Kite gateway"
+        if not options["request_token"]:
+            self.stdout.write(f"1. Log in at {desk.gateway.login_url()}")
+            self.stdout.write("2. Kite sends you back to an address with request_token=… in it. Within five minutes:")
+            self.stdout.write("   manage.py kite_login --request-token …")
+            return
+        try:
+            user_id, token = desk.gateway.exchange_request_token(options["request_token"], settings.KITE_API_SECRET)
+        except (SessionRefused, BrokerUnreachable) as trouble:
+            raise CommandError(f"Kite did not accept it: {trouble}. A request token works once; log in again") from None
+        now = desk.clock()
+        desk.vault.keep(token, user_id=user_id, now=now)
+        self.stdout.write(f"logged in as {user_id} until {desk.vault.row().valid_until:%d %b %H:%M} UTC")
