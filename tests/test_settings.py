@@ -1,0 +1,60 @@
+"""What cannot work fails at the start, with a sentence that says what to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.executor_process import REPOSITORY
+
+
+def check(**environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"KITE_API_KEY": "k"}, "KITE_API_SECRET is empty while the other half is set"),
+        ({"KITE_API_SECRET": "s"}, "KITE_API_KEY is empty while the other half is set"),
+        ({"POSITION_SIZE": "lots"}, "POSITION_SIZE is 'lots': give a number, such as 1000.0"),
+        ({"POSITION_SIZE": "NaN"}, "POSITION_SIZE is NaN: give a number from 0 to"),
+        ({"CMS_BUY_THRESHOLD": "101"}, "CMS_BUY_THRESHOLD is 101: give a number from -100 to 100"),
+        ({"MAX_DAILY_TRADES": "-1"}, "MAX_DAILY_TRADES is '-1': give a whole number"),
+        ({"POSITION_SIZE": "20000"}, "POSITION_SIZE 20000 is above MAX_POSITION_SIZE 10000"),
+        ({"ENABLE_AUTO_TRADING": "maybe"}, "ENABLE_AUTO_TRADING is 'maybe': give true or false"),
+        ({"SIGNAL_TIME_ZONE": "India"}, "SIGNAL_TIME_ZONE is 'India': give a time zone name"),
+        ({"ENTRY_ORDER_TYPE": "STOP"}, "ENTRY_ORDER_TYPE is 'STOP': give LIMIT or MARKET"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_what_to_do(environment, sentence):
+    refused = check(**environment)
+
+    assert refused.returncode != 0
+    assert sentence in refused.stderr
+
+
+def test_the_originals_names_and_values_are_accepted():
+    accepted = check(
+        ENABLE_AUTO_TRADING="true",
+        POSITION_SIZE="1000.0",
+        CMS_BUY_THRESHOLD="60.0",
+        CMS_SELL_THRESHOLD="-60.0",
+        MAX_POSITION_SIZE="10000",
+        MAX_DAILY_TRADES="10",
+        KITE_API_KEY="k",
+        KITE_API_SECRET="s",
+        KITE_ACCESS_TOKEN="t",
+    )
+
+    assert accepted.returncode == 0, accepted.stderr
