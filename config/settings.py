@@ -12,6 +12,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
+from config.local_folder import write_private
 from config.logging import configure_logging
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -62,8 +63,7 @@ def _secret_key() -> str:
     kept = LOCAL_DIR / "secret_key"
     if not kept.exists():
         LOCAL_DIR.mkdir(parents=True, exist_ok=True)
-        kept.touch(mode=0o600)
-        kept.write_text(secrets.token_urlsafe(50))
+        write_private(kept, secrets.token_urlsafe(50))
     return kept.read_text().strip()
 
 

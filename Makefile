@@ -1,0 +1,54 @@
+# `make run` starts everything on this machine; `make test` passes the whole suite. Both install what they need.
+
+PORT ?= 8000
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+VENV := .venv/bin
+PIP := $(VENV)/python -m pip --disable-pip-version-check --quiet
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/pip-compile --quiet --generate-hashes --allow-unsafe \
+	--strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade)
+
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: run test check lock clean
+
+run: .venv/.installed  ## the local set, on PORT
+	@exec $(VENV)/python manage.py up --port $(PORT)
+
+test: .venv/.installed-dev  ## the suite, on throw-away servers; ARGS are pytest's
+	@exec $(VENV)/python -m pytest $(ARGS)
+
+check: .venv/.installed-dev  ## lint, format, types, directions
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy .
+	$(VENV)/lint-imports
+
+lock: .venv/.installed-dev  ## pin what pyproject.toml asks for; UPGRADE=1 takes the newest
+	$(COMPILE) --extra local --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra local --extra dev --constraint requirements.txt \
+		--output-file requirements-dev.txt pyproject.toml
+
+clean:  ## what tools left behind; neither the data in .local nor the environment in .venv
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache build *.egg-info
+	rm -rf staticfiles test-results
+	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './.local/*' -prune -exec rm -rf {} +
+
+.venv/.installed: requirements.txt | .venv
+	@echo "Installing requirements.txt into .venv; this takes a minute."
+	@$(PIP) install --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.txt | .venv
+	@echo "Installing requirements-dev.txt into .venv; this takes a minute."
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# A `.venv` without pip is one whose creation was interrupted.
+.PHONY: .venv
+.venv:
+	@test -x $(VENV)/pip && exit; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=." >&2; exit 1; }; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "Python cannot create environments: install python3-venv (apt-get install python3-venv)." >&2; exit 1; }; \
+	$(PYTHON) -m venv --clear .venv
