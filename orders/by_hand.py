@@ -25,6 +25,10 @@ class MarkRefused(Exception):
     """A fill cannot be recorded by hand for this order now; the text says why."""
 
 
+class CloseRefused(Exception):
+    """An order cannot be closed by hand now; the text says why."""
+
+
 class NothingToExit(Exception):
     """The position is flat, or being closed already."""
 
@@ -110,6 +114,31 @@ def mark_filled(desk: Desk, order: Order, fill: HandFill) -> Order:
         )
         order.note(f"{fill.quantity} at {fill.price} marked as filled: {fill.reason}", at=now, actor=fill.by)
         settle(order, now=now, actor=fill.by)
+    return order
+
+
+def close_past_day(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
+    """
+    Close an unfinished order of an earlier trading date, which the broker's book of today can say nothing about.
+
+    An order that was in doubt is taken for not placed, any other for cancelled at the end of its day. Raise
+    `CloseRefused`, also while the broker still shows it.
+    """
+    if not reason.strip():
+        raise CloseRefused("say why: the reason is kept with the order")
+    if order.trading_date >= desk.today():
+        raise CloseRefused("it is of today: the broker's book will say how it ended")
+    try:
+        _check_broker(order, _fresh_book(desk))
+    except MarkRefused as refusal:
+        raise CloseRefused(str(refusal)) from refusal
+    with transaction.atomic(durable=True):
+        TradingControl.objects.locked(desk.mode)
+        order.refresh_from_db()
+        ended = OrderStatus.NOT_PLACED if order.status == OrderStatus.IN_DOUBT else OrderStatus.CANCELLED
+        note = f"its day is over; closed by hand: {reason}"
+        if not order.advance(ended, at=desk.clock(), note=note, actor=by):
+            raise CloseRefused(f"the order is {order.get_status_display().lower()}: there is nothing to close")
     return order
 
 
