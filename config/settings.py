@@ -14,6 +14,7 @@ from django.urls import reverse_lazy
 
 from config.local_folder import write_private
 from config.logging import configure_logging
+from config.unfold import UNFOLD as THEME
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -185,6 +186,8 @@ USE_I18N = False
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+UNFOLD = THEME
 
 LOGGING_CONFIG = None
 configure_logging(level=env.str("LOG_LEVEL", default="INFO"), as_json=_truth("LOG_JSON", default=False))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from orders.broker.gateway import BrokerBook, BrokerUnreachable, SessionRefused
-from orders.deciding import ManualOrder, decide_manual
+from orders.deciding import ManualOrder, decide_manual, made_earlier
 from orders.desk import Desk, trading_date
 from orders.execution import submit
 from orders.ledger import settle
@@ -59,6 +59,8 @@ def exit_position(desk: Desk, position: Position, *, token: str, by: str) -> Ord
 
     Raise `NothingToExit` or `OrderDenied`.
     """
+    if earlier := made_earlier(desk, token):
+        return earlier
     position.refresh_from_db()
     if position.quantity == 0:
         raise NothingToExit(f"there is no open position in {position.symbol}")

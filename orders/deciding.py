@@ -101,8 +101,7 @@ def decide_manual(desk: Desk, wish: ManualOrder) -> Order:
     observed = observe(desk, wish.exchange, wish.symbol, with_position=wish.side == Side.SELL)
     with transaction.atomic(durable=True):
         control = TradingControl.objects.locked(desk.mode)
-        our_id = client_order_id(control.order_id_prefix, f"manual:{wish.token}", 1)
-        if earlier := Order.objects.filter(client_order_id=our_id).first():
+        if earlier := made_earlier(desk, wish.token):
             return earlier
         now = desk.clock()
         portfolio = snapshot(desk, control, instrument, observed, now=now)
@@ -111,8 +110,19 @@ def decide_manual(desk: Desk, wish: ManualOrder) -> Order:
         assessment = assess(proposed, portfolio, limits, now)
         decision = _keep(desk, control, proposed, portfolio, assessment, limits.version, now, actor=wish.by)
         if assessment.outcome == Outcome.APPROVED:
+            our_id = _id_by_hand(control, wish.token)
             return _write(desk, proposed, decision, our_id=our_id, now=now, created_by=wish.by)
     raise OrderDenied(decision)
+
+
+def made_earlier(desk: Desk, token: str) -> Order | None:
+    """Return the order that this token made already."""
+    control = TradingControl.objects.get(mode=desk.mode)
+    return Order.objects.filter(client_order_id=_id_by_hand(control, token)).first()
+
+
+def _id_by_hand(control: TradingControl, token: str) -> str:
+    return client_order_id(control.order_id_prefix, f"manual:{token}", 1)
 
 
 def _passes_the_screen(desk: Desk, signal: Signal, instrument: Instrument) -> bool:

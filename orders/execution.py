@@ -34,6 +34,10 @@ from risk.models import Incident, TradingControl
 log = structlog.get_logger(__name__)
 
 
+class OtherMode(Exception):
+    """The order belongs to the other mode's broker, which this desk does not reach."""
+
+
 def submit(desk: Desk, order: Order) -> Order:
     """
     Send a PENDING order, once, and write down which of the three outcomes it had.
@@ -66,8 +70,11 @@ def cancel(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
     """
     Write the wish to cancel down, then carry it out if that is possible now; the tracker repeats it until it is done.
 
-    An unsent order is withdrawn at once. For a sent one only the broker's book says that it is cancelled.
+    An unsent order is withdrawn at once. For a sent one only the broker's book says that it is cancelled. Raise
+    `OtherMode` for a paper order on a live desk, or the other way round.
     """
+    if order.mode != desk.mode:
+        raise OtherMode(f"{order} belongs to {order.mode}, and this is {desk.mode}")
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
         order.refresh_from_db()

@@ -108,7 +108,9 @@ class OrderExecutor:
         portfolio = _bare_portfolio(self.desk, control, now)
         sells = signal_type == TradingSignalType.SELL  # which only closes, and closing is not limited by count
         rules = tuple(
-            rule for rule in RULES if rule.code in _ASKED_OF_A_SIGNAL and not (sells and rule.applies == Applies.OPENING)
+            rule
+            for rule in RULES
+            if rule.code in _ASKED_OF_A_SIGNAL and not (sells and rule.applies == Applies.OPENING)
         )
         decision = assess(proposed, portfolio, limits, now, rules=rules)
         if decision.breaches:

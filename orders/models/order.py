@@ -55,7 +55,7 @@ class Order(models.Model):
         EXTERNAL = Origin.EXTERNAL.value, "External"
 
     mode = models.CharField(max_length=8, choices=Mode)
-    client_order_id = models.CharField(
+    client_order_id = models.CharField(  # noqa: DJ001 — NULL for an order that is not ours: unique among the rest
         "our id", max_length=20, unique=True, null=True, help_text="Sent to the broker as the tag."
     )
     broker_order_id = models.CharField("broker's id", max_length=40, blank=True, db_index=True)
@@ -136,7 +136,7 @@ class Order(models.Model):
 
     def advance(self, to: OrderStatus, *, at: datetime, note: str, actor: str = "executor", **fields: Any) -> bool:
         """
-        Move to the status if the table allows it, writing `fields` with it, and leave an event. Return whether it moved.
+        Move to the status if the table allows it, writing `fields` with it, and leave an event. Return whether it did.
 
         The move is one conditional UPDATE: of two that race, one moves and the other finds nothing to do. A report that
         arrives late or twice asks for a move the table does not have, and changes nothing.

@@ -37,7 +37,7 @@ def _score(label: str, help_text: str) -> models.DecimalField[Any, Any]:
 
 class RiskSettings(models.Model):
     """
-    The limits in force: one row, id 1. Every save through `risk.limits_in_force.save` is a version with its author.
+    The limits in force: one row, id 1. Every save through `risk.limit_versions.save` is a version with its author.
 
     In each limit 0 means that nothing is allowed; none is ever switched off by a 0.
     """

@@ -1,0 +1,31 @@
+from django.contrib import admin
+
+from orders.admin import (
+    blotter,
+    broker_login,
+    decisions,
+    fills,
+    heartbeats,
+    incidents,
+    instruments,
+    people,
+    positions,
+    signals,
+    trading_control,
+)
+
+__all__ = [
+    "blotter",
+    "broker_login",
+    "decisions",
+    "fills",
+    "heartbeats",
+    "incidents",
+    "instruments",
+    "people",
+    "positions",
+    "signals",
+    "trading_control",
+]
+
+admin.site.index_title = "Overview"

@@ -1,0 +1,312 @@
+"""The blotter: every order, how far it got, and what a person may still do to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
+from unfold.enums import ActionVariant
+
+from orders import by_hand, execution
+from orders.admin.fills import FillInline
+from orders.admin.order_dialogs import (
+    CancelDialog,
+    CloseDialog,
+    MarkFilledDialog,
+    cannot_be_cancelled,
+    cannot_be_closed,
+    in_words,
+)
+from orders.admin.refusals import REFUSALS
+from orders.admin.wording import money, order_badge, side_badge, status_words, verdicts
+from orders.by_hand import HandFill
+from orders.desk import Desk, rupees
+from orders.lifecycle import OrderStatus
+from orders.models import Order, OrderEvent
+from risk.admin.dialogs import answered, dialog_action, refusals_told
+from risk.admin.display import NOTHING, clipped, moment
+from risk.admin.mode_filter import ModeFilter
+from risk.admin.read_only import ReadOnlyAdmin, ReadOnlyInline
+
+CANCELLED_AT_ONCE_MAX = 50
+
+
+class OrderEventInline(ReadOnlyInline):
+    model = OrderEvent
+    verbose_name_plural = "Events"
+    fields = ("time", "change", "note", "actor")
+    readonly_fields = fields
+
+    @admin.display(description="time")
+    def time(self, event: OrderEvent) -> str:
+        return moment(event.at)
+
+    @admin.display(description="status")
+    def change(self, event: OrderEvent) -> str:
+        return status_words(event.after) if event.before != event.after else NOTHING
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnlyAdmin):
+    list_display = (
+        "created",
+        "ids",
+        "side_shown",
+        "symbol",
+        "filled",
+        "terms",
+        "average",
+        "status_badge",
+        "wanted_by",
+        "why",
+    )
+    list_display_links = ("created", "ids")
+    list_filter = (
+        ("status", ChoicesDropdownFilter),
+        ("side", ChoicesDropdownFilter),
+        ("origin", ChoicesDropdownFilter),
+        ModeFilter,
+        ("trading_date", RangeDateFilter),
+    )
+    list_select_related = ("signal",)
+    search_fields = ("client_order_id__exact", "broker_order_id__exact", "=symbol", "signal__signal_id__exact")
+    search_help_text = "One of the order's ids, its signal's id, or a symbol, exactly."
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("summary", "status_badge"),
+                    "status_reason",
+                    ("filled", "average"),
+                    ("client_order_id", "broker_order_id"),
+                    ("signal_link", "decision_link"),
+                )
+            },
+        ),
+        ("Verdicts of the risk desk", {"fields": ("verdict_table",)}),
+        (
+            "Details",
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    ("mode", "origin"),
+                    ("created_by", "trading_date"),
+                    ("product", "is_exit"),
+                    ("created", "submitted"),
+                    ("ended", "sender"),
+                    ("broker_status", "attempt"),
+                    ("cancel_asked", "cancel_reason"),
+                ),
+            },
+        ),
+    )
+    inlines = (OrderEventInline, FillInline)
+    actions = ["cancel_selected"]
+    actions_detail = ["mark_filled", "close_past_day", "cancel"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        queryset: QuerySet[Order] = super().get_queryset(request)
+        return queryset.defer("signal__raw")
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("orders.cancel_order")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer what makes sense as the order is now; the actions check again."""
+        order = Order.objects.filter(pk=object_id).first()
+        if order is None:
+            return []
+        pointless = {"cancel"} if cannot_be_cancelled(order) else set()
+        if order.status in {OrderStatus.PENDING, OrderStatus.WITHDRAWN, OrderStatus.FILLED}:
+            pointless.add("mark_filled")
+        if cannot_be_closed(order):
+            pointless.add("close_past_day")
+        return [each for each in super().get_actions_detail(request, object_id) if each.path not in pointless]
+
+    @dialog_action(
+        label="Cancel order",
+        title="Cancel this order?",
+        explanation="An unsent order ends at once; of a sent one only the broker's book says that it is cancelled.",
+        submit="Cancel order",
+        form=CancelDialog,
+        permissions=["orders.cancel_order"],
+        icon="close",
+        variant=ActionVariant.DANGER,
+    )
+    def cancel(self, request: HttpRequest, form: CancelDialog, object_id: str) -> HttpResponse:
+        order: Order = self.row(request, object_id)
+        with refusals_told(request, *REFUSALS):
+            self._cancel_one(request, Desk.from_settings(), order, form.cleaned_data["reason"])
+        return answered(request, reverse("admin:orders_order_change", args=(order.pk,)))
+
+    @admin.action(description="Cancel the selected orders", permissions=["cancel"])
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
+        """Ask for a reason on a page of its own, then cancel one by one, with a result for each."""
+        form = CancelDialog(request, data=request.POST if "confirmed" in request.POST else None)
+        orders = list(queryset.order_by("id")[: CANCELLED_AT_ONCE_MAX + 1])
+        if len(orders) > CANCELLED_AT_ONCE_MAX:
+            told = f"At most {CANCELLED_AT_ONCE_MAX} at once. Halting trading cancels everything."
+            self.message_user(request, told, messages.ERROR)
+            return None
+        if not form.is_valid():
+            rows = [
+                {
+                    "row": each,
+                    "words": in_words(each),
+                    "status": order_badge(each),
+                    "refusal": cannot_be_cancelled(each),
+                }
+                for each in orders
+            ]
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Cancel the selected orders?",
+                "orders": rows,
+                "form": form,
+                "opts": self.opts,
+            }
+            return TemplateResponse(request, "desk/cancel_selected.html", context)
+        with refusals_told(request, *REFUSALS):
+            desk = Desk.from_settings()
+            for order in orders:
+                self._cancel_one(request, desk, order, form.cleaned_data["reason"])
+        return None
+
+    def _cancel_one(self, request: HttpRequest, desk: Desk, order: Order, reason: str) -> None:
+        name = f"{in_words(order)} ({order.client_order_id or order.broker_order_id})"
+        if refusal := cannot_be_cancelled(order):
+            self.message_user(request, f"{name} was not cancelled: {refusal}.", messages.WARNING)
+            return
+        execution.cancel(desk, order, by=request.user.get_username(), reason=reason)
+        self.log_change(request, order, f"Cancel asked for: {reason}")
+        if order.status == OrderStatus.WITHDRAWN:
+            self.message_user(request, f"{name} was withdrawn: it had not been sent.", messages.SUCCESS)
+        elif not order.is_unfinished:
+            self.message_user(request, f"{name} is {order.get_status_display().lower()} now.", messages.WARNING)
+        elif order.broker_order_id:
+            told = f"{name}: the cancel is asked for. The broker's book will show its end."
+            self.message_user(request, told, messages.SUCCESS)
+        else:
+            told = f"{name}: the broker's id is not known yet. The cancel is sent as soon as it is."
+            self.message_user(request, told, messages.WARNING)
+
+    @dialog_action(
+        label="Mark filled",
+        title="Record a fill by hand?",
+        explanation="For an order that the broker's book does not explain. The broker's own trades replace it.",
+        submit="Record the fill",
+        form=MarkFilledDialog,
+        permissions=["orders.mark_filled"],
+        icon="edit",
+    )
+    def mark_filled(self, request: HttpRequest, form: MarkFilledDialog, object_id: str) -> HttpResponse:
+        order: Order = self.row(request, object_id)
+        with refusals_told(request, *REFUSALS):
+            fill = HandFill(by=request.user.get_username(), **form.answers)
+            by_hand.mark_filled(Desk.from_settings(), order, fill)
+            told = f"{fill.quantity} at {rupees(fill.price)} marked as filled"
+            self.log_change(request, order, f"{told}: {fill.reason}")
+            self.message_user(request, f"{told}. The order is {order.get_status_display().lower()}.", messages.SUCCESS)
+        return answered(request, reverse("admin:orders_order_change", args=(order.pk,)))
+
+    @dialog_action(
+        label="Close past day",
+        title="Close this order of a past day?",
+        explanation="The broker's book of today says nothing of it. Look at positions and holdings first.",
+        submit="Close it",
+        form=CloseDialog,
+        permissions=["orders.mark_filled"],
+        icon="event_busy",
+        variant=ActionVariant.WARNING,
+    )
+    def close_past_day(self, request: HttpRequest, form: CloseDialog, object_id: str) -> HttpResponse:
+        order: Order = self.row(request, object_id)
+        with refusals_told(request, *REFUSALS):
+            by_hand.close_past_day(Desk.from_settings(), order, by=request.user.get_username(), **form.answers)
+            self.log_change(request, order, f"Closed: {order.status_reason}")
+            self.message_user(request, f"The order is {order.get_status_display().lower()} now.", messages.SUCCESS)
+        return answered(request, reverse("admin:orders_order_change", args=(order.pk,)))
+
+    @admin.display(description="order")
+    def summary(self, order: Order) -> str:
+        return in_words(order)
+
+    @admin.display(description="created", ordering="created_at")
+    def created(self, order: Order) -> str:
+        return moment(order.created_at)
+
+    @admin.display(description="submitted")
+    def submitted(self, order: Order) -> str:
+        return moment(order.submitted_at)
+
+    @admin.display(description="ended")
+    def ended(self, order: Order) -> str:
+        return moment(order.ended_at)
+
+    @admin.display(description="our id, broker's id", ordering="client_order_id")
+    def ids(self, order: Order) -> str:
+        return format_html(
+            '<span class="desk-two desk-mono"><b>{}</b><span>{}</span></span>',
+            order.client_order_id or NOTHING,
+            order.broker_order_id or NOTHING,
+        )
+
+    @admin.display(description="side", ordering="side")
+    def side_shown(self, order: Order) -> str:
+        return side_badge(order.side)
+
+    @admin.display(description="filled", ordering="filled_quantity")
+    def filled(self, order: Order) -> str:
+        return format_html('<span class="desk-number">{} / {}</span>', order.filled_quantity, order.quantity)
+
+    @admin.display(description="terms", ordering="price")
+    def terms(self, order: Order) -> str:
+        price = rupees(order.price) if order.price is not None else ""
+        return format_html('<span class="desk-number">{} {}</span>', order.order_type, price)
+
+    @admin.display(description="average", ordering="average_price")
+    def average(self, order: Order) -> str:
+        return money(order.average_price)
+
+    @admin.display(description="status", ordering="status")
+    def status_badge(self, order: Order) -> str:
+        return order_badge(order)
+
+    @admin.display(description="origin", ordering="origin")
+    def wanted_by(self, order: Order) -> str:
+        return self.signal_link(order) if order.signal else f"{order.get_origin_display()} {order.created_by}"
+
+    @admin.display(description="reason")
+    def why(self, order: Order) -> str:
+        return clipped(order.status_reason)
+
+    @admin.display(description="signal")
+    def signal_link(self, order: Order) -> str:
+        if order.signal is None:
+            return NOTHING
+        url = reverse("admin:orders_signal_change", args=(order.signal.pk,))
+        return format_html('<a class="desk-link" href="{}">Signal {}</a>', url, order.signal.signal_id[:8])
+
+    @admin.display(description="decision")
+    def decision_link(self, order: Order) -> str:
+        if order.decision_id is None:
+            return NOTHING
+        url = reverse("admin:orders_decision_change", args=(order.decision_id,))
+        return format_html('<a class="desk-link" href="{}">Decision {}</a>', url, order.decision_id)
+
+    @admin.display(description="verdicts")
+    def verdict_table(self, order: Order) -> str:
+        return verdicts(order.decision)
+
+    @admin.display(description="cancel asked for")
+    def cancel_asked(self, order: Order) -> str:
+        if order.cancel_requested_at is None:
+            return NOTHING
+        return format_html("{} by {}", moment(order.cancel_requested_at), order.cancel_requested_by)

@@ -1,0 +1,68 @@
+"""The incidents' page, with the one remedy that needs the trading app: exiting what a signal did not close."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from unfold.enums import ActionVariant
+
+from orders.admin.positions import exit_facts, exit_told
+from orders.admin.refusals import REFUSALS
+from orders.by_hand import NothingToExit
+from orders.models import Position
+from risk.admin.dialogs import Dialog, answered, dialog_action, refusals_told, token_field
+from risk.admin.incidents import IncidentAdmin
+from risk.models import Incident
+
+
+def position_of(incident: Incident) -> Position:
+    """Return the one open position that the incident is about. Raise `NothingToExit`."""
+    found = Position.objects.filter(mode=incident.mode, symbol=incident.symbol).exclude(quantity=0)[:2]
+    if incident.kind != Incident.Kind.EXIT_NOT_TAKEN or not found:
+        raise NothingToExit(f"there is no open position in {incident.symbol or 'this incident'}")
+    if len(found) > 1:
+        raise NothingToExit(f"{incident.symbol} is open on more than one exchange: choose on the positions page")
+    return found[0]
+
+
+class IncidentExitDialog(Dialog):
+    token = token_field()
+
+    def facts(self) -> list[tuple[str, Any]]:
+        incident = Incident.objects.filter(pk=self.object_id).first()
+        if incident is None:
+            return []
+        try:
+            return [("Incident", incident.title), *exit_facts(position_of(incident))]
+        except NothingToExit as reason:
+            return [("Incident", incident.title), ("The order", f"none: {reason}")]
+
+
+@admin.register(Incident)
+class TradingIncidentAdmin(IncidentAdmin):
+    actions_detail = ["exit", *IncidentAdmin.actions_detail]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        offered = super().get_actions_detail(request, object_id)
+        about_an_exit = Incident.objects.filter(pk=object_id, kind=Incident.Kind.EXIT_NOT_TAKEN, is_open=True).exists()
+        return [each for each in offered if each.path != "exit" or about_an_exit]
+
+    @dialog_action(
+        label="Exit position",
+        title="Exit the position that the signal wanted closed?",
+        explanation="It is sent at once, also while trading is halted. The incident stays open until it is resolved.",
+        submit="Exit position",
+        form=IncidentExitDialog,
+        permissions=["orders.exit_position"],
+        icon="logout",
+        variant=ActionVariant.DANGER,
+    )
+    def exit(self, request: HttpRequest, form: IncidentExitDialog, object_id: str) -> HttpResponse:
+        incident: Incident = self.row(request, object_id)
+        with refusals_told(request, *REFUSALS):
+            order = exit_told(request, position_of(incident), token=form.cleaned_data["token"])
+            self.log_change(request, incident, f"Exit: order {order.client_order_id}")
+        return answered(request, reverse("admin:risk_incident_change", args=(incident.pk,)))

@@ -1,0 +1,90 @@
+"""What the blotter's dialogs show of an order and ask for, and what makes no sense for it as it is."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.utils import timezone
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminIntegerFieldWidget
+
+from orders.admin.wording import order_badge
+from orders.desk import rupees, trading_date
+from orders.models import Order
+from risk.admin.dialogs import ReasonDialog, token_field
+from risk.admin.display import trimmed
+from risk.engine.facts import Origin
+
+
+def in_words(order: Order) -> str:
+    """Return the order in one line, as a person would say it."""
+    price = f"at {rupees(order.price)}" if order.price is not None else "at the market"
+    return f"{order.side} {order.quantity} {order.exchange}:{order.symbol} {order.order_type} {price}"
+
+
+def cannot_be_cancelled(order: Order) -> str:
+    """Return why a cancel makes no sense for the order; empty when it may be asked for."""
+    if order.mode != settings.TRADING_MODE:
+        return f"it belongs to {order.mode}, this is {settings.TRADING_MODE}"
+    if order.origin == Origin.EXTERNAL:
+        return "it was placed elsewhere, and is cancelled there"
+    if not order.is_unfinished:
+        return f"it is {order.get_status_display().lower()}, and nothing is left to cancel"
+    return ""
+
+
+def cannot_be_closed(order: Order) -> str:
+    """Return why the order is not one that a person closes after its day; empty when it may be tried."""
+    if order.mode != settings.TRADING_MODE:
+        return f"it belongs to {order.mode}, this is {settings.TRADING_MODE}"
+    if not order.is_unfinished:
+        return f"it is {order.get_status_display().lower()} already"
+    if order.trading_date >= trading_date(timezone.now()):
+        return "it is of today: the broker's book will say how it ended"
+    return ""
+
+
+class OrderDialog(ReasonDialog):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.order = Order.objects.filter(pk=self.object_id).first()
+
+    def facts(self) -> list[tuple[str, Any]]:
+        if self.order is None:
+            return []
+        filled = f"{self.order.filled_quantity} of {self.order.quantity}"
+        return [("The order", in_words(self.order)), ("Status", order_badge(self.order)), ("Filled", filled)]
+
+
+class CancelDialog(OrderDialog):
+    def facts(self) -> list[tuple[str, Any]]:
+        refusal = cannot_be_cancelled(self.order) if self.order else ""
+        return [*super().facts(), *([("It cannot be cancelled", refusal)] if refusal else [])]
+
+
+class MarkFilledDialog(OrderDialog):
+    quantity = forms.IntegerField(min_value=1, label="Quantity (shares)", widget=UnfoldAdminIntegerFieldWidget)
+    price = forms.DecimalField(
+        max_digits=14,
+        decimal_places=4,
+        label="Price (₹ a share)",
+        validators=[MinValueValidator(Decimal("0.0001"), "The price must be above zero.")],
+        widget=UnfoldAdminDecimalFieldWidget,
+    )
+    token = token_field()
+    field_order = ("quantity", "price", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.order is not None:
+            self.initial["quantity"] = self.order.unfilled_quantity or None
+            self.initial["price"] = trimmed(self.order.price) if self.order.price is not None else None
+
+
+class CloseDialog(OrderDialog):
+    def facts(self) -> list[tuple[str, Any]]:
+        day = [("Of", f"{self.order.trading_date:%d %b %Y}")] if self.order else []
+        return [*super().facts(), *day]

@@ -1,0 +1,21 @@
+"""The refusals of the use cases: what an action shows as a message, and not as an error page."""
+
+from __future__ import annotations
+
+from orders.by_hand import CloseRefused, MarkRefused, NothingToExit
+from orders.deciding import OrderDenied, UnknownInstrument
+from orders.desk import DeskNotWired
+from orders.execution import OtherMode
+from risk.control import ControlChanged, LooseningRefused
+
+REFUSALS: tuple[type[Exception], ...] = (
+    CloseRefused,
+    ControlChanged,
+    DeskNotWired,
+    LooseningRefused,
+    MarkRefused,
+    NothingToExit,
+    OrderDenied,
+    OtherMode,
+    UnknownInstrument,
+)

@@ -1,0 +1,3 @@
+from risk.admin import limit_history, limits, switch_history
+
+__all__ = ["limit_history", "limits", "switch_history"]

@@ -1,0 +1,96 @@
+"""
+Actions of staff: a dialog, then one call of one use case.
+
+An action changes nothing on GET: it answers with its dialog, and acts on the POST that the dialog sends, outside any
+transaction. `dialog_action` is the only way to make one, so that none lacks a permission.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from risk.admin.display import sentence
+
+Handler = TypeVar("Handler", bound=Callable[..., HttpResponse])
+
+
+class Dialog(BaseDialogForm):
+    """A dialog that says what it is about before it asks: `facts` are shown above the fields."""
+
+    form_before_template = "desk/dialog_facts.html"
+
+    def facts(self) -> list[tuple[str, Any]]:
+        return []
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """Return what the person filled in, without the theme's own field."""
+        return {name: value for name, value in self.cleaned_data.items() if not name.startswith("_")}
+
+    def get_before_template_context(self, request: HttpRequest, object_id: int | str | None = None) -> dict[str, Any]:
+        return {"facts": self.facts()}
+
+
+class ReasonDialog(Dialog):
+    reason = forms.CharField(max_length=500, widget=UnfoldAdminTextInputWidget, help_text="It is kept.")
+
+
+def new_token() -> str:
+    return uuid.uuid4().hex
+
+
+def token_field() -> forms.CharField:
+    """Return the hidden field that makes a dialog sent twice one wish."""
+    return forms.CharField(max_length=40, widget=forms.HiddenInput, initial=new_token)
+
+
+def dialog_action(
+    *,
+    label: str,
+    title: str,
+    submit: str,
+    form: type[Dialog],
+    permissions: list[str],
+    icon: str,
+    explanation: str = "",
+    variant: ActionVariant = ActionVariant.DEFAULT,
+) -> Callable[[Handler], Handler]:
+    """Make a method an action: `label` is on its button, `title` and `explanation` in its dialog."""
+    assert permissions, "every action needs a permission"
+    danger = "danger" if variant == ActionVariant.DANGER else ""
+    dialog = {
+        "title": title,
+        "description": explanation,
+        "form_class": form,
+        "form_submit_text": submit,
+        "variant": danger,
+    }
+    decorate = action(description=label, permissions=permissions, icon=icon, variant=variant, dialog=dialog)
+    return cast("Callable[[Handler], Handler]", decorate)
+
+
+@contextmanager
+def refusals_told(request: HttpRequest, *refusals: type[Exception]) -> Iterator[None]:
+    """Show a use case's refusal as a message."""
+    try:
+        yield
+    except refusals as refusal:
+        messages.error(request, sentence(refusal))
+
+
+def answered(request: HttpRequest, url: str) -> HttpResponse:
+    """Leave the dialog for the page that shows what became of it."""
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": url})
+    return HttpResponseRedirect(url)

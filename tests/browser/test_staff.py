@@ -1,0 +1,101 @@
+"""What a person does in the admin, in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from orders.models import Order
+from risk import control
+from risk.models import Mode, TradingControl
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def paper() -> TradingControl:
+    return TradingControl.objects.get(mode=Mode.PAPER)
+
+
+def test_auto_trading_is_turned_on_through_its_dialog(admin_page: Page, complaints: list[str]):
+    strip = admin_page.locator("#status-strip")
+    expect(strip).to_contain_text("OFF")
+
+    strip.get_by_text("Trading ACTIVE").click()
+    admin_page.get_by_role("link", name="Turn auto-trading on").click()
+    dialog = admin_page.locator("#dialog")
+    expect(dialog).to_contain_text("Turn auto-trading on?")
+    assert not paper().auto_trading
+    dialog.get_by_label("Reason").fill("first evening")
+    dialog.get_by_role("button", name="Turn on").click()
+
+    expect(strip).to_contain_text("ON")
+    expect(admin_page.locator("#content-main, #main").first).to_contain_text("first evening")
+    assert (paper().auto_trading, paper().changed_by) == (True, "tara")
+    assert complaints == []
+
+
+def test_a_dialog_without_a_reason_says_so_and_back_changes_nothing(admin_page: Page, complaints: list[str]):
+    admin_page.goto(f"{admin_page.url}risk/tradingcontrol/")
+    admin_page.get_by_role("link", name="Halt").click()
+    dialog = admin_page.locator("#dialog")
+
+    dialog.get_by_role("button", name="Halt trading").click()
+    expect(dialog).to_contain_text("This field is required")
+    dialog.get_by_text("Back", exact=True).click()
+
+    expect(dialog).to_be_hidden()
+    assert paper().state == "ACTIVE"
+    assert complaints == []
+
+
+def test_a_dialog_opened_before_somebody_elses_halt_does_not_loosen(admin_page: Page, clock):
+    admin_page.goto(f"{admin_page.url}risk/tradingcontrol/")
+    admin_page.get_by_role("link", name="Turn auto-trading on").click()
+    dialog = admin_page.locator("#dialog")
+    dialog.get_by_label("Reason").fill("market opens")
+
+    control.halt(Mode.PAPER, by="priya", reason="odd fills", now=clock())
+    dialog.get_by_role("button", name="Turn on").click()
+
+    expect(admin_page.locator("#main")).to_contain_text("changed by priya since this was shown: odd fills")
+    expect(admin_page.locator("#status-strip")).to_contain_text("HALTED")
+    assert not paper().auto_trading
+
+
+def test_several_orders_are_cancelled_from_the_list(admin_page: Page, placed, complaints: list[str]):
+    placed("RELIANCE", "1390.00")
+    placed("INFY", "1490.00")
+
+    admin_page.goto(f"{admin_page.url}orders/order/")
+    admin_page.locator("#action-toggle").check()
+    admin_page.locator("select[name=action]").select_option("cancel_selected")
+    admin_page.get_by_role("button", name="Run").click()
+    admin_page.get_by_label("Reason").fill("end of day")
+    admin_page.get_by_role("button", name="Cancel these orders").click()
+
+    expect(admin_page.get_by_text(re.compile("the cancel is asked for"))).to_have_count(2)
+    assert set(Order.objects.values_list("cancel_reason", flat=True)) == {"end of day"}
+    assert complaints == []
+
+
+@pytest.mark.parametrize("width", [1440, 420])
+def test_no_page_is_wider_than_the_screen(admin_page: Page, placed, complaints: list[str], width: int):
+    order = placed("RELIANCE", "1405.00")
+    base = admin_page.url
+    admin_page.set_viewport_size({"width": width, "height": 900})
+
+    for path in (
+        "",
+        "orders/order/",
+        f"orders/order/{order.pk}/change/",
+        "orders/signal/",
+        f"orders/decision/{order.decision_id}/change/",
+        "risk/tradingcontrol/",
+        "risk/risksettings/",
+        "risk/incident/",
+    ):
+        admin_page.goto(f"{base}{path}")
+        assert admin_page.evaluate("document.documentElement.scrollWidth") <= width, path
+    assert complaints == []

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from orders.execution import halt
+from orders.models import Order, Position
+from orders.reconciliation import reconcile
+from risk.models import Incident, Mode
+from tests.risk.admin.staff import told, traces
+
+
+def exits():
+    return Order.objects.filter(is_exit=True)
+
+
+def test_a_position_is_exited_once_by_one_form(act, desk, held):
+    position = held(2)
+
+    answer = act("orders_position_exit", position, token="the-same-form")
+    act("orders_position_exit", position, token="the-same-form")
+    reconcile(desk)
+
+    order = exits().get()
+    assert (order.side, order.quantity, order.created_by, order.status) == ("SELL", 2, "tara", "FILLED")
+    assert answer["HX-Redirect"] == reverse("admin:orders_order_change", args=[order.pk])
+    assert traces()[0] == f"Exit: order {order.client_order_id}"
+    position.refresh_from_db()
+    assert position.quantity == 0
+
+
+def test_an_exit_works_while_trading_is_halted(act, desk, held):
+    position = held(1)
+    halt(desk, by="tara", reason="something is wrong")
+
+    act("orders_position_exit", position, token="t")
+
+    assert exits().get().status == "OPEN"
+
+
+def test_a_flat_position_has_nothing_to_exit(act, held):
+    position = held(1)
+    Position.objects.update(quantity=0)
+
+    answer = act("orders_position_exit", position, token="t")
+
+    assert told(answer) == "There is no open position in RELIANCE."
+    assert not exits().exists()
+
+
+def test_an_exit_that_the_risk_desk_refuses_is_told(act, held):
+    position = held(1)
+    Position.objects.update(quantity=5)  # more than the broker has
+
+    answer = act("orders_position_exit", position, token="t")
+
+    assert ":" in told(answer)
+    assert not exits().exists()
+
+
+def test_a_position_of_the_other_mode_is_left_alone(act, held):
+    position = held(1)
+    Position.objects.update(mode=Mode.LIVE)
+
+    assert "belongs to LIVE" in told(act("orders_position_exit", position, token="t"))
+
+
+def test_the_dialog_says_what_will_be_sent(tara, held):
+    position = held(2)
+
+    dialog = tara.get(reverse("admin:orders_position_exit", args=[position.pk])).content.decode()
+
+    assert "SELL 2 NSE:RELIANCE at the market" in dialog
+
+
+@pytest.fixture
+def missed_exit(held):
+    held(1)
+    return Incident.objects.open(
+        Incident.Kind.EXIT_NOT_TAKEN,
+        mode=Mode.PAPER,
+        subject="NSE:RELIANCE",
+        title="A signal to sell RELIANCE was not acted on",
+        symbol="RELIANCE",
+        now=timezone.now(),
+    )
+
+
+def test_what_a_signal_did_not_close_is_exited_from_its_incident(act, missed_exit):
+    answer = act("risk_incident_exit", missed_exit, token="t")
+
+    assert exits().get().symbol == "RELIANCE"
+    assert "Exit: SELL 1 RELIANCE" in told(answer)
+    missed_exit.refresh_from_db()
+    assert missed_exit.is_open
+
+
+def test_only_the_incident_of_a_missed_exit_has_that_action(act, tara, missed_exit):
+    Incident.objects.update(kind=Incident.Kind.SIGNAL_GAP)
+
+    page = tara.get(reverse("admin:risk_incident_change", args=[missed_exit.pk])).content.decode()
+    answer = act("risk_incident_exit", missed_exit, token="t")
+
+    assert "Exit position" not in page
+    assert "no open position" in told(answer)
+    assert not exits().exists()
+
+
+def test_an_incident_is_acknowledged_then_resolved_once(act, missed_exit):
+    act("risk_incident_acknowledge", missed_exit, note="looking")
+    missed_exit.refresh_from_db()
+    assert (missed_exit.status, missed_exit.is_open, missed_exit.note) == ("ACKNOWLEDGED", True, "looking")
+
+    act("risk_incident_resolve", missed_exit, note="sold by hand")
+    again = act("risk_incident_resolve", missed_exit, note="me too")
+
+    missed_exit.refresh_from_db()
+    assert (missed_exit.status, missed_exit.closed_by, missed_exit.note) == ("RESOLVED", "tara", "sold by hand")
+    assert "nothing was changed" in told(again)
+    assert traces() == ["Acknowledged: looking", "Resolved: sold by hand"]

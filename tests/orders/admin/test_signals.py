@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from django.urls import reverse
+
+from orders.models import Signal
+from risk.models import Mode
+from tests.risk.admin.staff import told, traces
+
+SENT_BY_TARA = {"signal_type": "BUY", "symbol": "reliance", "cms_score": "75.5", "token": "the-same-form"}
+
+
+def test_a_test_signal_is_recorded_like_any_other(act, desk):
+    answer = act("orders_signal_send_test_signal", **SENT_BY_TARA)
+
+    signal = Signal.objects.get()
+    assert (signal.signal_type, signal.symbol, signal.cms_score) == ("BUY", "RELIANCE", Decimal("75.5"))
+    assert (signal.status, signal.source, signal.signal_id) == ("RECEIVED", "STAFF", "test-the-same-form")
+    assert told(answer) == "Test signal sent: BUY RELIANCE at 75.5."
+    assert len(traces()) == 1
+
+
+def test_a_dialog_sent_twice_is_one_signal(act, desk):
+    act("orders_signal_send_test_signal", **SENT_BY_TARA)
+    answer = act("orders_signal_send_test_signal", **SENT_BY_TARA)
+
+    assert Signal.objects.count() == 1
+    assert told(answer).endswith("That test signal was sent already.")
+
+
+def test_what_is_not_a_signal_is_told(act, desk):
+    answer = act("orders_signal_send_test_signal", **{**SENT_BY_TARA, "symbol": "not a symbol!"})
+
+    assert Signal.objects.get().status == "MALFORMED"
+    assert "It is not a signal: symbol" in told(answer)
+
+
+@pytest.mark.parametrize("score", ["100.1", "-101", "NaN", "", "high"])
+def test_a_score_out_of_range_is_not_sent(act, desk, score):
+    act("orders_signal_send_test_signal", **{**SENT_BY_TARA, "cms_score": score})
+
+    assert not Signal.objects.exists()
+
+
+def test_no_test_signal_is_sent_in_live(act, tara, desk, settings):
+    settings.TRADING_MODE = Mode.LIVE
+
+    page = tara.get(reverse("admin:orders_signal_changelist")).content.decode()
+
+    assert act("orders_signal_send_test_signal", **SENT_BY_TARA).status_code == 403
+    assert "Send a test signal" not in page
+    assert not Signal.objects.exists()
+
+
+def test_the_page_shows_why_and_links_the_order(tara, follow, received):
+    order = follow(received(signal_id="story-1", cms_score=75))
+
+    page = tara.get(reverse("admin:orders_signal_change", args=[order.signal_id])).content.decode()
+
+    assert reverse("admin:orders_order_change", args=[order.pk]) in page
+    assert "Trades of the day" in page
+    assert "75.000" not in page
+
+
+def test_the_facts_of_a_decision_are_readable(tara, follow, received):
+    order = follow(received(cms_score=75))
+
+    page = tara.get(reverse("admin:orders_decision_change", args=[order.decision_id])).content.decode()
+
+    assert "75.000" not in page
+    assert "rounded up to one lot" in page
+    assert "T" + f"{order.decision.at:%H:%M}" not in page  # no moment is left in UTC
+
+
+def test_a_refused_signal_shows_the_control_that_refused_it(tara, follow, received):
+    signal = received(signal_id="weak-1", cms_score=55)
+    follow(signal)
+
+    page = tara.get(reverse("admin:orders_signal_change", args=[signal.pk])).content.decode()
+
+    assert "CMS_SCORE_TOO_WEAK" in page
+    assert "Failed" in page
+
+
+def test_a_signal_is_found_by_its_id_exactly(tara, received):
+    received(signal_id="alpha-1")
+    received(signal_id="alpha-2", symbol="INFY")
+    url = reverse("admin:orders_signal_changelist")
+
+    found = {wanted: tara.get(url, {"q": wanted}).context["cl"].result_count for wanted in ("alpha-2", "alpha", "infy")}
+
+    assert found == {"alpha-2": 1, "alpha": 0, "infy": 1}

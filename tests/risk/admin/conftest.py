@@ -1,0 +1,26 @@
+"""Rita runs the risk desk: she may change the limits. Vera only looks."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from django.test import Client
+
+from .staff import person, viewer
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Keep refused requests, which are what many of these tests want, out of the log."""
+    caplog.set_level(logging.CRITICAL, logger="django.request")
+
+
+@pytest.fixture
+def rita(db: None) -> Client:
+    return person("rita", "view_risksettings", "change_risksettings", "view_risksettingsversion")
+
+
+@pytest.fixture
+def vera(db: None) -> Client:
+    return viewer()

@@ -1,0 +1,202 @@
+"""The limits' page: what it lets through, what it asks for, and what it writes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.urls import reverse
+from django.utils import timezone
+
+from risk import limit_versions
+from risk.models import RiskSettings, RiskSettingsVersion
+
+from .staff import told, traces
+
+PAGE = "/admin/risk/risksettings/1/change/"
+
+
+@pytest.fixture
+def shown(rita) -> dict[str, Any]:
+    """The fields as the page shows them to Rita, with a reason."""
+    form = rita.get(PAGE).context["adminform"].form
+    fields = {name: form[name].value() for name in form.fields}
+    return {name: value for name, value in {**fields, "reason": "review"}.items() if value not in (None, False)}
+
+
+def save_elsewhere(**changes: Any) -> None:
+    edited = limit_versions.in_force()
+    for name, value in changes.items():
+        setattr(edited, name, value)
+    limit_versions.save(edited, list(changes), by="omar", reason="meanwhile", now=timezone.now())
+
+
+def in_force() -> RiskSettings:
+    return limit_versions.in_force()
+
+
+def errors(response: Any) -> str:
+    return " ".join(
+        f"{name}: {each}" for name, found in response.context["adminform"].form.errors.items() for each in found
+    )
+
+
+def test_a_tightened_limit_is_in_force_at_once(rita, shown):
+    answer = rita.post(PAGE, {**shown, "daily_trades_max": 5})
+
+    assert (in_force().daily_trades_max, in_force().version, in_force().changed_by) == (5, 2, "rita")
+    assert RiskSettingsVersion.objects.first().changed == {"daily_trades_max": ["10", "5"]}
+    assert RiskSettingsVersion.objects.first().reason == "review"
+    assert told(answer) == "Version 2 of the limits is in force."
+    assert traces() == ["max trades a day 10 → 5. review"]
+
+
+def test_only_what_was_changed_is_saved(rita, shown):
+    before = RiskSettings.objects.values().get()
+
+    rita.post(PAGE, {**shown, "order_quantity_max": 900})
+
+    after = RiskSettings.objects.values().get()
+    assert {name for name in before if before[name] != after[name]} == {
+        "order_quantity_max",
+        "version",
+        "changed_by",
+        "changed_at",
+    }
+
+
+def test_nothing_changed_is_no_version(rita, shown):
+    rita.post(PAGE, shown)
+
+    assert in_force().version == 1
+
+
+def test_a_form_opened_before_somebody_elses_change_is_refused(rita, shown):
+    save_elsewhere(position_value_max=Decimal(8000))
+
+    answer = rita.post(PAGE, {**shown, "daily_trades_max": 5})
+
+    assert "omar changed the limits since this page was opened" in errors(answer)
+    assert (in_force().position_value_max, in_force().daily_trades_max) == (8000, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("daily_trades_max", 20, "max trades a day from 10 to 20"),
+        ("cms_buy_threshold", "50", "CMS buy threshold from 60 to 50"),
+        ("cms_sell_threshold", "-50", "CMS sell threshold from -60 to -50"),
+        ("order_value_max", "6000", "max order value (₹) from 5000 to 6000"),
+        ("signal_age_max_seconds", 600, "max signal age, opening (s) from 300 to 600"),
+    ],
+)
+def test_what_loosens_names_itself_and_needs_the_word(rita, shown, name, value, sentence):
+    refused = rita.post(PAGE, {**shown, name: value})
+    assert in_force().version == 1
+    assert f"This loosens {sentence}. Type LOOSEN to confirm it." in errors(refused)
+
+    wrong = rita.post(PAGE, {**shown, name: value, "confirmation": "loosen"})
+    assert in_force().version == 1
+    assert "Type LOOSEN" in errors(wrong)
+
+    rita.post(PAGE, {**shown, name: value, "confirmation": "LOOSEN"})
+    assert Decimal(getattr(in_force(), name)) == Decimal(value)
+
+
+def test_tightening_one_and_loosening_another_names_only_the_loosened(rita, shown):
+    answer = rita.post(PAGE, {**shown, "daily_trades_max": 20, "order_quantity_max": 10})
+
+    assert errors(answer) == "confirmation: This loosens max trades a day from 10 to 20. Type LOOSEN to confirm it."
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"position_size": "5001"}, "position size (₹) 5001 must be at most max order value (₹) 5000"),
+        ({"position_value_max": "4999"}, "max order value (₹) 5000 must be at most max position size (₹) 4999"),
+        ({"cms_buy_threshold": "-60"}, "CMS sell threshold -60 must be below CMS buy threshold -60"),
+        ({"slippage_percent": "3.001"}, "slippage (%) 3.001 must be at most price collar, opening (%) 3"),
+        (
+            {"closing_collar_percent": "2.999"},
+            "price collar, opening (%) 3 must be at most price collar, closing (%) 2.999",
+        ),
+        ({"closing_signal_age_max_seconds": 299}, "300 must be at most max signal age, closing (s) 299"),
+        ({"position_size": "-1"}, "position_size: Ensure this value is greater than or equal to 0"),
+        ({"cms_buy_threshold": "100.01"}, "cms_buy_threshold: Ensure this value is less than or equal to 100"),
+        ({"daily_trades_max": ""}, "daily_trades_max: This field is required"),
+        ({"reason": " "}, "reason: This field is required"),
+    ],
+)
+def test_limits_that_contradict_each_other_are_explained(rita, shown, changes, sentence):
+    answer = rita.post(PAGE, {**shown, **changes, "confirmation": "LOOSEN"})
+
+    assert sentence in errors(answer)
+    assert in_force().version == 1
+
+
+@pytest.mark.parametrize("value", ["5000", "4999.99", "0"])
+def test_a_limit_at_its_edge_is_taken(rita, shown, value):
+    rita.post(PAGE, {**shown, "position_size": value, "confirmation": "LOOSEN"})
+
+    assert in_force().position_size == Decimal(value)
+
+
+def test_the_lot_is_no_longer_rounded_up(rita, shown):
+    shown.pop("round_up_to_one_lot")
+
+    rita.post(PAGE, shown)
+
+    assert in_force().round_up_to_one_lot is False
+    assert traces() == ["round up to one lot on → off. review"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_limits_are_saved_outside_the_forms_transaction(rita, shown, monkeypatch):
+    save, seen = limit_versions.save, []
+    monkeypatch.setattr(
+        limit_versions, "save", lambda *args, **more: seen.append(connection.in_atomic_block) or save(*args, **more)
+    )
+
+    rita.post(PAGE, {**shown, "daily_trades_max": 5})
+
+    assert seen == [False]
+    assert in_force().daily_trades_max == 5
+
+
+def test_the_form_is_protected_against_other_sites(rita, shown):
+    rita.handler.enforce_csrf_checks = True
+
+    assert rita.post(PAGE, {**shown, "daily_trades_max": 5}).status_code == 403
+    assert in_force().version == 1
+
+
+def test_who_only_looks_cannot_save(vera, shown):
+    assert vera.get(PAGE).status_code == 200
+    assert vera.post(PAGE, {**shown, "daily_trades_max": 5}).status_code == 403
+    assert in_force().version == 1
+
+
+def test_a_difference_from_the_environment_is_shown_and_not_applied(rita, settings):
+    settings.FIRST_LIMITS = {**settings.FIRST_LIMITS, "MAX_DAILY_TRADES": 25}
+
+    page = rita.get(PAGE).content.decode()
+
+    assert "max trades a day: 25 in the environment, 10 in force" in page
+    assert in_force().daily_trades_max == 10
+
+
+def test_the_history_shows_before_and_after(rita, shown):
+    rita.post(PAGE, {**shown, "daily_trades_max": 5})
+
+    page = rita.get(reverse("admin:risk_risksettingsversion_changelist")).content.decode()
+
+    assert "max trades a day <s>10</s> → <b>5</b>" in page
+    assert "review" in page
+
+
+def test_there_is_one_row_and_it_is_not_deleted(rita):
+    assert rita.get("/admin/risk/risksettings/add/").status_code == 403
+    assert rita.post("/admin/risk/risksettings/1/delete/", {"post": "yes"}).status_code == 403
+    assert rita.get("/admin/risk/risksettings/")["Location"] == PAGE

@@ -1,0 +1,242 @@
+"""What follows from all verdicts together."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from risk.engine.decision import assess
+from risk.engine.facts import Origin, TradingSignalType, TradingState
+from risk.engine.rules import RULES, SCREEN, Applies, Outcome
+from tests.risk.engine import test_order_rules, test_rules
+from tests.risk.engine.cast import NOW, Scene, ago, buy, sell, signal_sell
+
+CODES = [control.code for control in RULES]
+
+# What would refuse an opening order, by the control that refuses it.
+AGAINST_OPENING: dict[str, dict[str, Any]] = {
+    "TRADING_REDUCE_ONLY": {"state": TradingState.REDUCE_ONLY},
+    "ORDER_QTY_EXCEEDED": {"order_quantity_max": 0},
+    "PRICE_MISSING": {"quote": None},
+    "PRICE_STALE": {"as_of": ago(days=1)},
+    "ORDER_VALUE_EXCEEDED": {"order_value_max": Decimal(0)},
+    "POSITION_VALUE_EXCEEDED": {"position_value_max": Decimal(0)},
+    "DAILY_TRADES_EXCEEDED": {"daily_trades_max": 0},
+    "ORDER_IN_DOUBT": {"orders_in_doubt": 2},
+    "NOT_RECONCILED": {"reconciled_at": None},
+    "INCIDENT_OPEN": {"stops": ("The broker cannot be read",)},
+}
+UNSET = {
+    "order_quantity_max": None,
+    "quote_age_max_seconds": None,
+    "order_value_max": None,
+    "position_value_max": None,
+    "daily_trades_max": None,
+    "collar_percent": None,
+    "position_size": None,
+    "slippage_percent": None,
+    "cms_buy_threshold": None,
+    "cms_sell_threshold": None,
+    "signal_age_max_seconds": None,
+}
+
+
+@pytest.mark.parametrize("scene", [buy(), sell(), signal_sell()], ids=["a BUY", "a SELL", "a SELL by a signal"])
+def test_the_cast_passes_every_control(scene: Scene) -> None:
+    decision = scene.decision()
+
+    assert decision.breaches == ()
+    assert decision.outcome == "APPROVED"
+    assert decision.reason == ""
+
+
+def test_no_two_controls_share_a_code() -> None:
+    assert len(set(CODES)) == len(CODES)
+
+
+def test_a_refusal_ignores_or_expires_only_where_the_signal_itself_is_the_reason() -> None:
+    outcomes = {control.code: control.outcome for control in RULES if control.outcome != Outcome.DENIED}
+
+    assert outcomes == {
+        "AUTO_TRADING_DISABLED": Outcome.IGNORED,
+        "HOLD_SIGNAL": Outcome.IGNORED,
+        "CMS_SCORE_TOO_WEAK": Outcome.IGNORED,
+        "SIGNAL_STALE": Outcome.EXPIRED,
+        "SIGNAL_OUT_OF_ORDER": Outcome.EXPIRED,
+        "NOTHING_TO_SELL": Outcome.IGNORED,
+    }
+
+
+def test_the_screen_asks_for_nothing_that_only_the_broker_knows() -> None:
+    assert [control.code for control in SCREEN] == [
+        "TRADING_HALTED",
+        "TRADING_REDUCE_ONLY",
+        "AUTO_TRADING_DISABLED",
+        "HOLD_SIGNAL",
+        "CMS_SCORE_TOO_WEAK",
+        "SIGNAL_STALE",
+        "SIGNAL_OUT_OF_ORDER",
+        "NOTHING_TO_SELL",
+    ]
+
+
+def test_a_screened_order_gets_the_verdicts_of_the_screen_alone() -> None:
+    scene = buy(quote=None, trades_today=99)
+
+    decision = assess(scene.proposed, scene.portfolio, scene.limits, NOW, rules=SCREEN)
+
+    assert [verdict.control for verdict in decision.verdicts] == [control.code for control in SCREEN]
+    assert decision.outcome == "APPROVED"
+
+
+def test_every_control_runs_and_every_verdict_is_kept_in_the_order_of_the_catalogue() -> None:
+    refused = buy(
+        state=TradingState.HALTED,
+        auto_trading=False,
+        quantity=0,
+        quote=None,
+        lot_size=None,
+        session_valid=False,
+        signal_at=ago(days=1),
+    )
+
+    for scene in (buy(), sell(), refused):
+        assert [verdict.control for verdict in scene.decision().verdicts] == CODES
+
+
+def test_a_verdict_carries_the_title_and_the_outcome_of_its_control() -> None:
+    for control, verdict in zip(RULES, buy().decision().verdicts, strict=True):
+        assert (verdict.title, verdict.outcome) == (control.title, control.outcome)
+        assert verdict.measured
+        assert verdict.limit
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_control_is_seen_to_pass_and_to_refuse_in_the_tables(code: str) -> None:
+    tables = [*test_rules.ROWS, *test_order_rules.ROWS]
+
+    assert {passes for row_code, _, _, passes in tables if row_code == code} == {True, False}
+
+
+def test_the_controls_of_opening_orders_are_all_listed_here() -> None:
+    opening = {control.code for control in RULES if control.applies == Applies.OPENING}
+
+    assert opening == set(AGAINST_OPENING)
+
+
+@pytest.mark.parametrize("code", AGAINST_OPENING)
+def test_what_refuses_an_opening_order_does_not_refuse_a_closing_one(code: str) -> None:
+    changes = AGAINST_OPENING[code]
+
+    assert code in buy(**changes).refusals()
+    assert sell(**changes).refusals() == []
+    assert sell(**changes).verdict(code).measured == "closes only"
+
+
+def test_no_limit_of_exposure_holds_a_closing_order_back_when_none_is_set() -> None:
+    scene = sell(
+        state=TradingState.REDUCE_ONLY,
+        quote=None,
+        trades_today=99,
+        orders_in_doubt=3,
+        reconciled_at=None,
+        stops=("Order in doubt",),
+        **UNSET,
+    )
+
+    assert scene.decision().outcome == "APPROVED"
+
+
+@pytest.mark.parametrize("limit", UNSET.keys() - {"cms_sell_threshold", "position_size", "slippage_percent"})
+def test_a_limit_that_is_not_set_refuses_what_opens(limit: str) -> None:
+    # position_size and slippage_percent price and size an order before it gets here.
+    decision = buy(**{limit: None}).decision()
+
+    assert decision.outcome != "APPROVED"
+    assert "not set" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("scene", "code", "measured", "limit"),
+    [
+        (buy(), "AUTO_TRADING_DISABLED", "on", "on for a signal"),
+        (buy(auto_trading=False), "AUTO_TRADING_DISABLED", "off", "on for a signal"),
+        (buy(), "SIGNAL_STALE", "12 s", "300 s"),
+        (buy(), "CMS_SCORE_TOO_WEAK", "75", "above 60"),
+        (signal_sell(), "CMS_SCORE_TOO_WEAK", "-75", "below -60"),
+        (buy(), "PRICE_STALE", "2.0 s", "10 s"),
+        (buy(), "PRICE_COLLAR_EXCEEDED", "0.50 %", "3 %"),
+        (buy(limit_price=Decimal("1393.00")), "PRICE_COLLAR_EXCEEDED", "0.00 %", "3 %"),
+        (sell(), "PRICE_COLLAR_EXCEEDED", "0.50 %", "10 %"),
+        (buy(), "POSITION_VALUE_EXCEEDED", "14070.00 INR", "20000 INR"),
+        (buy(), "DAILY_TRADES_EXCEEDED", "4 today", "5 a day"),
+        (buy(), "NOT_RECONCILED", "30 s ago", "within 180 s"),
+        (sell(), "BROKER_POSITION_STALE", "2.0 s ago", "within 10 s"),
+        (buy(), "BROKER_SESSION_INVALID", "valid", "valid"),
+        (buy(session_valid=False), "BROKER_SESSION_INVALID", "none", "valid"),
+        (buy(is_live=True, armed=True), "LIVE_NOT_ARMED", "armed", "armed"),
+        (buy(is_live=True), "LIVE_NOT_ARMED", "not armed", "armed"),
+    ],
+)
+def test_a_verdict_keeps_what_was_measured_beside_what_is_allowed(
+    scene: Scene, code: str, measured: str, limit: str
+) -> None:
+    verdict = scene.verdict(code)
+
+    assert (verdict.measured, verdict.limit) == (measured, limit)
+
+
+def test_an_order_that_opens_even_one_share_is_an_opening_order() -> None:
+    scene = sell(quantity=4, order_quantity_max=0)
+
+    assert scene.verdict("ORDER_QTY_EXCEEDED").breach
+
+
+def test_an_expired_signal_is_expired_whatever_else_is_wrong() -> None:
+    scene = buy(signal_at=ago(hours=1), newest_decided_at=None, cms_score=Decimal(0), session_valid=False)
+
+    decision = scene.decision()
+
+    assert decision.outcome == "EXPIRED"
+    assert decision.reason == "SIGNAL_STALE: 1 h 0 min old"
+    assert scene.refusals() == ["CMS_SCORE_TOO_WEAK", "SIGNAL_STALE", "BROKER_SESSION_INVALID"]
+
+
+def test_a_signal_that_asks_for_nothing_is_ignored_before_anything_is_held_against_it() -> None:
+    decision = buy(action=TradingSignalType.HOLD, quantity=0, limit_price=None, session_valid=False).decision()
+
+    assert decision.outcome == "IGNORED"
+    assert decision.reason == "HOLD_SIGNAL: HOLD asks for nothing"
+    assert [breach.control for breach in decision.breaches] == ["HOLD_SIGNAL", "BROKER_SESSION_INVALID"]
+
+
+def test_auto_trading_off_is_ignored_and_not_denied() -> None:
+    assert buy(auto_trading=False, trades_today=5).decision().outcome == "IGNORED"
+
+
+def test_a_breach_of_a_limit_alone_is_denied() -> None:
+    decision = buy(trades_today=5).decision()
+
+    assert decision.outcome == "DENIED"
+    assert decision.reason == "DAILY_TRADES_EXCEEDED: 5 trades today, the limit is 5"
+
+
+def test_an_order_by_hand_is_held_against_the_limits_like_any_other() -> None:
+    scene = buy(origin=Origin.MANUAL, signal=None, quantity=8)
+
+    assert scene.refusals() == ["ORDER_VALUE_EXCEEDED"]
+
+
+def test_breaches_of_one_outcome_keep_the_order_of_the_catalogue() -> None:
+    decision = buy(trades_today=5, orders_in_doubt=1, session_valid=False).decision()
+
+    assert [breach.control for breach in decision.breaches] == [
+        "DAILY_TRADES_EXCEEDED",
+        "ORDER_IN_DOUBT",
+        "BROKER_SESSION_INVALID",
+    ]
+    assert [part.split(":")[0] for part in decision.reason.split("; ")] == [
+        breach.control for breach in decision.breaches
+    ]

@@ -1,0 +1,408 @@
+"""
+What holds for every book, every limit and every order, known or not.
+
+Each property recomputes what may be closed and what a position is worth on its own, never by the engine's functions.
+Facts are drawn so that most orders pass most controls, and a property about approved orders looks at those alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from risk.engine.decision import assess
+from risk.engine.facts import (
+    Holding,
+    OrderType,
+    Origin,
+    Portfolio,
+    ProposedOrder,
+    Quote,
+    Side,
+    SignalFacts,
+    TradingSignalType,
+    TradingState,
+)
+from risk.engine.limits import Limits
+from risk.engine.rules import RULES, SCREEN
+from risk.engine.sizing import is_on_tick, size_entry, to_tick
+from tests.risk.engine.cast import BUY, HOLDING, LIMITS, NOW, PORTFOLIO, QUOTE, SELL, SIGNAL, ago
+
+bounded = settings(
+    max_examples=100,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
+
+TICKS = st.sampled_from([Decimal("0.01"), Decimal("0.05"), Decimal("0.10"), Decimal(1)])
+SHARES = st.integers(0, 60)
+STATES = st.sampled_from(TradingState)
+NOTHING_CONFIGURED = replace(LIMITS, **dict.fromkeys({field.name for field in fields(Limits)} - {"version"}))
+
+
+def usually(common: Any, *rare: Any) -> st.SearchStrategy[Any]:
+    """Draw the first value mostly, one of the others now and then."""
+    return st.integers(0, 24).map(lambda n: rare[n] if n < len(rare) else common)
+
+
+def rupees(low: int, high: int) -> st.SearchStrategy[Decimal]:
+    """Amounts to the paisa; much faster drawn than decimals."""
+    return st.integers(low * 100, high * 100).map(lambda paise: Decimal(paise) / 100)
+
+
+@st.composite
+def holdings(draw: st.DrawFn) -> Holding:
+    own = draw(st.integers(-20, 60))
+    return Holding(
+        own=own,
+        broker=draw(usually(own, own - 1, own + 1, own // 2, -own, 0, None)),
+        broker_as_of=draw(usually(ago(seconds=3), None, ago(minutes=1))),
+        working_buys=draw(usually(0, 1, 2, 5, 60)),
+        working_sells=draw(usually(0, 1, 2, 5, 60)),
+    )
+
+
+@st.composite
+def portfolios(draw: st.DrawFn, state: st.SearchStrategy[TradingState] = STATES) -> Portfolio:
+    is_live = draw(st.booleans())
+    return Portfolio(
+        state=draw(state),
+        auto_trading=draw(usually(True, False)),
+        is_live=is_live,
+        armed=draw(usually(is_live, not is_live)),
+        session_valid=draw(usually(True, False)),
+        reconciled_at=draw(usually(ago(seconds=30), None, ago(hours=1))),
+        trades_today=draw(st.integers(0, 6)),
+        orders_in_doubt=draw(usually(0, 1)),
+        holding=draw(holdings()),
+        quote=draw(
+            st.one_of(
+                st.builds(Quote, price=rupees(1, 2000), as_of=usually(ago(seconds=2), ago(minutes=2))),
+                usually(QUOTE, None),
+            )
+        ),
+        stops=draw(usually((), ("Order in doubt",))),
+    )
+
+
+@st.composite
+def limits_in_force(draw: st.DrawFn) -> Limits:
+    return replace(
+        LIMITS,
+        order_value_max=draw(st.one_of(st.just(Decimal(200_000)), rupees(1000, 100_000))),
+        order_quantity_max=draw(usually(1000, 0, 5)),
+        position_value_max=draw(st.one_of(st.just(Decimal(300_000)), rupees(0, 100_000))),
+        daily_trades_max=draw(usually(20, 0, 6)),
+        collar_percent=draw(usually(Decimal(3), Decimal(0), Decimal(20))),
+    )
+
+
+@st.composite
+def orders(draw: st.DrawFn, portfolio: Portfolio, actions: list[TradingSignalType] | None = None) -> ProposedOrder:
+    """An order mostly near the last price and on tick, of a few shares or of about as many as can be closed."""
+    action = draw(st.sampled_from(actions or list(TradingSignalType)))
+    last = portfolio.quote.price if portfolio.quote else QUOTE.price
+    percent = draw(st.one_of(st.integers(98, 102), st.integers(85, 115)))
+    tick_size = draw(TICKS)
+    is_market = draw(usually(False, True, True, True))
+    closable = shares_that_close(action, portfolio.holding)
+    score = Decimal(75 if action == TradingSignalType.BUY else -75)
+    by_signal = draw(st.booleans())
+    return ProposedOrder(
+        action=action,
+        exchange="NSE",
+        symbol="RELIANCE",
+        product="CNC",
+        quantity=draw(st.one_of(usually(closable, closable + 1, closable - 1), st.integers(1, 20))),
+        order_type=OrderType.MARKET if is_market else OrderType.LIMIT,
+        limit_price=None if is_market else to_tick(last * percent / 100, tick_size, Side.SELL),
+        origin=Origin.AUTO if by_signal else Origin.MANUAL,
+        lot_size=draw(usually(1, 5, None)),
+        tick_size=tick_size,
+        is_exit=draw(st.booleans()),
+        signal=replace(SIGNAL, cms_score=score) if by_signal else None,
+    )
+
+
+def shares_that_close(action: TradingSignalType, holding: Holding) -> int:
+    broker = holding.own if holding.broker is None else holding.broker
+    if action == TradingSignalType.SELL:
+        return max(0, min(holding.own, broker) - holding.working_sells)
+    return max(0, min(-holding.own, -broker) - holding.working_buys)
+
+
+@bounded
+@given(
+    data=st.data(),
+    own=st.integers(-20, 60),
+    working_buys=SHARES,
+    quantity=st.integers(1, 60),
+    last=rupees(1, 2000),
+    percent=st.one_of(st.integers(100, 103), st.integers(50, 103), st.none()),
+    offset=st.sampled_from([Decimal(0), Decimal("-0.01"), Decimal(100_000)]),
+)
+def test_no_approved_buy_makes_the_worst_case_exceed_a_limit(
+    data: st.DataObject,
+    own: int,
+    working_buys: int,
+    quantity: int,
+    last: Decimal,
+    percent: int | None,
+    offset: Decimal,
+) -> None:
+    holding = Holding(own=own, broker=own, broker_as_of=ago(seconds=3), working_buys=working_buys)
+    book = replace(PORTFOLIO, holding=holding, quote=replace(QUOTE, price=last))
+    tick_size = data.draw(TICKS)
+    limit_price = None if percent is None else to_tick(last * percent / 100, tick_size, Side.BUY)
+    order = replace(BUY, quantity=quantity, limit_price=limit_price, tick_size=tick_size)
+    price = last * (1 + LIMITS.collar_percent / 100) if limit_price is None else limit_price
+    worst_case = (max(0, own) + working_buys) * last + quantity * price
+    limits = replace(
+        LIMITS,
+        position_value_max=worst_case + offset,
+        order_value_max=quantity * price + data.draw(st.sampled_from([Decimal(0), Decimal(1), Decimal("-0.01")])),
+    )
+
+    decision = assess(order, book, limits, NOW)
+
+    if decision.outcome == "APPROVED" and quantity > shares_that_close(order.action, holding):
+        assert worst_case <= limits.position_value_max
+        assert quantity * price <= limits.order_value_max
+
+
+@bounded
+@given(data=st.data(), portfolio=portfolios(), limits=limits_in_force())
+def test_no_approved_sell_exceeds_what_can_be_closed(data: st.DataObject, portfolio: Portfolio, limits: Limits) -> None:
+    order = data.draw(orders(portfolio, [TradingSignalType.SELL]))
+
+    assume(assess(order, portfolio, limits, NOW).outcome == "APPROVED")
+
+    assert portfolio.holding.broker is not None
+    assert 0 < order.quantity <= shares_that_close(order.action, portfolio.holding)
+
+
+@bounded
+@given(
+    data=st.data(),
+    portfolio=portfolios(st.sampled_from([TradingState.ACTIVE, TradingState.REDUCE_ONLY])),
+    limits=limits_in_force(),
+    configured=st.booleans(),
+)
+def test_no_limit_of_exposure_refuses_a_closing_sell_by_hand(
+    data: st.DataObject, portfolio: Portfolio, limits: Limits, configured: bool
+) -> None:
+    own = data.draw(st.integers(1, 60))
+    extra = data.draw(st.integers(0, 10))
+    working_sells = data.draw(st.integers(0, own - 1))
+    last = portfolio.quote.price if portfolio.quote else QUOTE.price
+    holding = replace(
+        portfolio.holding,
+        own=own,
+        broker=own + extra,
+        broker_as_of=ago(seconds=3),
+        working_sells=working_sells,
+    )
+    book = replace(portfolio, session_valid=True, armed=True, holding=holding)
+    order = replace(
+        SELL,
+        quantity=data.draw(st.integers(1, own - working_sells)),
+        tick_size=Decimal("0.01"),
+        limit_price=to_tick(last * data.draw(st.integers(90, 120)) / 100, Decimal("0.01"), Side.SELL),
+    )
+    in_force = limits if configured else replace(NOTHING_CONFIGURED, closing_collar_percent=Decimal(10))
+
+    assert assess(order, book, in_force, NOW).breaches == ()
+
+
+@bounded
+@given(data=st.data(), portfolio=portfolios(st.just(TradingState.REDUCE_ONLY)), limits=limits_in_force())
+def test_reduce_only_never_approves_anything_that_opens(
+    data: st.DataObject, portfolio: Portfolio, limits: Limits
+) -> None:
+    order = data.draw(orders(portfolio, [TradingSignalType.BUY, TradingSignalType.SELL]))
+
+    assume(assess(order, portfolio, limits, NOW).outcome == "APPROVED")
+
+    assert 0 < order.quantity <= shares_that_close(order.action, portfolio.holding)
+
+
+@bounded
+@given(data=st.data(), portfolio=portfolios(st.just(TradingState.HALTED)), limits=limits_in_force())
+def test_during_a_halt_an_exit_closes_what_is_held_by_a_fresh_position(
+    data: st.DataObject, portfolio: Portfolio, limits: Limits
+) -> None:
+    order = replace(data.draw(orders(portfolio, [TradingSignalType.SELL])), is_exit=True)
+
+    assume(assess(order, portfolio, limits, NOW).outcome == "APPROVED")
+
+    assert 0 < order.quantity <= shares_that_close(order.action, portfolio.holding)
+    assert portfolio.holding.broker_as_of == ago(seconds=3)
+
+
+@bounded
+@given(data=st.data(), portfolio=portfolios(st.just(TradingState.HALTED)), limits=limits_in_force())
+def test_a_halt_never_approves_what_is_not_an_exit(data: st.DataObject, portfolio: Portfolio, limits: Limits) -> None:
+    order = replace(data.draw(orders(portfolio)), is_exit=False)
+
+    assert assess(order, portfolio, limits, NOW).outcome != "APPROVED"
+
+
+LOWER: dict[Any, st.SearchStrategy[Any]] = {
+    "order_value_max": rupees(0, 50_000),
+    "order_quantity_max": st.integers(0, 50),
+    "position_value_max": rupees(0, 50_000),
+    "daily_trades_max": st.integers(0, 10),
+    "signal_age_max_seconds": st.integers(0, 300),
+    "quote_age_max_seconds": st.integers(0, 10),
+}
+
+
+@bounded
+@given(data=st.data(), portfolio=portfolios(), limits=limits_in_force())
+def test_a_tighter_limit_never_approves_more(data: st.DataObject, portfolio: Portfolio, limits: Limits) -> None:
+    order = data.draw(orders(portfolio))
+    drawn = data.draw(st.fixed_dictionaries({}, optional=LOWER))
+    tighter = {name: min(value, getattr(limits, name)) for name, value in drawn.items()}
+
+    before = assess(order, portfolio, limits, NOW).breaches
+    after = assess(order, portfolio, replace(limits, **tighter), NOW).breaches
+
+    assert {breach.control for breach in before} <= {breach.control for breach in after}
+
+
+@bounded
+@given(data=st.data(), portfolio=portfolios(), limits=limits_in_force())
+def test_what_the_screen_refuses_before_the_broker_is_asked_is_refused_afterwards(
+    data: st.DataObject, portfolio: Portfolio, limits: Limits
+) -> None:
+    order = data.draw(orders(portfolio))
+    unasked = replace(portfolio, quote=None, holding=replace(portfolio.holding, broker=None, broker_as_of=None))
+
+    screened = assess(order, unasked, limits, NOW, rules=SCREEN)
+
+    if screened.outcome != "APPROVED":
+        assert assess(order, portfolio, limits, NOW).outcome != "APPROVED"
+
+
+# Anything a fact can be, with what no fact should be: zero and negative prices, lots and ticks, times ahead of ours.
+SOME_MOMENT = st.integers(-100_000, 100_000).map(lambda seconds: NOW + timedelta(seconds=seconds))
+MOMENTS = st.one_of(st.none(), SOME_MOMENT)
+NUMBERS = st.one_of(st.sampled_from([Decimal(0), Decimal(-1), Decimal("0.05")]), rupees(-100, 100_000))
+COUNTS = st.one_of(st.sampled_from([0, -1, 1]), st.integers(-50, 5000))
+LIMIT = st.one_of(st.none(), NUMBERS)
+COUNT_LIMIT = st.one_of(st.none(), COUNTS)
+anything = {
+    "quotes": st.builds(Quote, price=NUMBERS, as_of=SOME_MOMENT),
+    "signals": st.builds(SignalFacts, cms_score=NUMBERS, signal_at=SOME_MOMENT, newest_decided_at=MOMENTS),
+    "holdings": st.builds(
+        Holding,
+        own=COUNTS,
+        broker=COUNT_LIMIT,
+        broker_as_of=MOMENTS,
+        working_buys=COUNTS,
+        working_sells=COUNTS,
+    ),
+}
+ANY_ORDER = st.builds(
+    ProposedOrder,
+    action=st.sampled_from(TradingSignalType),
+    exchange=st.just("NSE"),
+    symbol=st.just("RELIANCE"),
+    product=st.just("CNC"),
+    quantity=COUNTS,
+    order_type=st.sampled_from(OrderType),
+    limit_price=LIMIT,
+    origin=st.sampled_from(Origin),
+    lot_size=COUNT_LIMIT,
+    tick_size=LIMIT,
+    is_exit=st.booleans(),
+    signal=st.one_of(st.none(), anything["signals"]),
+)
+ANY_PORTFOLIO = st.builds(
+    Portfolio,
+    state=STATES,
+    auto_trading=st.booleans(),
+    is_live=st.booleans(),
+    armed=st.booleans(),
+    session_valid=st.booleans(),
+    reconciled_at=MOMENTS,
+    trades_today=COUNTS,
+    orders_in_doubt=COUNTS,
+    holding=st.one_of(st.just(HOLDING), anything["holdings"]),
+    quote=st.one_of(st.none(), anything["quotes"]),
+    stops=st.sampled_from([(), ("Order in doubt",)]),
+)
+ANY_LIMITS = st.builds(
+    Limits,
+    version=st.just(1),
+    round_up_to_one_lot=st.booleans(),
+    **{
+        field.name: COUNT_LIMIT if "int" in str(field.type) else LIMIT
+        for field in fields(Limits)
+        if field.name not in {"version", "round_up_to_one_lot"}
+    },
+)
+
+
+@bounded
+@given(order=ANY_ORDER, portfolio=ANY_PORTFOLIO, limits=ANY_LIMITS)
+def test_every_order_gets_a_verdict_from_every_control(
+    order: ProposedOrder, portfolio: Portfolio, limits: Limits
+) -> None:
+    decision = assess(order, portfolio, limits, NOW)
+
+    assert [verdict.control for verdict in decision.verdicts] == [control.code for control in RULES]
+    assert all(verdict.passed == (verdict.reason == "") for verdict in decision.verdicts)
+    assert (decision.outcome == "APPROVED") == (decision.breaches == ())
+    assert (decision.reason == "") == (decision.outcome == "APPROVED")
+
+
+@bounded
+@given(portfolio=portfolios())
+def test_with_nothing_configured_nothing_opens(portfolio: Portfolio) -> None:
+    order = replace(SELL, action=TradingSignalType.BUY, quantity=61)
+
+    assert assess(order, replace(portfolio, state=TradingState.ACTIVE), NOTHING_CONFIGURED, NOW).breaches
+
+
+@bounded
+@given(price=st.integers(1, 10**9).map(lambda n: Decimal(n) / 1000), tick_size=TICKS)
+def test_a_rounded_price_is_on_tick_and_never_worse_than_decided(price: Decimal, tick_size: Decimal) -> None:
+    bid, offer = to_tick(price, tick_size, Side.BUY), to_tick(price, tick_size, Side.SELL)
+
+    assert bid <= price <= offer
+    assert offer - bid == (0 if is_on_tick(price, tick_size) else tick_size)
+    assert is_on_tick(bid, tick_size)
+    assert is_on_tick(offer, tick_size)
+
+
+@bounded
+@given(
+    price=rupees(1, 3000),
+    lot_size=st.sampled_from([1, 25, 75]),
+    own=SHARES,
+    working_buys=SHARES,
+    limits=limits_in_force(),
+    round_up=st.booleans(),
+)
+def test_an_entry_is_whole_lots_within_every_limit_or_one_lot_for_the_controls_to_judge(
+    price: Decimal, lot_size: int, own: int, working_buys: int, limits: Limits, round_up: bool
+) -> None:
+    in_force = replace(limits, round_up_to_one_lot=round_up)
+    holding = Holding(own=own, working_buys=working_buys)
+
+    quantity, note = size_entry(price=price, lot_size=lot_size, holding=holding, limits=in_force)
+
+    assert quantity % lot_size == 0
+    assert quantity > 0 or note
+    if quantity > lot_size:
+        assert quantity * price <= min(in_force.position_size, in_force.order_value_max)
+        assert quantity <= in_force.order_quantity_max
+        assert (own + working_buys + quantity) * price <= in_force.position_value_max

@@ -1,0 +1,194 @@
+"""How the limits begin, how a change becomes a version, and which changes loosen."""
+
+from __future__ import annotations
+
+from copy import copy
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from risk import limit_versions
+from risk.models import RiskSettings, RiskSettingsVersion
+
+pytestmark = pytest.mark.django_db
+D = Decimal
+
+# Each limit with a value that allows more than the first one, and one that allows less.
+LOOSER_AND_TIGHTER: dict[str, tuple[Any, Any]] = {
+    "cms_buy_threshold": (D("59.99"), D("60.01")),
+    "cms_sell_threshold": (D("-59.99"), D("-60.01")),
+    "position_size": (D("1000.01"), D("999.99")),
+    "round_up_to_one_lot": (True, False),
+    "order_value_max": (D("5000.01"), D("4999.99")),
+    "order_quantity_max": (1001, 999),
+    "position_value_max": (D("10000.01"), D("9999.99")),
+    "daily_trades_max": (11, 9),
+    "slippage_percent": (D("0.501"), D("0.499")),
+    "collar_percent": (D("3.001"), D("2.999")),
+    "closing_collar_percent": (D("10.001"), D("9.999")),
+    "signal_age_max_seconds": (301, 299),
+    "closing_signal_age_max_seconds": (3601, 3599),
+    "quote_age_max_seconds": (11, 9),
+}
+
+
+def form(**values: Any) -> RiskSettings:
+    """The limits as they are now, with what somebody typed over them."""
+    edited = limit_versions.in_force()
+    for name, value in values.items():
+        setattr(edited, name, value)
+    return edited
+
+
+def test_the_first_limits_come_from_the_environment(first_limits: RiskSettings) -> None:
+    assert first_limits.position_size == 1000
+    assert first_limits.position_value_max == 10_000
+    assert first_limits.daily_trades_max == 10
+    assert (first_limits.cms_buy_threshold, first_limits.cms_sell_threshold) == (60, -60)
+    assert (first_limits.version, first_limits.changed_by) == (1, "installation")
+
+
+@pytest.mark.parametrize(
+    ("position_size", "max_position_size", "order_value_max"),
+    [("1000", "10000", 5000), ("8000", "10000", 8000), ("10000", "10000", 10_000), ("0", "0", 0), ("0", "10000", 5000)],
+)
+def test_the_first_limits_are_consistent(
+    environment: dict[str, Any], position_size: str, max_position_size: str, order_value_max: int
+) -> None:
+    environment |= {"POSITION_SIZE": D(position_size), "MAX_POSITION_SIZE": D(max_position_size)}
+
+    first = limit_versions.first_values(environment)
+
+    assert first["order_value_max"] == order_value_max
+    assert first["position_size"] <= first["order_value_max"] <= first["position_value_max"]
+
+
+def test_no_first_order_may_be_worth_more_than_a_whole_position(environment: dict[str, Any]) -> None:
+    environment |= {"POSITION_SIZE": D(20_000), "MAX_POSITION_SIZE": D(10_000)}
+
+    assert limit_versions.first_values(environment)["order_value_max"] == 10_000
+
+
+def test_the_first_limits_are_kept_as_version_1(first_limits: RiskSettings, now: datetime) -> None:
+    kept = RiskSettingsVersion.objects.get()
+
+    assert (kept.version, kept.author, kept.at, kept.changed) == (1, "installation", now, {})
+    assert {name: D(value) for name, value in kept.limits.items() if name != "round_up_to_one_lot"} == {
+        name: getattr(first_limits, name) for name in RiskSettings.LIMIT_FIELDS if name != "round_up_to_one_lot"
+    }
+
+
+def test_the_first_limits_pass_the_checks_of_their_own_form(first_limits: RiskSettings) -> None:
+    first_limits.full_clean()
+
+
+def test_a_restart_with_another_environment_changes_nothing(
+    first_limits: RiskSettings, environment: dict[str, Any], now: datetime
+) -> None:
+    limit_versions.install(environment | {"MAX_DAILY_TRADES": 99}, now=now)
+
+    assert limit_versions.in_force().daily_trades_max == 10
+    assert RiskSettingsVersion.objects.count() == 1
+
+
+def test_a_difference_between_environment_and_limits_is_shown(
+    first_limits: RiskSettings, environment: dict[str, Any]
+) -> None:
+    assert limit_versions.differences(environment) == {}
+
+    assert limit_versions.differences(environment | {"MAX_DAILY_TRADES": 99}) == {"daily_trades_max": ("99", "10")}
+
+
+def test_a_save_is_a_version_with_its_author_reason_and_both_values(first_limits: RiskSettings, now: datetime) -> None:
+    later = now + timedelta(hours=1)
+    edited = form(position_size=D("2000.00"), daily_trades_max=5)
+
+    limit_versions.save(edited, ["position_size", "daily_trades_max"], by="asha", reason="try two", now=later)
+
+    kept = RiskSettingsVersion.objects.get(version=2)
+    assert (kept.author, kept.reason, kept.at) == ("asha", "try two", later)
+    assert kept.changed == {"position_size": ["1000.00", "2000.00"], "daily_trades_max": ["10", "5"]}
+    assert kept.limits == limit_versions.in_force().values()
+
+
+def test_a_save_is_in_force_with_its_author(first_limits: RiskSettings, now: datetime) -> None:
+    later = now + timedelta(hours=1)
+
+    returned = limit_versions.save(form(daily_trades_max=5), ["daily_trades_max"], by="asha", reason="fewer", now=later)
+
+    current = limit_versions.in_force()
+    assert returned.daily_trades_max == current.daily_trades_max == 5
+    assert (current.version, current.changed_by, current.changed_at) == (2, "asha", later)
+
+
+@pytest.mark.parametrize("changed", [[], ["daily_trades_max"], ["daily_trades_max", "position_size"]])
+def test_a_save_that_changes_nothing_makes_no_version(
+    first_limits: RiskSettings, now: datetime, changed: list[str]
+) -> None:
+    returned = limit_versions.save(form(position_size=D("1000.0")), changed, by="asha", reason="a look", now=now)
+
+    assert returned.version == limit_versions.in_force().version == 1
+    assert limit_versions.in_force().changed_by == "installation"
+    assert RiskSettingsVersion.objects.count() == 1
+
+
+def test_only_the_named_limits_change(first_limits: RiskSettings, now: datetime) -> None:
+    edited = form(daily_trades_max=5, position_size=D(9999))
+
+    limit_versions.save(edited, ["daily_trades_max"], by="asha", reason="fewer", now=now)
+
+    assert limit_versions.in_force().daily_trades_max == 5
+    assert limit_versions.in_force().position_size == 1000
+
+
+def test_a_form_opened_earlier_cannot_revert_the_change_of_another(first_limits: RiskSettings, now: datetime) -> None:
+    of_asha = form(position_size=D("500.00"))
+    of_ravi = form(daily_trades_max=3)
+
+    limit_versions.save(of_ravi, ["daily_trades_max"], by="ravi", reason="fewer", now=now)
+    limit_versions.save(of_asha, ["position_size"], by="asha", reason="smaller", now=now)
+
+    current = limit_versions.in_force()
+    assert (current.daily_trades_max, current.position_size, current.version) == (3, 500, 3)
+    kept = RiskSettingsVersion.objects.get(version=3)
+    assert set(kept.changed) == {"position_size"}
+    assert kept.limits == current.values()
+
+
+def test_every_version_that_was_ever_in_force_can_be_read_back(first_limits: RiskSettings, now: datetime) -> None:
+    for trades in (9, 8, 7):
+        limit_versions.save(form(daily_trades_max=trades), ["daily_trades_max"], by="asha", reason="fewer", now=now)
+
+    kept = RiskSettingsVersion.objects.order_by("version")
+    assert [(row.version, row.limits["daily_trades_max"]) for row in kept] == [(1, "10"), (2, "9"), (3, "8"), (4, "7")]
+
+
+def test_the_engine_gets_every_limit_with_its_version(first_limits: RiskSettings) -> None:
+    limits = first_limits.limits()
+
+    assert limits.version == 1
+    for name in RiskSettings.LIMIT_FIELDS:
+        assert getattr(limits, name) == getattr(first_limits, name)
+
+
+def test_every_limit_is_listed_with_its_direction_here() -> None:
+    assert set(LOOSER_AND_TIGHTER) == set(RiskSettings.LIMIT_FIELDS)
+
+
+@pytest.mark.parametrize("name", LOOSER_AND_TIGHTER)
+def test_a_limit_is_loosened_in_one_direction_only(first_limits: RiskSettings, name: str) -> None:
+    looser, tighter = copy(first_limits), copy(first_limits)
+    setattr(looser, name, LOOSER_AND_TIGHTER[name][0])
+    setattr(tighter, name, LOOSER_AND_TIGHTER[name][1])
+
+    assert limit_versions.loosened(tighter, looser) == [name]
+    assert limit_versions.loosened(looser, tighter) == []
+    assert limit_versions.loosened(looser, looser) == []
+
+
+def test_a_mixed_change_names_only_what_loosens(first_limits: RiskSettings) -> None:
+    edited = form(daily_trades_max=5, position_size=D(2000), cms_buy_threshold=D(50), cms_sell_threshold=D(-70))
+
+    assert limit_versions.loosened(first_limits, edited) == ["cms_buy_threshold", "position_size"]
