@@ -36,7 +36,7 @@ def _decimal(name: str, default: str, *, minimum: str, maximum: str) -> Decimal:
 
 def _integer(name: str, default: int, *, minimum: int, maximum: int) -> int:
     raw = env.str(name, default=str(default))
-    if not raw.strip().isdigit() or not minimum <= int(raw) <= maximum:
+    if not (raw.strip().isascii() and raw.strip().isdigit()) or not minimum <= int(raw) <= maximum:
         raise ImproperlyConfigured(f"{name} is {raw!r}: give a whole number from {minimum} to {maximum}")
     return int(raw)
 
@@ -169,8 +169,10 @@ DATABASES: dict[str, dict[str, Any]] = {
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {}).update(
-    # A process that is paused inside a transaction must not hold the book's lock for ever.
-    options="-c idle_in_transaction_session_timeout=10s -c lock_timeout=10s -c statement_timeout=30s",
+    # A process that is paused inside a transaction must not hold the book's lock for ever: no statement may run, and no
+    # transaction idle, for as long as another waits for it.
+    options="-c idle_in_transaction_session_timeout=5s -c statement_timeout=8s -c lock_timeout=8s"
+    " -c synchronous_commit=on",
     connect_timeout=5,
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

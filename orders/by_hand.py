@@ -14,6 +14,7 @@ from orders.execution import submit
 from orders.ledger import settle
 from orders.lifecycle import OrderStatus
 from orders.models import Fill, Order, Position
+from orders.quotes import broker_positions
 from risk.engine.facts import OrderType, Side
 from risk.models import TradingControl
 
@@ -62,20 +63,38 @@ def exit_position(desk: Desk, position: Position, *, token: str, by: str) -> Ord
     if earlier := made_earlier(desk, token):
         return earlier
     position.refresh_from_db()
-    if position.quantity == 0:
-        raise NothingToExit(f"there is no open position in {position.symbol}")
+    quantity = _closable(desk, position)
+    if quantity == 0:
+        raise NothingToExit(
+            f"nothing of {position.symbol} can be closed: it is flat, being closed, or not at the broker"
+        )
     wish = ManualOrder(
         token=token,
         side=Side.SELL if position.quantity > 0 else Side.BUY,
         exchange=position.exchange,
         symbol=position.symbol,
-        quantity=abs(position.quantity),
+        quantity=quantity,
         order_type=OrderType.MARKET,
         limit_price=None,
         by=by,
         is_exit=True,
     )
     return place(desk, wish)
+
+
+def _closable(desk: Desk, position: Position) -> int:
+    """Return how many shares an exit may close: what is ours and at the broker, less what is being closed already."""
+    if position.mode != desk.mode:
+        raise NothingToExit(f"the position belongs to {position.mode}, and this is {desk.mode}")
+    read = broker_positions(desk)
+    held = position.quantity if read is None else read[0].get((position.exchange, position.symbol), 0)
+    long = position.quantity > 0
+    closing = Order.objects.unfinished(desk.mode).filter(
+        exchange=position.exchange, symbol=position.symbol, side=(Side.SELL if long else Side.BUY).value
+    )
+    working = sum(order.unfilled_quantity for order in closing)
+    ours = min(position.quantity, held) if long else min(-position.quantity, -held)
+    return max(0, ours - working)
 
 
 def mark_filled(desk: Desk, order: Order, fill: HandFill) -> Order:
@@ -137,6 +156,8 @@ def close_past_day(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
         order.refresh_from_db()
+        if not order.is_unfinished:
+            raise CloseRefused(f"the order is {order.get_status_display().lower()}: there is nothing to close")
         ended = OrderStatus.NOT_PLACED if order.status == OrderStatus.IN_DOUBT else OrderStatus.CANCELLED
         note = f"its day is over; closed by hand: {reason}"
         if not order.advance(ended, at=desk.clock(), note=note, actor=by):

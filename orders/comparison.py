@@ -14,13 +14,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from orders.broker.gateway import BrokerBook, OrderReport, TradeReport
-from orders.lifecycle import OrderStatus
-
-_ENDED_AT_THE_BROKER = {
-    "CANCELLED": OrderStatus.CANCELLED,
-    "CANCELLED AMO": OrderStatus.CANCELLED,
-    "REJECTED": OrderStatus.REJECTED,
-}
+from orders.lifecycle import ENDED_AT_THE_BROKER, UNFINISHED, OrderStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +32,20 @@ class Believed:
     price: Decimal | None
     broker_status: str  # as last taken over
     broker_fills: int  # how many of the broker's trades are recorded
+    cancel_requested_at: datetime | None = None
+
+    @property
+    def is_unfinished(self) -> bool:
+        return OrderStatus(self.status) in UNFINISHED
 
     def price_by(self, report: OrderReport) -> Decimal | None:
         """Return the limit price to go by: a protected MARKET order may be reported as a LIMIT at the band's edge."""
         return self.price if self.order_type == "MARKET" or report.price is None else report.price
 
     def has_all_of(self, report: OrderReport, trades: tuple[TradeReport, ...]) -> bool:
-        """Return whether the ledger knows all of this already."""
-        return (
+        """Return whether the ledger knows all of this already, and has drawn the consequence."""
+        works_behind_our_back = works(report) and not self.is_unfinished and self.cancel_requested_at is None
+        return not works_behind_our_back and (
             self.broker_order_id == report.broker_order_id
             and self.broker_status == report.status
             and self.quantity == report.quantity
@@ -70,7 +70,9 @@ class Comparison:
 
     as_of: datetime
     matches: list[Match] = field(default_factory=list)
-    absent: list[int] = field(default_factory=list)  # in doubt, and surely not in the broker's book
+    absent: list[int] = field(default_factory=list)  # in doubt, and not in a book that should show them by now
+    vanished: list[int] = field(default_factory=list)  # the broker knew them, and its book of today lacks them
+    doubled: list[tuple[OrderReport, tuple[TradeReport, ...]]] = field(default_factory=list)  # a tag of ours, again
     unknown: list[OrderReport] = field(default_factory=list)  # our prefix, no row of ours
     external: list[tuple[OrderReport, tuple[TradeReport, ...]]] = field(default_factory=list)
 
@@ -94,8 +96,11 @@ def compare(
     seen: set[int] = set()
     for report in book.orders:
         of_it = tuple(trades.get(report.broker_order_id, ()))
-        ours = by_broker_id.get(report.broker_order_id) or by_tag.get(report.tag)
-        if ours is not None:
+        # The tag first: a row that came without it once may stand in the ledger as somebody else's.
+        ours = by_tag.get(report.tag) or by_broker_id.get(report.broker_order_id)
+        if ours is not None and ours.client_order_id and _is_another(ours, report, seen):
+            found.doubled.append((report, of_it))
+        elif ours is not None:
             seen.add(ours.pk)
             if not ours.has_all_of(report, of_it):
                 found.matches.append(Match(pk=ours.pk, report=report, trades=of_it, price=ours.price_by(report)))
@@ -103,24 +108,39 @@ def compare(
             found.unknown.append(report)
         else:
             found.external.append((report, of_it))
-    found.absent = [
-        order.pk for order in orders if order.pk not in seen and _surely_absent(order, book, book_date, absence_window)
-    ]
+    unseen = [order for order in orders if order.pk not in seen and order.trading_date == book_date]
+    found.vanished = [order.pk for order in unseen if order.broker_order_id and order.is_unfinished]
+    # A book that lacks what it should have, or that could not all be read, proves nothing by what else it lacks.
+    if not found.vanished and not book.unreadable:
+        found.absent = [order.pk for order in unseen if _is_absent(order, book, absence_window)]
     return found
 
 
-def status_of(report: OrderReport, filled: int) -> OrderStatus | None:
+def status_of(report: OrderReport, filled: int) -> OrderStatus:
     """
-    Return the status that the broker's word stands for; None for one on its way that says nothing yet.
+    Return the status that the broker's word stands for.
 
     COMPLETE is not here: an order is filled when its fills say so, and until they arrive it counts as working.
     """
-    if report.status in _ENDED_AT_THE_BROKER:
-        return _ENDED_AT_THE_BROKER[report.status]
+    if report.status == "REJECTED":
+        return OrderStatus.REJECTED
+    if report.status in {"CANCELLED", "CANCELLED AMO"}:
+        return OrderStatus.CANCELLED
     return OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.OPEN
 
 
-def _surely_absent(order: Believed, book: BrokerBook, book_date: date, absence_window: timedelta) -> bool:
+def works(report: OrderReport) -> bool:
+    """Return whether the broker may still fill it. A status we do not know means yes."""
+    return report.status not in ENDED_AT_THE_BROKER
+
+
+def _is_another(ours: Believed, report: OrderReport, seen: set[int]) -> bool:
+    """Return whether the report carries our tag and is not the order that is bound to it, or was matched before."""
+    bound_to_another = bool(ours.broker_order_id) and ours.broker_order_id != report.broker_order_id
+    return bound_to_another or ours.pk in seen
+
+
+def _is_absent(order: Believed, book: BrokerBook, absence_window: timedelta) -> bool:
     if order.status != OrderStatus.IN_DOUBT or order.submitted_at is None or order.broker_order_id:
         return False
-    return order.trading_date == book_date and book.as_of > order.submitted_at + absence_window
+    return book.as_of > order.submitted_at + absence_window

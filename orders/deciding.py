@@ -17,6 +17,7 @@ from django.db import transaction
 from orders.desk import Desk, trading_date
 from orders.execution import carry_out_cancel
 from orders.identity import client_order_id
+from orders.ledger import own_quantity
 from orders.models import Decision, Instrument, Order, Signal
 from orders.portfolio import NOTHING_OBSERVED, Observed, observe, snapshot
 from orders.proposal import propose_for_signal
@@ -28,6 +29,9 @@ from risk.engine.rules import RULES, SCREEN, Outcome
 from risk.models import Incident, TradingControl
 
 log = structlog.get_logger(__name__)
+
+QUANTITY_MAX = 10_000_000  # shares: what the columns hold, far beyond any limit
+PRICE_MAX = Decimal(100_000_000)  # INR
 
 _CONCLUSIONS = {
     Outcome.IGNORED: Signal.Status.IGNORED,
@@ -42,6 +46,10 @@ class OrderDenied(Exception):
     def __init__(self, decision: Decision) -> None:
         super().__init__(decision.reason)
         self.decision = decision
+
+
+class InvalidOrder(Exception):
+    """No order can have these terms; the text says what is wrong."""
 
 
 class UnknownInstrument(Exception):
@@ -93,12 +101,14 @@ def decide_manual(desk: Desk, wish: ManualOrder) -> Order:
     """
     Decide a person's order and return it, PENDING. The same token again returns the order it made the first time.
 
-    Raise `OrderDenied` with the decision, or `UnknownInstrument`.
+    Raise `OrderDenied` with the decision, `UnknownInstrument`, or `InvalidOrder` for terms no order can have.
     """
     instrument = Instrument.objects.filter(exchange=wish.exchange, symbol=wish.symbol).first()
     if instrument is None:
         raise UnknownInstrument(f"{wish.exchange}:{wish.symbol} is not in the broker's list of instruments")
-    observed = observe(desk, wish.exchange, wish.symbol, with_position=wish.side == Side.SELL)
+    _check_terms(wish)
+    short = own_quantity(desk.mode, wish.exchange, wish.symbol) < 0
+    observed = observe(desk, wish.exchange, wish.symbol, with_position=wish.side == Side.SELL or short)
     with transaction.atomic(durable=True):
         control = TradingControl.objects.locked(desk.mode)
         if earlier := made_earlier(desk, wish.token):
@@ -113,6 +123,16 @@ def decide_manual(desk: Desk, wish: ManualOrder) -> Order:
             our_id = _id_by_hand(control, wish.token)
             return _write(desk, proposed, decision, our_id=our_id, now=now, created_by=wish.by)
     raise OrderDenied(decision)
+
+
+def _check_terms(wish: ManualOrder) -> None:
+    if not 0 < wish.quantity <= QUANTITY_MAX:
+        raise InvalidOrder(f"the quantity is {wish.quantity}: give 1 to {QUANTITY_MAX} shares")
+    price = wish.limit_price
+    if price is not None and not (price.is_finite() and 0 < price <= PRICE_MAX):
+        raise InvalidOrder(f"the limit price is {price}: give more than 0 and at most {PRICE_MAX} INR")
+    if (price is None) != (wish.order_type == OrderType.MARKET):
+        raise InvalidOrder("a LIMIT order has a limit price, and a MARKET order has none")
 
 
 def made_earlier(desk: Desk, token: str) -> Order | None:
@@ -158,6 +178,8 @@ def _decide_under_the_lock(
         return None, crossing
     if observed is None and assessment.outcome == Outcome.APPROVED:
         return None, []  # something changed since the screen: ask again
+    if {breach.control for breach in assessment.breaches} == {"BROKER_POSITION_STALE"}:
+        return None, []  # only the broker's word is missing: ask again, for as long as the signal is fresh
     decision = _keep(desk, control, proposed, portfolio, assessment, limits.version, now, signal=signal)
     if assessment.outcome != Outcome.APPROVED:
         signal.conclude(_CONCLUSIONS[assessment.outcome], reason=assessment.reason, now=now)

@@ -108,6 +108,7 @@ def trading_date(moment: datetime) -> date:
 
 def rupees(amount: Decimal) -> str:
     """Return an amount in INR with Indian grouping: ₹12,34,567.50."""
+    amount = amount.quantize(Decimal("0.01"))
     whole, _, paise = f"{abs(amount):.2f}".partition(".")
     head, tail = whole[:-3], whole[-3:]
     groups: list[str] = []

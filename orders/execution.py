@@ -24,11 +24,12 @@ from orders.broker.gateway import (
     SessionRefused,
 )
 from orders.desk import Desk, trading_date
+from orders.ledger import take_broker_id
 from orders.lifecycle import OrderStatus
 from orders.models import Order
 from risk import control as switch
 from risk import limit_versions
-from risk.engine.facts import Origin, TradingState
+from risk.engine.facts import Origin, Side, TradingState
 from risk.models import Incident, TradingControl
 
 log = structlog.get_logger(__name__)
@@ -45,9 +46,10 @@ def submit(desk: Desk, order: Order) -> Order:
     An order that is no longer wanted, or was decided too long ago, is withdrawn unsent; an order that is not PENDING is
     left as it is.
     """
+    send_by = boot_clock() + desk.rules.send_within_seconds  # from before the claim: a pause right after it counts
+    asked_at = desk.clock()
     if not _claim(desk, order):
         return order
-    send_by = boot_clock() + desk.rules.send_within_seconds
     try:
         broker_order_id = desk.gateway.place(_request(order), send_by=send_by)
     except SentTooLate as late:
@@ -57,7 +59,7 @@ def submit(desk: Desk, order: Order) -> Order:
             _withdraw(order, reason=str(late), now=desk.clock())
     except OrderRefused as refusal:
         if isinstance(refusal, SessionRefused):
-            desk.vault.refuse(str(refusal), now=desk.clock())
+            desk.vault.refuse(str(refusal), asked_at=asked_at)
         _conclude(desk, order, OrderStatus.REJECTED, note=f"refused by the broker: {refusal}")
     except OutcomeUnknown as doubt:
         put_in_doubt(desk, order, reason=str(doubt))
@@ -98,7 +100,7 @@ def cancel_all(desk: Desk, *, by: str, reason: str) -> list[Order]:
 
 def carry_out_cancel(desk: Desk, order: Order) -> Order:
     """Send the cancel that was wished for, if the broker knows the order. Sending it twice does no harm."""
-    if not order.is_unfinished or not order.broker_order_id or order.cancel_requested_at is None:
+    if order.cancel_requested_at is None or not order.works_at_the_broker:
         return order
     Order.objects.filter(pk=order.pk).update(cancel_tried_at=desk.clock())
     try:
@@ -158,6 +160,8 @@ def _claim(desk: Desk, order: Order) -> bool:
         now = desk.clock()
         if order.status != OrderStatus.PENDING:
             return False
+        if order.broker_order_id:
+            return False  # the book has it already; what it says is taken over
         if reason := _withdrawal(desk, order, control, now):
             _withdraw(order, reason=reason, now=now)
             return False
@@ -172,18 +176,31 @@ def _claim(desk: Desk, order: Order) -> bool:
 
 
 def _withdraw(order: Order, *, reason: str, now: datetime) -> None:
-    """End an order that was never sent; its signal is decided again, which says what became of it."""
-    if order.advance(OrderStatus.WITHDRAWN, at=now, note=reason) and order.signal is not None:
+    """
+    End an order that was never sent; its signal is decided again, which says what became of it.
+
+    Not so when somebody wished it cancelled: the signal had its order, and that one is not wanted.
+    """
+    withdrawn = order.advance(OrderStatus.WITHDRAWN, at=now, note=reason)
+    if withdrawn and order.signal is not None and order.cancel_requested_at is None:
         order.signal.reopen(reason=f"to be decided again: {reason}")
 
 
 def _withdrawal(desk: Desk, order: Order, control: TradingControl, now: datetime) -> str | None:
     """Return why the order must not be sent any more; None when it still may."""
-    assert order.decision is not None, "an order of ours was decided"
     if order.mode != desk.mode:
         return f"it belongs to {order.mode}, this is {desk.mode}"
+    if order.cancel_requested_at is not None:
+        return f"its cancel was asked for: {order.cancel_reason}"
     if order.trading_date != trading_date(now):
         return "it was decided on another trading date"
+    if now - order.created_at > timedelta(seconds=desk.rules.decision_age_max_seconds):
+        return "the decision is too old"
+    return _switch_is_against(order, control) or _broker_is_against(desk, order, control, now)
+
+
+def _switch_is_against(order: Order, control: TradingControl) -> str | None:
+    assert order.decision is not None, "an order of ours was decided"
     if control.state == TradingState.HALTED and not order.is_exit:
         return "trading was halted"
     if order.origin == Origin.AUTO and not control.auto_trading:
@@ -192,11 +209,25 @@ def _withdrawal(desk: Desk, order: Order, control: TradingControl, now: datetime
         return "trading control changed after the decision"
     if limit_versions.in_force().version != order.decision.limits_version:
         return "the limits changed after the decision"
+    return None
+
+
+def _broker_is_against(desk: Desk, order: Order, control: TradingControl, now: datetime) -> str | None:
     if not desk.vault.is_valid(now):
         return "there is no valid login at the broker"
-    if now - order.created_at > timedelta(seconds=desk.rules.decision_age_max_seconds):
-        return "the decision is too old"
+    if desk.is_live and desk.vault.row().user_id != control.armed_user_id:
+        return f"the login is not of {control.armed_user_id or 'an account'} that live trading is armed for"
+    if order.side == Side.BUY and not order.is_exit and (reason := _opening_is_stopped(desk, order)):
+        return reason
     return None
+
+
+def _opening_is_stopped(desk: Desk, order: Order) -> str | None:
+    """Return what came up since the decision and stops new exposure; None when nothing did."""
+    if Order.objects.in_doubt(desk.mode).exists():
+        return "an order came to be in doubt after the decision"
+    incident = Incident.objects.stopping(desk.mode, order.symbol).first()
+    return None if incident is None else f"an incident stops new exposure: {incident.title}"
 
 
 def _bind(desk: Desk, order: Order, broker_order_id: str) -> None:
@@ -205,8 +236,7 @@ def _bind(desk: Desk, order: Order, broker_order_id: str) -> None:
         TradingControl.objects.locked(desk.mode)
         order.refresh_from_db()
         if not order.broker_order_id:
-            Order.objects.filter(pk=order.pk).update(broker_order_id=broker_order_id)
-        order.refresh_from_db()
+            take_broker_id(order, broker_order_id)
         if order.status in {OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT}:
             order.advance(OrderStatus.OPEN, at=desk.clock(), note=f"accepted by the broker as {broker_order_id}")
 
@@ -215,7 +245,8 @@ def _conclude(desk: Desk, order: Order, status: OrderStatus, *, note: str) -> No
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
         order.refresh_from_db()
-        order.advance(status, at=desk.clock(), note=note)
+        if order.status in {OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT}:  # else the book has explained it already
+            order.advance(status, at=desk.clock(), note=note)
 
 
 def _request(order: Order) -> OrderRequest:

@@ -11,14 +11,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.conf import settings
 
 from orders import by_hand
 from orders.broker.gateway import Gateway
-from orders.deciding import ManualOrder, OrderDenied, UnknownInstrument
+from orders.deciding import InvalidOrder, ManualOrder, OrderDenied, UnknownInstrument
 from orders.desk import Desk
 from orders.ledger import own_quantity
 from orders.listener import Listener
@@ -101,9 +101,7 @@ class OrderExecutor:
         control = TradingControl.objects.get(mode=self.desk.mode)
         now = self.desk.clock()
         limits = self.desk.tighten(limit_versions.in_force().limits())
-        score = Decimal(str(cms_score))
-        if not score.is_finite() or abs(score) > 100:
-            raise RiskManagementError(f"a CMS score is a number from -100 to 100, not {score}", control="SIGNAL")
+        score = _score(cms_score)
         proposed = _bare_proposal(TradingSignalType(signal_type), score, now, self.desk)
         portfolio = _bare_portfolio(self.desk, control, now)
         sells = signal_type == TradingSignalType.SELL  # which only closes, and closing is not limited by count
@@ -114,7 +112,8 @@ class OrderExecutor:
         )
         decision = assess(proposed, portfolio, limits, now, rules=rules)
         if decision.breaches:
-            raise RiskManagementError(decision.reason, control=decision.breaches[0].control)
+            reasons = "; ".join(f"{breach.control}: {breach.reason}" for breach in decision.breaches)
+            raise RiskManagementError(reasons, control=decision.breaches[0].control)
         return True
 
     def execute_order(
@@ -129,7 +128,7 @@ class OrderExecutor:
         fields = dict(signal_data or {})
         action = TradingSignalType(signal_type)
         if "cms_score" in fields:
-            self._check_score(action, Decimal(str(fields["cms_score"])))
+            self._check_score(action, _score(fields["cms_score"]))
         if action == TradingSignalType.HOLD:
             raise RiskManagementError("HOLD asks for nothing", control="HOLD_SIGNAL")
         exchange, _, name = symbol.upper().rpartition(":")
@@ -137,10 +136,13 @@ class OrderExecutor:
         try:
             return by_hand.place(self.desk, wish)
         except OrderDenied as denial:
-            breaches = [verdict["control"] for verdict in denial.decision.verdicts if not verdict["passed"]]
-            raise RiskManagementError(str(denial), control=breaches[0]) from denial
+            refusals = [verdict for verdict in denial.decision.verdicts if not verdict["passed"]]
+            control = next(each["control"] for each in refusals if each["outcome"] == denial.decision.outcome)
+            raise RiskManagementError(str(denial), control=control) from denial
         except UnknownInstrument as unknown:
             raise RiskManagementError(str(unknown), control="UNKNOWN_INSTRUMENT") from unknown
+        except InvalidOrder as invalid:
+            raise RiskManagementError(str(invalid), control="ORDER_TERMS") from invalid
 
     def check_order_status(self, order: Order) -> str:
         """Ask the broker, update the row and return its status. Raise `BrokerUnreachable`, `SessionRefused`."""
@@ -227,9 +229,19 @@ class OrderExecutor:
             control = TradingControl.objects.get(mode=self.desk.mode)
             book = snapshot(self.desk, control, instrument, NOTHING_OBSERVED, now=self.desk.clock())
             quantity, _ = size_entry(
-                price=limit_price, lot_size=instrument.lot_size, holding=book.holding, limits=limits
+                price=limit_price, lot_size=instrument.lot_size, holding=book.holding, limits=limits, quote=quote
             )
         return quantity, limit_price
+
+
+def _score(given: Any) -> Decimal:
+    try:
+        score = Decimal(str(given))
+    except InvalidOperation:
+        score = Decimal("NaN")
+    if not score.is_finite() or abs(score) > 100:
+        raise RiskManagementError(f"a CMS score is a number from -100 to 100, not {given}", control="SIGNAL")
+    return score
 
 
 def _bare_proposal(action: TradingSignalType, score: Decimal, now: datetime, desk: Desk) -> ProposedOrder:

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Max
 
 from orders.desk import Desk
@@ -50,6 +50,7 @@ def record(desk: Desk, messages: Sequence[Received]) -> Recorded:
     now = desk.clock()
     rows = [_row(desk, message, now) for message in messages]
     with transaction.atomic():
+        _one_at_a_time(desk.mode)
         known = _known(desk.mode, {row.signal_id for row in rows})
         fresh: dict[str, Signal] = {}
         duplicates = 0
@@ -64,11 +65,17 @@ def record(desk: Desk, messages: Sequence[Received]) -> Recorded:
                 duplicates += 1
                 _count_duplicate(twin, fresh)
         _tell_gaps(desk, fresh.values(), now)
-        Signal.objects.bulk_create(fresh.values(), ignore_conflicts=True)
+        Signal.objects.bulk_create(fresh.values())
     malformed = sum(row.status == Signal.Status.MALFORMED for row in fresh.values())
     recorded = Recorded(new=len(fresh) - malformed, malformed=malformed, duplicates=duplicates)
     log.info("signals.recorded", new=recorded.new, malformed=malformed, duplicates=duplicates)
     return recorded
+
+
+def _one_at_a_time(mode: str) -> None:
+    """Wait for whoever else is recording: of two signals with one id, the second must see the first."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('orders.inbox'), hashtext(%s))", [mode])
 
 
 def _row(desk: Desk, message: Received, now: datetime) -> Signal:

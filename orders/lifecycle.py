@@ -27,28 +27,33 @@ _S = OrderStatus
 _FROM_THE_BOOK = frozenset({_S.OPEN, _S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.REJECTED})
 
 TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
-    _S.PENDING: frozenset({_S.SUBMITTING, _S.WITHDRAWN}),
+    # From the book: the database lost the commit that said SUBMITTING, or was restored from before it.
+    _S.PENDING: _FROM_THE_BOOK | {_S.SUBMITTING, _S.WITHDRAWN},
     # WITHDRAWN: the sender woke too late and knows that it sent nothing. CANCELLED and the rest: the book was read
     # before the sender had its answer.
     _S.SUBMITTING: _FROM_THE_BOOK | {_S.IN_DOUBT, _S.WITHDRAWN},
     _S.IN_DOUBT: _FROM_THE_BOOK | {_S.NOT_PLACED},
     # REJECTED: an order id says that the order was received, not that the exchange took it.
     _S.OPEN: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.REJECTED}),
-    _S.PARTIALLY_FILLED: frozenset({_S.FILLED, _S.CANCELLED}),
+    # REJECTED: the exchange refused what was left.
+    _S.PARTIALLY_FILLED: frozenset({_S.FILLED, _S.CANCELLED, _S.REJECTED}),
     _S.FILLED: frozenset(),
     # A fill that crossed our cancel, or a trade that the book listed after the cancel.
     _S.CANCELLED: frozenset({_S.FILLED}),
-    # We only inferred these two; the book knows better, and late appearances are adopted.
+    # We only inferred these; the book knows better, and late appearances are adopted.
     _S.REJECTED: _FROM_THE_BOOK - {_S.REJECTED},
     _S.NOT_PLACED: _FROM_THE_BOOK,
-    _S.WITHDRAWN: frozenset(),
+    _S.WITHDRAWN: _FROM_THE_BOOK,
 }
 
 UNSENT = frozenset({_S.PENDING})
 WORKING = frozenset({_S.OPEN, _S.PARTIALLY_FILLED})  # resting at the broker
 UNFINISHED = frozenset({_S.PENDING, _S.SUBMITTING, _S.IN_DOUBT}) | WORKING  # counts as if it will fill
-INFERRED = frozenset({_S.REJECTED, _S.NOT_PLACED})
+INFERRED = frozenset({_S.REJECTED, _S.NOT_PLACED, _S.WITHDRAWN})  # yields to the broker's book
 NEVER_SENT = frozenset({_S.WITHDRAWN})
+
+# The broker's own words for an order that is over. Any other word, known or not, means that it may still fill.
+ENDED_AT_THE_BROKER = ("COMPLETE", "CANCELLED", "CANCELLED AMO", "REJECTED")
 
 
 def may_follow(before: str, after: str) -> bool:

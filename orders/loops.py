@@ -99,12 +99,8 @@ class Worker:
             return
         self._wake.clear()
         self._finish_what_was_begun()
-        waiting: set[tuple[str, str]] = set()
-        for signal in Signal.objects.undecided(self._desk.mode)[:200]:
-            key = (signal.exchange, signal.symbol)
-            if key not in waiting and self._decide(signal):
-                waiting.add(key)  # later signals for the symbol wait behind it
-        if not Signal.objects.undecided(self._desk.mode).exists() or waiting:
+        turns = [self._decide(signal) for signal in Signal.objects.next_of_each_symbol(self._desk.mode)]
+        if all(turns):  # nothing is left to decide but what must wait
             self._wake.wait(0.25)
 
     def reset(self) -> None:
@@ -165,6 +161,7 @@ class Tracker:
         self._loaded_on: date | None = None
         self._logged_in = True
         self._failures = 0
+        self._outage_told = False
 
     def nudge(self) -> None:
         """Say that something may have changed at the broker. Nudges coalesce."""
@@ -180,14 +177,19 @@ class Tracker:
             self._logged_in = False
             self._nudge.wait(self._busy_seconds)
             return
+        asked_at = self._desk.clock()
+        carry_out_cancels(self._desk)  # first: a book that cannot be read must not keep a cancel from leaving
         try:
             self._prepare()
             reconcile(self._desk)
             carry_out_cancels(self._desk)
-        except (BrokerUnreachable, SessionRefused) as trouble:
+        except SessionRefused as refusal:
+            self._desk.vault.refuse(str(refusal), asked_at=asked_at)
+            self._count_failure(str(refusal))
+        except BrokerUnreachable as trouble:
             self._count_failure(str(trouble))
         else:
-            self._failures = 0
+            self._failures, self._outage_told = 0, False
             self._logged_in = True
             self._ready.set()
         self._wait()
@@ -218,8 +220,9 @@ class Tracker:
         self._failures += 1
         log.warning("broker.not_read", reason=reason, failures=self._failures)
         BrokerSession.objects.filter(mode=self._desk.mode).update(last_error=reason)
-        if self._failures != FAILED_READS_MAX or not is_in_session(self._desk):
+        if self._failures < FAILED_READS_MAX or self._outage_told or not is_in_session(self._desk):
             return
+        self._outage_told = True
         now = self._desk.clock()
         switch.auto_trading_off(self._desk.mode, by="executor", reason="the broker cannot be read", now=now)
         Incident.objects.open(

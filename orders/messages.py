@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -17,6 +17,8 @@ from risk.engine.limits import SIGNAL_AHEAD_MAX_SECONDS
 MESSAGE_BYTES_MAX = 64 * 1024
 RAW_BYTES_KEPT = 4 * 1024
 REASON_CHARACTERS_MAX = 1000
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # an older time is a mistake, and the database knows no year 0
 
 _SYMBOL = r"^[A-Z0-9][A-Z0-9&\-_]{0,39}$"
 _EXCHANGE = r"^(NSE|BSE|NFO|BFO|CDS|BCD|MCX)$"
@@ -31,6 +33,10 @@ def _word(value: Any) -> Any:
     return value.strip().upper().rpartition(".")[2] if isinstance(value, str) else value
 
 
+def _upper(value: Any) -> Any:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
 def _number(value: Any) -> Any:
     """Refuse what only looks like a number to a lenient reader: true and false."""
     if isinstance(value, bool):
@@ -38,7 +44,10 @@ def _number(value: Any) -> Any:
     return str(value) if isinstance(value, float) else value
 
 
-def _whole_number_as_text(value: Any) -> Any:
+def _text(value: Any) -> Any:
+    """Take a whole number for its digits and null for nothing."""
+    if value is None:
+        return ""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -49,6 +58,7 @@ def _aware_text(value: Any) -> Any:
 
 
 Word = BeforeValidator(_word)
+Upper = BeforeValidator(_upper)
 Number = BeforeValidator(_number)
 
 
@@ -60,15 +70,15 @@ class SignalMessage(BaseModel):
     signal_type: Annotated[TradingSignalType, Word] = Field(
         validation_alias=AliasChoices("signal_type", "type", "action", "side")
     )
-    symbol: Annotated[str, Word] = Field(
+    symbol: Annotated[str, Upper] = Field(
         validation_alias=AliasChoices("symbol", "tradingsymbol", "ticker"), pattern=_SYMBOL
     )
-    exchange: Annotated[str, Word] = Field(pattern=_EXCHANGE)
+    exchange: Annotated[str, Upper] = Field(pattern=_EXCHANGE)
     cms_score: Annotated[Decimal, Number] = Field(ge=-100, le=100)
     timestamp: Annotated[datetime, BeforeValidator(_aware_text)] = Field(
         validation_alias=AliasChoices("timestamp", "signal_at")
     )
-    signal_id: Annotated[str, BeforeValidator(_whole_number_as_text)] = Field(
+    signal_id: Annotated[str, BeforeValidator(_text)] = Field(
         default="",
         validation_alias=AliasChoices("signal_id", "id"),
         max_length=80,
@@ -77,7 +87,7 @@ class SignalMessage(BaseModel):
     price: Annotated[Decimal, Number] | None = Field(default=None, gt=0, max_digits=14, decimal_places=4)
     quantity: Annotated[int, Number] | None = Field(default=None, gt=0, le=10_000_000)
     order_type: Annotated[OrderType, Word] | None = None
-    strategy: str = Field(default="", max_length=60, pattern=r"^[^\x00]*$")
+    strategy: Annotated[str, BeforeValidator(_text)] = Field(default="", max_length=60, pattern=r"^[^\x00]*$")
     seq: Annotated[int, Number] | None = Field(default=None, ge=0, lt=2**63)
 
     def digest(self) -> str:
@@ -138,6 +148,8 @@ def _in_time(message: SignalMessage, *, now: datetime, time_zone: ZoneInfo) -> S
         _ = moment.astimezone(time_zone)
     except OverflowError as error:
         raise MalformedSignal(f"timestamp: {message.timestamp} is out of range") from error
+    if moment < EARLIEST:
+        raise MalformedSignal(f"timestamp: {message.timestamp} is before {EARLIEST:%Y}")
     if ahead > timedelta(seconds=SIGNAL_AHEAD_MAX_SECONDS):
         raise MalformedSignal(
             f"timestamp: {ahead.total_seconds():.0f} s ahead of our clock; up to "

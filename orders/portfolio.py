@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F, Sum
+from django.db.models import F, Max, QuerySet, Sum
 
 from orders.desk import Desk, trading_date
-from orders.models import BrokerSession, Instrument, Order, OrderEvent, Position
+from orders.models import BrokerSession, Fill, Instrument, Order, OrderEvent, Position
 from orders.quotes import broker_positions, last_quote
 from risk.engine.facts import Holding, Portfolio, Quote, Side, TradingState
 from risk.models import Incident, TradingControl
@@ -59,6 +59,8 @@ def snapshot(
 
 def _holding(desk: Desk, instrument: Instrument, observed: Observed) -> Holding:
     same = {"mode": desk.mode, "exchange": instrument.exchange, "symbol": instrument.symbol}
+    working = Order.objects.unfinished(desk.mode).filter(**same)
+    buys = working.filter(side=Side.BUY.value)
     own = Position.objects.filter(**same).aggregate(own=Sum("quantity"))["own"] or 0
     # What happened after the broker's position began to be read may be missing from it.
     stale = observed.broker_as_of is not None and _changed_since(same, observed.broker_as_of)
@@ -66,17 +68,18 @@ def _holding(desk: Desk, instrument: Instrument, observed: Observed) -> Holding:
         own=own,
         broker=None if stale else observed.broker_quantity,
         broker_as_of=None if stale else observed.broker_as_of,
-        working_buys=_working(desk, same, Side.BUY),
-        working_sells=_working(desk, same, Side.SELL),
+        working_buys=_unfilled(buys),
+        working_sells=_unfilled(working.filter(side=Side.SELL.value)),
+        highest_working_bid=buys.aggregate(highest=Max("price"))["highest"],
+        market_buys_work=buys.filter(price__isnull=True).exists(),
     )
 
 
-def _working(desk: Desk, same: dict[str, str], side: Side) -> int:
-    orders = Order.objects.unfinished(desk.mode).filter(**same, side=side.value)
-    unfilled = orders.aggregate(unfilled=Sum(F("quantity") - F("filled_quantity")))["unfilled"]
-    return max(0, unfilled or 0)
+def _unfilled(orders: QuerySet[Order]) -> int:
+    return sum(order.unfilled_quantity for order in orders.only("quantity", "filled_quantity"))
 
 
 def _changed_since(same: dict[str, str], moment: datetime) -> bool:
-    at_the_order = {f"order__{name}": value for name, value in same.items()}
-    return OrderEvent.objects.filter(**at_the_order, at__gt=moment).exclude(before=F("after")).exists()
+    of_it = {f"order__{name}": value for name, value in same.items()}
+    moved = OrderEvent.objects.filter(**of_it, at__gt=moment).exclude(before=F("after"))
+    return moved.exists() or Fill.objects.filter(**of_it, recorded_at__gt=moment).exists()

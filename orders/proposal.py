@@ -66,7 +66,13 @@ def _sized(
     price = worst_price(side, limit_price, portfolio.quote, limits.collar_percent)
     if price is None or price <= 0:
         return Sized(quantity=0, order_type=order_type, limit_price=limit_price, note="no last price to size it by")
-    quantity, note = size_entry(price=price, lot_size=instrument.lot_size, holding=portfolio.holding, limits=limits)
+    quantity, note = size_entry(
+        price=price,
+        lot_size=instrument.lot_size,
+        holding=portfolio.holding,
+        limits=limits,
+        quote=portfolio.quote,
+    )
     advised = _as_advised(signal, quantity)
     return Sized(
         quantity=advised // instrument.lot_size * instrument.lot_size,

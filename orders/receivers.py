@@ -27,7 +27,8 @@ def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, protocol=2, socket_timeout=5, socket_connect_timeout=5, health_check_interval=15)
 
 
-REDIS_AWAY = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
+# Every error of Redis, a wrong type of key or a full memory included: receiving waits, tracking and cancels go on.
+REDIS_AWAY = (redis.RedisError,)
 BATCH = 500
 BLOCK_MS = 500
 CLAIM_EVERY_SECONDS = 60.0
@@ -48,6 +49,7 @@ class ChannelReceiver:
 
     def turn(self) -> None:
         """Wait up to half a second for messages and record what came. Raise redis errors to the loop."""
+        self._record()  # what an outage kept from being recorded
         if self._subscription is None:
             self._subscription = self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             self._subscription.subscribe(self._channel)
@@ -58,6 +60,9 @@ class ChannelReceiver:
             self._unrecorded.append(Received(raw=_bytes(message["data"]), source=Signal.Source.CHANNEL))
             full = len(self._unrecorded) >= BATCH
             message = None if full else self._subscription.get_message(timeout=0.0)
+        self._record()
+
+    def _record(self) -> None:
         if self._unrecorded:
             record(self._desk, self._unrecorded)
             self._unrecorded.clear()

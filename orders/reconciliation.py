@@ -2,27 +2,41 @@
 Bring our book in line with the broker's: read it, compare, and write what follows, one order a transaction.
 
 The book is read before any lock is taken. What the broker reports is always recorded; what cannot be explained is an
-incident. An order of ours that reappears after we took it for refused or not placed is adopted.
+incident. An order of ours that works at the broker after we took it for ended is adopted, and asked to cancel.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import Count, Q
 
 from orders.broker.gateway import BrokerBook, OrderReport, SessionRefused, TradeReport
-from orders.comparison import Believed, Comparison, Match, compare, status_of
+from orders.comparison import Believed, Comparison, Match, compare, status_of, works
 from orders.desk import Desk, trading_date
+from orders.differences import (
+    compare_positions,
+    tell_of_doubled,
+    tell_of_late_appearance,
+    tell_of_overfill,
+    tell_of_unknown,
+    tell_of_unreadable,
+    tell_of_vanished,
+)
 from orders.execution import carry_out_cancel
-from orders.ledger import own_quantity, settle
+from orders.ledger import settle, take_broker_id
 from orders.lifecycle import INFERRED, UNFINISHED, OrderStatus
-from orders.models import BrokerSession, Fill, Order, Position
+from orders.models import BrokerSession, Fill, Order
 from risk.engine.facts import Origin
-from risk.models import Incident, TradingControl
+from risk.models import TradingControl
+
+CANCEL_AGAIN_AFTER = timedelta(seconds=2)
+CANCEL_AGAIN_AFTER_MAX = timedelta(minutes=1)
 
 log = structlog.get_logger(__name__)
 
@@ -32,82 +46,132 @@ def reconcile(desk: Desk) -> Comparison:
     Read the broker's book and bring ours in line with it.
 
     Raise `BrokerUnreachable` or `SessionRefused` when it cannot be read: then nothing is concluded, and what we know
-    only grows older.
+    only grows older. One row that cannot be taken over is an incident and does not keep the others from it.
     """
     as_of = desk.clock()
-    desk.vault.row()  # makes sure there is a row to date
+    control = TradingControl.objects.get(mode=desk.mode)
+    _check_account(desk, control)
     try:
         book = desk.gateway.book(as_of)
     except SessionRefused as refusal:
-        desk.vault.refuse(str(refusal), now=desk.clock())
+        desk.vault.refuse(str(refusal), asked_at=as_of)
         raise
-    prefix = TradingControl.objects.get(mode=desk.mode).order_id_prefix
+    rules = desk.rules
     found = compare(
-        _believed(desk),
+        _believed(desk, book, trading_date(as_of)),
         book,
-        prefix=prefix,
+        prefix=control.order_id_prefix,
         book_date=trading_date(as_of),
-        absence_window=timedelta(seconds=desk.rules.absence_window_seconds),
+        absence_window=timedelta(seconds=rules.send_within_seconds + rules.absence_window_seconds),
     )
-    for match in found.matches:
-        _take_over(desk, match)
+    _take_over_all(desk, found)
     for pk in found.absent:
-        _not_placed(desk, pk)
+        _miss(desk, pk, as_of, then=_not_placed)
+    for pk in found.vanished:
+        _miss(desk, pk, as_of, then=tell_of_vanished)
     for report in found.unknown:
-        _tell_of_unknown(desk, report)
-    for report, trades in found.external:
-        _record_external(desk, report, trades)
-    _compare_positions(desk, book)
+        tell_of_unknown(desk.mode, report, desk.clock())
+    for row in book.unreadable:
+        tell_of_unreadable(desk.mode, row, desk.clock())
+    compare_positions(desk, book)
     BrokerSession.objects.filter(mode=desk.mode).update(reconciled_at=as_of, last_error="")
     return found
 
 
-def carry_out_cancels(desk: Desk, *, retry_after_seconds: float = 2.0) -> int:
-    """Repeat the cancels that the book does not show yet. Return how many were sent."""
-    tried_before = desk.clock() - timedelta(seconds=retry_after_seconds)
-    due = Order.objects.to_cancel(desk.mode).exclude(broker_order_id="")
-    due = due.filter(Q(cancel_tried_at__isnull=True) | Q(cancel_tried_at__lt=tried_before))
+def carry_out_cancels(desk: Desk) -> int:
+    """Repeat the cancels that the book does not show yet, less often the longer it takes. Return how many were sent."""
+    now = desk.clock()
+    due = [order for order in Order.objects.to_cancel(desk.mode, desk.today()) if _cancel_is_due(order, now)]
     return len([carry_out_cancel(desk, order) for order in due])
 
 
-def _believed(desk: Desk) -> list[Believed]:
-    """Return what may be matched: the orders of the day, and older ones that are not finished."""
-    today = desk.today()
-    orders = Order.objects.filter(mode=desk.mode).filter(Q(trading_date=today) | Q(status__in=UNFINISHED))
+def _cancel_is_due(order: Order, now: datetime) -> bool:
+    if order.cancel_tried_at is None:
+        return True
+    assert order.cancel_requested_at is not None, "a cancel is tried when it was wished for"
+    waited = order.cancel_tried_at - order.cancel_requested_at
+    return now - order.cancel_tried_at > min(max(CANCEL_AGAIN_AFTER, waited / 4), CANCEL_AGAIN_AFTER_MAX)
+
+
+def _check_account(desk: Desk, control: TradingControl) -> None:
+    """Raise `SessionRefused` for a login of another account than the armed one: its book explains nothing of ours."""
+    user_id = desk.vault.row().user_id
+    if desk.is_live and user_id and control.armed_user_id and user_id != control.armed_user_id:
+        raise SessionRefused(f"logged in as {user_id}, and live trading is armed for {control.armed_user_id}")
+
+
+def _believed(desk: Desk, book: BrokerBook, book_date: date) -> list[Believed]:
+    """Return what may be matched: the orders of the book's date, the unfinished ones, and all that the book names."""
+    named = Q(client_order_id__in=[report.tag for report in book.orders if report.tag])
+    named |= Q(broker_order_id__in=[report.broker_order_id for report in book.orders])
+    orders = Order.objects.filter(mode=desk.mode)
+    orders = orders.filter(Q(trading_date=book_date) | Q(status__in=UNFINISHED) | named)
     orders = orders.annotate(broker_fills=Count("fills", filter=Q(fills__source=Fill.Source.BROKER)))
     names = [each.name for each in fields(Believed)]
     return [Believed(**{**row, "client_order_id": row["client_order_id"] or ""}) for row in orders.values(*names)]
 
 
-def _take_over(desk: Desk, match: Match) -> None:
+def _take_over_all(desk: Desk, found: Comparison) -> None:
+    for match in found.matches:
+        with _odd_rows_are_incidents(desk, match.report):
+            _take_over(desk, match, found.as_of)
+    for report, trades in found.external:
+        with _odd_rows_are_incidents(desk, report):
+            _record_external(desk, report, trades, found.as_of)
+    for report, trades in found.doubled:
+        with _odd_rows_are_incidents(desk, report):
+            _record_external(desk, report, trades, found.as_of)
+            _stop_doubled(desk, report)
+
+
+@contextlib.contextmanager
+def _odd_rows_are_incidents(desk: Desk, report: OrderReport) -> Iterator[None]:
+    """Let the database's refusal of one row be an incident, so that the rest of the book is still taken over."""
+    try:
+        yield
+    except (IntegrityError, DataError) as refusal:
+        tell_of_unreadable(desk.mode, f"{report.broker_order_id}: {refusal}", desk.clock())
+
+
+def _take_over(desk: Desk, match: Match, as_of: datetime) -> None:
     """Write down what the broker reports of one order: its id, its terms, its fills, its status."""
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
         order = Order.objects.get(pk=match.pk)
         now = desk.clock()
-        reappeared = OrderStatus(order.status) in INFERRED and match.report.status != "REJECTED"
-        _restate(order, match, now)
+        older = order.book_as_of is not None and as_of < order.book_as_of
+        ended_meanwhile = order.ended_at is not None and order.ended_at > as_of
+        inferred = OrderStatus(order.status) in INFERRED
+        if not order.broker_order_id:
+            take_broker_id(order, match.report.broker_order_id)
+        if not older:
+            _restate(order, match, now, as_of)
         _record_fills(order, match.trades, now)
         settle(order, now=now, actor="broker")
-        if (status := status_of(match.report, order.filled_quantity)) is not None:
+        status = status_of(match.report, order.filled_quantity)
+        if not older and not ended_meanwhile:
             note = match.report.status_message or f"the broker says {match.report.status}"
             order.advance(status, at=now, note=note, actor="broker")
         if order.filled_quantity > order.quantity:
-            _tell_of_overfill(order, now)
-        if reappeared:
-            _tell_of_late_appearance(order, match.report, now)
-    if reappeared:
+            tell_of_overfill(order, now)
+        revived = inferred and not ended_meanwhile and OrderStatus(order.status) not in INFERRED
+        behind_our_back = works(match.report) and not order.is_unfinished and not ended_meanwhile
+        if revived or behind_our_back:
+            order.request_cancel(by="executor", reason="it works at the broker after we took it for ended", at=now)
+            tell_of_late_appearance(order, match.report, now)
+    if order.cancel_tried_at is None:
         carry_out_cancel(desk, order)
 
 
-def _restate(order: Order, match: Match, now: datetime) -> None:
+def _restate(order: Order, match: Match, now: datetime, as_of: datetime) -> None:
     """Take over the broker's id and terms: an order may have been changed in the broker's own app."""
     report = match.report
-    if order.broker_order_id and (order.quantity, order.price) != (report.quantity, match.price):
+    if order.broker_status and (order.quantity, order.price) != (report.quantity, match.price):
         order.note(f"changed at the broker: {report.quantity} at {match.price}", at=now, actor="broker")
     Order.objects.filter(pk=order.pk).update(
-        broker_order_id=report.broker_order_id,
         broker_status=report.status,
+        book_as_of=as_of,
+        missed_at=None,
         quantity=report.quantity,
         price=match.price,
     )
@@ -136,61 +200,23 @@ def _record_fills(order: Order, trades: tuple[TradeReport, ...], now: datetime) 
     )
 
 
-def _not_placed(desk: Desk, pk: int) -> None:
-    """Conclude, from a read that began late enough, that an order in doubt never arrived."""
+def _miss(desk: Desk, pk: int, as_of: datetime, *, then: Callable[[Order, datetime], object]) -> None:
+    """Note that a book which should show the order lacks it; when a second one does, draw the conclusion."""
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
         order = Order.objects.get(pk=pk)
-        order.advance(
-            OrderStatus.NOT_PLACED,
-            at=desk.clock(),
-            note="absent from the broker's book of its own day, read after the absence window",
-        )
+        if order.missed_at is None:
+            Order.objects.filter(pk=pk).update(missed_at=as_of)
+        elif as_of > order.missed_at:
+            then(order, desk.clock())
 
 
-def _tell_of_late_appearance(order: Order, report: OrderReport, now: datetime) -> None:
-    order.request_cancel(by="executor", reason="it appeared after it was taken for not placed", at=now)
-    Incident.objects.open(
-        Incident.Kind.LATE_APPEARANCE,
-        mode=order.mode,
-        subject=order.client_order_id or report.broker_order_id,
-        title=f"{order} appeared at the broker after we took it for not placed",
-        detail=f"{report.broker_order_id}: {report.status}",
-        what_to_do="It was adopted, and its cancel asked for if it still works. Look at the position it left.",
-        symbol=order.symbol,
-        client_order_id=order.client_order_id or "",
-        now=now,
-    )
+def _not_placed(order: Order, now: datetime) -> None:
+    note = "absent from the broker's book of its own day, in two reads after the absence window"
+    order.advance(OrderStatus.NOT_PLACED, at=now, note=note)
 
 
-def _tell_of_overfill(order: Order, now: datetime) -> None:
-    Incident.objects.open(
-        Incident.Kind.OVERFILL,
-        mode=order.mode,
-        subject=order.client_order_id or order.broker_order_id,
-        title=f"{order}: {order.filled_quantity} shares filled",
-        what_to_do="Compare the trades with the broker's contract note. Nothing opens in this symbol until resolved.",
-        symbol=order.symbol,
-        client_order_id=order.client_order_id or "",
-        stops_opening=True,
-        now=now,
-    )
-
-
-def _tell_of_unknown(desk: Desk, report: OrderReport) -> None:
-    Incident.objects.open(
-        Incident.Kind.UNKNOWN_ORDER,
-        mode=desk.mode,
-        subject=report.broker_order_id,
-        title=f"{report.side} {report.quantity} {report.symbol} carries our mark, and we have no such order",
-        detail=f"{report.broker_order_id}, tag {report.tag}, {report.status}",
-        what_to_do="Is a second installation, or a restored backup, trading this account? Nothing new is opened.",
-        stops_opening=True,
-        now=desk.clock(),
-    )
-
-
-def _record_external(desk: Desk, report: OrderReport, trades: tuple[TradeReport, ...]) -> None:
+def _record_external(desk: Desk, report: OrderReport, trades: tuple[TradeReport, ...], as_of: datetime) -> None:
     """Show an order that somebody placed elsewhere. It counts in the broker's quotas, not in our positions."""
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
@@ -207,7 +233,6 @@ def _record_external(desk: Desk, report: OrderReport, trades: tuple[TradeReport,
                 "order_type": report.order_type,
                 "quantity": report.quantity,
                 "price": report.price,
-                "broker_status": report.status,
                 "status": OrderStatus.OPEN,
                 "created_at": report.placed_at,
                 "submitted_at": report.placed_at,
@@ -216,45 +241,12 @@ def _record_external(desk: Desk, report: OrderReport, trades: tuple[TradeReport,
         now = desk.clock()
         if created:
             order.note("placed elsewhere, found in the broker's book", at=now, actor="broker")
-    _take_over(desk, Match(pk=order.pk, report=report, trades=trades, price=report.price))
+    _take_over(desk, Match(pk=order.pk, report=report, trades=trades, price=report.price), as_of)
 
 
-def _compare_positions(desk: Desk, book: BrokerBook) -> None:
-    """
-    Note what the broker holds beside what our fills opened.
-
-    More than ours is somebody else's trade and only shown. Less, in two reads with nothing changed between them, is
-    an incident that stops new exposure in that symbol.
-    """
-    with transaction.atomic(durable=True):
-        TradingControl.objects.locked(desk.mode)
-        now = desk.clock()
-        for position in Position.objects.filter(mode=desk.mode):
-            held = book.positions.get((position.exchange, position.symbol), 0)
-            ours = own_quantity(desk.mode, position.exchange, position.symbol)
-            lacking = 0 if _moved_since(position, book.as_of) else max(0, ours - held)
-            if lacking and lacking == position.missing:
-                _tell_of_difference(position, ours, held, now)
-            Position.objects.filter(pk=position.pk).update(
-                broker_quantity=held, broker_as_of=book.as_of, missing=lacking
-            )
-
-
-def _moved_since(position: Position, moment: datetime) -> bool:
-    """Return whether an order of the symbol is working or was filled after the moment: a read then proves nothing."""
-    same = {"mode": position.mode, "exchange": position.exchange, "symbol": position.symbol}
-    recent = Q(fills__recorded_at__gt=moment) | Q(status__in=UNFINISHED)
-    return Order.objects.ours(position.mode).filter(recent, **same).exists()
-
-
-def _tell_of_difference(position: Position, ours: int, held: int, now: datetime) -> None:
-    Incident.objects.open(
-        Incident.Kind.POSITION_DIFFERENCE,
-        mode=position.mode,
-        subject=f"{position.exchange}:{position.symbol}",
-        title=f"{position.symbol}: our fills opened {ours}, the broker holds {held}",
-        what_to_do="Was it sold in the broker's own app? Nothing opens in this symbol until this is resolved.",
-        symbol=position.symbol,
-        stops_opening=True,
-        now=now,
-    )
+def _stop_doubled(desk: Desk, report: OrderReport) -> None:
+    """Ask for the cancel of a second order at the broker that carries the id of one of ours."""
+    tell_of_doubled(desk.mode, report, desk.clock())
+    extra = Order.objects.get(mode=desk.mode, broker_order_id=report.broker_order_id)
+    if extra.request_cancel(by="executor", reason="a second order with the id of one of ours", at=desk.clock()):
+        carry_out_cancel(desk, extra)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 
 from risk.engine.facts import TradingState
 from risk.models import Mode, TradingControl, TradingControlEvent
@@ -97,6 +97,8 @@ def arm_live(*, user_id: str, by: str, now: datetime, version_shown: int) -> Tra
 
 def _tighten(mode: str, *, by: str, reason: str, now: datetime, **changes: Any) -> TradingControl:
     with transaction.atomic():
+        with connection.cursor() as cursor:  # stopping waits for as long as it takes to get the lock
+            cursor.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
         control = TradingControl.objects.locked(mode)
         state = changes.get("state")
         if state is not None and _STRICTNESS[state] < _STRICTNESS[control.state]:

@@ -23,6 +23,7 @@ CONFINED = {
     r"transaction\.atomic": {
         "orders/by_hand.py",
         "orders/deciding.py",
+        "orders/differences.py",
         "orders/execution.py",
         "orders/inbox.py",
         "orders/leadership.py",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orders.by_hand import CloseRefused, MarkRefused, NothingToExit
-from orders.deciding import OrderDenied, UnknownInstrument
+from orders.deciding import InvalidOrder, OrderDenied, UnknownInstrument
 from orders.desk import DeskNotWired
 from orders.execution import OtherMode
 from risk.control import ControlChanged, LooseningRefused
@@ -12,6 +12,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     CloseRefused,
     ControlChanged,
     DeskNotWired,
+    InvalidOrder,
     LooseningRefused,
     MarkRefused,
     NothingToExit,

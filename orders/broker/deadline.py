@@ -32,15 +32,19 @@ class Call:
     def __init__(self, send_by: float | None) -> None:
         self.send_by = send_by
         self.sock: socket.socket | None = None
+        self.given_up = False
 
     def leave(self, sock: socket.socket) -> None:
         """Let the call go out over the socket, or raise `SentTooLate`."""
         self.sock = sock
         if self.send_by is not None and boot_clock() > self.send_by:
-            raise SentTooLate("the order was not sent: its sender woke too late")
+            raise SentTooLate("not sent: its sender woke too late")
+        if self.given_up:
+            raise SentTooLate("not sent: connecting took longer than the whole call may")
 
     def give_up(self) -> None:
         """End the call from outside: whoever waits on the socket sees the connection close."""
+        self.given_up = True
         if self.sock is not None:
             with contextlib.suppress(OSError):  # closed already: the call has ended by itself
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
@@ -55,15 +59,19 @@ def boot_clock() -> float:
 
 
 @contextlib.contextmanager
-def deadline(seconds: float, *, send_by: float | None = None) -> Iterator[None]:
-    """Bound every HTTP call inside to `seconds` in all, and the moment of sending to `send_by`."""
+def deadline(seconds: float, *, send_by: float | None = None) -> Iterator[Call]:
+    """
+    Bound every HTTP call inside to `seconds` in all, and the moment of sending to `send_by`.
+
+    The call that is handed out has a socket from the moment that its first byte may have left.
+    """
     call = Call(send_by)
     token = _current.set(call)
     watchdog = threading.Timer(seconds, call.give_up)
     watchdog.daemon = True
     watchdog.start()
     try:
-        yield
+        yield call
     finally:
         watchdog.cancel()
         _current.reset(token)

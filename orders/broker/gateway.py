@@ -118,6 +118,7 @@ class BrokerBook:
     orders: tuple[OrderReport, ...]
     trades: tuple[TradeReport, ...]
     positions: dict[tuple[str, str], int] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()  # rows that made no sense, in words; with any of them absence proves nothing
 
 
 class Gateway(Protocol):

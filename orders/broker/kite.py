@@ -17,10 +17,8 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-import requests
 from kiteconnect import KiteConnect
-from kiteconnect.exceptions import KiteException, TokenException
-from urllib3.exceptions import NameResolutionError, NewConnectionError
+from kiteconnect.exceptions import DataException, KiteException, NetworkException, TokenException
 
 from orders.broker.deadline import DeadlineSession, deadline
 from orders.broker.gateway import (
@@ -42,6 +40,7 @@ CALL_SECONDS = 8.0  # the longest that one call may take in all
 SOCKET_SECONDS = (3.05, 7.0)  # to connect, and for each wait on the socket
 
 _MAYBE_PLACED = re.compile(r"time[ds]?[ -]?out|check the order ?book", re.IGNORECASE)
+TOO_MANY_REQUESTS = 429
 _SURELY_NOT_PLACED = frozenset({400, 403, 404, 405, 410, 428, 429})
 
 Answer = TypeVar("Answer")
@@ -73,36 +72,37 @@ class KiteGateway:
         else:
             assert request.price is not None, "a LIMIT order has a price"
             arguments["price"] = float(request.price)
-        return _write(lambda: str(self._client().place_order("regular", **arguments)), send_by=send_by)
+        client = self._client()  # before the call: what fails here has not left
+        return _write(lambda: _order_id(client.place_order("regular", **arguments)), send_by=send_by)
 
     def cancel(self, broker_order_id: str) -> None:
-        _write(lambda: self._client().cancel_order("regular", broker_order_id))
+        client = self._client()
+        _write(lambda: client.cancel_order("regular", broker_order_id))
 
     def book(self, as_of: datetime) -> BrokerBook:
+        unreadable: list[str] = []
+        orders = _read(lambda: _reports(_order_report, self._client().orders(), unreadable))
+        trades = _read(lambda: _reports(_trade_report, self._client().trades(), unreadable))
         return BrokerBook(
-            as_of=as_of,
-            orders=tuple(_read(lambda: [_order_report(row) for row in self._client().orders()])),
-            trades=tuple(_read(lambda: [_trade_report(row) for row in self._client().trades()])),
-            positions=self.positions(),
+            as_of=as_of, orders=orders, trades=trades, positions=self.positions(), unreadable=tuple(unreadable)
         )
 
     def positions(self) -> dict[tuple[str, str], int]:
-        net: dict[tuple[str, str], int] = {}
-        for row in _read(lambda: list(self._client().positions()["net"])):
-            key = (row["exchange"], row["tradingsymbol"])
-            net[key] = net.get(key, 0) + int(row["quantity"])
-        for row in _read(lambda: list(self._client().holdings())):
-            key = (row["exchange"], row["tradingsymbol"])
-            net[key] = net.get(key, 0) + int(row["quantity"]) + int(row.get("t1_quantity") or 0)
-        return net
+        # A holding's quantity has what is still to be settled in it.
+        return _read(lambda: _net([*self._client().positions()["net"], *self._client().holdings()]))
 
     def last_price(self, exchange: str, symbol: str) -> Decimal | None:
         key = f"{exchange}:{symbol}"
-        price = _read(lambda: self._client().ltp([key]).get(key, {}).get("last_price"))
-        return _price(price)
+        return _read(lambda: _price(self._client().ltp([key]).get(key, {}).get("last_price")))
 
     def instruments(self, exchange: str) -> list[InstrumentReport]:
-        return _read(lambda: [_instrument(row) for row in self._client().instruments(exchange)])
+        def read() -> list[InstrumentReport]:
+            listed = [_instrument(row) for row in self._client().instruments(exchange)]
+            if not listed:
+                raise ValueError(f"the list of {exchange} instruments is empty")
+            return listed
+
+        return _read(read)
 
     def user_id(self) -> str:
         return _read(lambda: str(self._client().profile()["user_id"]))
@@ -127,20 +127,19 @@ class KiteGateway:
 
 def _write(call: Callable[[], Answer], *, send_by: float | None = None) -> Answer:
     """Make a call that changes something and map its failure to one of the outcomes."""
-    try:
-        with deadline(CALL_SECONDS, send_by=send_by):
+    with deadline(CALL_SECONDS, send_by=send_by) as under_way:
+        try:
             return call()
-    except SentTooLate:
-        raise
-    except KiteException as error:
-        raise _outcome(error) from error
-    except requests.ConnectionError as error:
-        if _never_connected(error):
-            raise OrderRefused(f"not sent: {_brief(error)}") from error
-        raise OutcomeUnknown(_brief(error)) from error
-    except Exception as error:
-        # Whatever else comes out of the SDK (KeyError, TypeError, a broken body) came after the request had left.
-        raise OutcomeUnknown(_brief(error)) from error
+        except SentTooLate:
+            raise
+        except KiteException as error:
+            raise _outcome(error) from error
+        except Exception as error:
+            # Before the request left, it was surely not placed: no address, no connection, no handshake. After that
+            # nothing that comes out of the SDK (KeyError, TypeError, a broken body) says what the broker did.
+            if under_way.sock is None:
+                raise OrderRefused(f"not sent: {_brief(error)}") from error
+            raise OutcomeUnknown(_brief(error)) from error
 
 
 def _read(call: Callable[[], Answer]) -> Answer:
@@ -155,7 +154,10 @@ def _read(call: Callable[[], Answer]) -> Answer:
 
 
 def _outcome(error: KiteException) -> GatewayError:
-    # The class says little: names the SDK does not know become GeneralException. The status and the text decide.
+    # The class alone says little: names the SDK does not know become GeneralException. The status and the text decide;
+    # and a network or data error is the broker's own word that something went wrong on the way.
+    if isinstance(error, DataException) or (isinstance(error, NetworkException) and error.code != TOO_MANY_REQUESTS):
+        return OutcomeUnknown(str(error))
     if _MAYBE_PLACED.search(str(error)) or error.code not in _SURELY_NOT_PLACED:
         return OutcomeUnknown(str(error))
     if isinstance(error, TokenException):
@@ -163,12 +165,32 @@ def _outcome(error: KiteException) -> GatewayError:
     return OrderRefused(str(error))
 
 
-def _never_connected(error: requests.ConnectionError) -> bool:
-    """Whether the connection was never made, so that nothing can have left."""
-    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
-        return True
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(reason, NewConnectionError | NameResolutionError)
+def _order_id(answer: Any) -> str:
+    """Return the broker's id. Raise `TypeError` for what cannot be one: then nobody knows what became of the order."""
+    if not isinstance(answer, str) or not answer.isalnum():
+        raise TypeError(f"an order id was expected, not {answer!r}")
+    return answer
+
+
+def _net(rows: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
+    net: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = (row["exchange"], row["tradingsymbol"])
+        net[key] = net.get(key, 0) + int(row["quantity"])
+    return net
+
+
+def _reports(read: Callable[[dict[str, Any]], Answer], rows: Any, unreadable: list[str]) -> tuple[Answer, ...]:
+    """Read each row by itself: one that makes no sense must not hide the others. It is named in `unreadable`."""
+    if not isinstance(rows, list):
+        raise TypeError(f"a list of rows was expected, not {type(rows).__name__}")
+    reports = []
+    for row in rows:
+        try:
+            reports.append(read(row))
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            unreadable.append(f"{_brief(error)} in {row!r}"[:500])
+    return tuple(reports)
 
 
 def _brief(error: BaseException) -> str:
@@ -176,8 +198,9 @@ def _brief(error: BaseException) -> str:
 
 
 def _price(value: Any) -> Decimal | None:
-    """Return the price, through its shortest text so that 204.1 stays 204.1; None where there is none."""
-    return Decimal(str(value)) if value else None
+    """Return the price, through its shortest text so that 204.1 stays 204.1; None for what is no price."""
+    price = Decimal(str(value or 0))
+    return price if price.is_finite() and price > 0 else None
 
 
 def _moment(value: Any) -> datetime:

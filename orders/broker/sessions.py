@@ -80,9 +80,13 @@ class TokenVault:
         self.keep(token, user_id="", now=now)
         BrokerSession.objects.filter(mode=self.mode).update(environment_token_digest=digest)
 
-    def refuse(self, reason: str, *, now: datetime) -> None:
-        """Remember that the broker did not accept the login. A new one clears it."""
+    def refuse(self, reason: str, *, asked_at: datetime) -> None:
+        """
+        Remember that the broker did not accept the login that was used at that moment.
+
+        A login made since then is another one, and stays.
+        """
         if self.mode != Mode.PAPER:
-            BrokerSession.objects.filter(mode=self.mode, refused_at__isnull=True).update(
-                refused_at=now, last_error=reason
+            BrokerSession.objects.filter(mode=self.mode, refused_at__isnull=True, logged_in_at__lte=asked_at).update(
+                refused_at=asked_at, last_error=reason
             )

@@ -10,7 +10,7 @@ import structlog
 from django.db import models
 from django.db.models import Q
 
-from orders.lifecycle import NEVER_SENT, UNFINISHED, OrderStatus, may_follow
+from orders.lifecycle import ENDED_AT_THE_BROKER, NEVER_SENT, UNFINISHED, OrderStatus, may_follow
 from risk.engine.facts import Origin, Side
 from risk.models import Mode
 from risk.models.append_only import append_only
@@ -33,9 +33,14 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def in_doubt(self, mode: str) -> OrderQuerySet:
         return self.filter(mode=mode, status=OrderStatus.IN_DOUBT)
 
-    def to_cancel(self, mode: str) -> OrderQuerySet:
-        """Return the orders whose cancel is wished for and not yet shown in the broker's book."""
-        return self.unfinished(mode).filter(cancel_requested_at__isnull=False)
+    def to_cancel(self, mode: str, trading_date: date) -> OrderQuerySet:
+        """
+        Return what works at the broker and is wished cancelled, whatever we took it for: an order that we called
+        finished too early is cancelled, too. One of an earlier date is over: the broker would only say so again.
+        """
+        wished = self.filter(mode=mode, trading_date=trading_date, cancel_requested_at__isnull=False)
+        works = Q(status__in=UNFINISHED) | ~Q(broker_status__in=["", *ENDED_AT_THE_BROKER])
+        return wished.filter(works).exclude(broker_order_id="").exclude(broker_status__in=ENDED_AT_THE_BROKER)
 
     def overdue(self, mode: str, now: datetime) -> OrderQuerySet:
         """Return what was being sent and whose sender must have had its answer, or died, by now."""
@@ -89,6 +94,12 @@ class Order(models.Model):
     cancel_reason = models.TextField(blank=True)
     cancel_tried_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    book_as_of = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the broker's book that last showed it began to be read."
+    )
+    missed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When a book began to be read that lacks it; None once seen."
+    )
 
     objects = OrderQuerySet.as_manager()
 
@@ -134,6 +145,13 @@ class Order(models.Model):
     def unfilled_quantity(self) -> int:
         return max(0, self.quantity - self.filled_quantity)
 
+    @property
+    def works_at_the_broker(self) -> bool:
+        """Whether the broker's book, as last read, has it unfinished; also while we do not know."""
+        if not self.broker_order_id or self.broker_status in ENDED_AT_THE_BROKER:
+            return False
+        return self.is_unfinished or bool(self.broker_status)
+
     def advance(self, to: OrderStatus, *, at: datetime, note: str, actor: str = "executor", **fields: Any) -> bool:
         """
         Move to the status if the table allows it, writing `fields` with it, and leave an event. Return whether it did.
@@ -145,8 +163,7 @@ class Order(models.Model):
         if not may_follow(before, to):
             return False
         changes = {"status": to, "status_reason": note, **fields}
-        if to not in UNFINISHED:
-            changes["ended_at"] = at
+        changes["ended_at"] = None if to in UNFINISHED else at
         moved = Order.objects.filter(pk=self.pk, status=before).update(**changes)
         if moved:
             self.note(note, at=at, actor=actor, before=before, after=to)
@@ -169,7 +186,9 @@ class Order(models.Model):
 
     def request_cancel(self, *, by: str, reason: str, at: datetime) -> bool:
         """Write the wish to cancel down, once. Return whether it is new."""
-        wished = Order.objects.filter(pk=self.pk, status__in=UNFINISHED, cancel_requested_at__isnull=True).update(
+        if not (self.is_unfinished or self.works_at_the_broker):
+            return False
+        wished = Order.objects.filter(pk=self.pk, cancel_requested_at__isnull=True).update(
             cancel_requested_at=at, cancel_requested_by=by, cancel_reason=reason
         )
         if wished:

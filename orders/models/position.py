@@ -26,6 +26,9 @@ class Position(models.Model):
     missing = models.IntegerField(
         default=0, editable=False, help_text="Shares the broker lacked at the last read, until explained."
     )
+    told_missing = models.IntegerField(
+        default=0, editable=False, help_text="The shares that an incident was opened for; it is not opened again."
+    )
     updated_at = models.DateTimeField()
 
     class Meta:

@@ -14,6 +14,11 @@ class SignalQuerySet(models.QuerySet["Signal"]):
         """Return what waits for the worker, oldest first."""
         return self.filter(mode=mode, status=Signal.Status.RECEIVED).order_by("id")
 
+    def next_of_each_symbol(self, mode: str) -> SignalQuerySet:
+        """Return the oldest undecided signal of each symbol: one that must wait holds up its own symbol only."""
+        first = self.undecided(mode).order_by("exchange", "symbol", "id").distinct("exchange", "symbol").values("pk")
+        return self.filter(pk__in=first).order_by("id")
+
     def newest_decided_at(self, signal: Signal) -> datetime | None:
         """Return the signal time of the newest decided one of the same symbol and strategy."""
         decided = self.filter(
@@ -44,7 +49,7 @@ class Signal(models.Model):
     signal_id = models.CharField(max_length=100, help_text="The publisher's own id, else a digest of the message.")
     digest = models.CharField(max_length=64, help_text="Of every field, normalised; of the bytes when malformed.")
     source = models.CharField(max_length=8, choices=Source)
-    stream_entry_id = models.CharField(max_length=40, blank=True)
+    stream_entry_id = models.CharField(max_length=45, blank=True)
     raw = models.BinaryField(help_text="The message as received, up to a bound.")
     signal_type = models.CharField(max_length=4, blank=True)
     exchange = models.CharField(max_length=10, blank=True)

@@ -103,6 +103,8 @@ class Holding:
     broker_as_of: datetime | None = None
     working_buys: int = 0
     working_sells: int = 0
+    highest_working_bid: Decimal | None = None  # INR: the highest limit among the working buys
+    market_buys_work: bool = False  # a working buy without a limit may fill as far away as the collar
 
     @property
     def closable_by_sell(self) -> int:

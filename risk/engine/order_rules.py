@@ -32,17 +32,27 @@ def sells_only_what_is_held(proposed: ProposedOrder, portfolio: Portfolio, limit
     return Finding(f"{proposed.quantity} shares", f"{closable} held", reason)
 
 
+def does_not_cross_zero(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
+    """A BUY either closes a short position or opens; one that did both would turn the position over."""
+    closing = closing_quantity(proposed, portfolio.holding)
+    opening = proposed.quantity - closing
+    measured = f"closes {closing}, opens {opening}"
+    crosses = proposed.action == TradingSignalType.BUY and closing > 0 and opening > 0
+    reason = f"it would close {closing} and open {opening} the other way: send two orders" if crosses else None
+    return Finding(measured, "one of the two", reason)
+
+
 def quantity_is_whole_lots(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
     """Whole lots of at least one; a closing order may sell the odd remainder of a holding."""
     measured = f"{proposed.quantity} shares"
     if proposed.action == TradingSignalType.HOLD:
         return Finding(measured, "none asked for", None)
-    if proposed.lot_size is None:
+    if proposed.lot_size is None or proposed.lot_size <= 0:
         return Finding(measured, "unknown", f"{proposed.exchange}:{proposed.symbol} is not a known instrument")
     limit = f"whole lots of {proposed.lot_size}"
     if proposed.quantity <= 0:
         return Finding(measured, limit, f"SIZE_BELOW_ONE_LOT: {proposed.size_note or 'nothing to trade'}")
-    closes_all = proposed.quantity == closing_quantity(proposed, portfolio.holding) == portfolio.holding.own
+    closes_all = proposed.quantity == closing_quantity(proposed, portfolio.holding) == _closable(proposed, portfolio)
     odd = proposed.quantity % proposed.lot_size != 0 and not closes_all
     return Finding(measured, limit, f"{proposed.quantity} is not in {limit}" if odd else None)
 
@@ -58,7 +68,7 @@ def quantity_is_within_limit(proposed: ProposedOrder, portfolio: Portfolio, limi
 def price_is_known(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
     if proposed.action == TradingSignalType.HOLD:
         return Finding("not asked for", "none", None)
-    if portfolio.quote is None:
+    if portfolio.quote is None or portfolio.quote.price <= 0:
         return Finding("unknown", "known", f"no last price of {proposed.symbol} is known")
     return Finding(f"{portfolio.quote.price} INR", "known", None)
 
@@ -91,7 +101,7 @@ def price_is_in_collar(proposed: ProposedOrder, portfolio: Portfolio, limits: Li
     Compared by multiplication, so that no division rounds a price into the collar.
     """
     price, quote = proposed.limit_price, portfolio.quote
-    if price is None or quote is None:  # a MARKET order is bounded by the exchange's protection
+    if price is None or quote is None or quote.price <= 0:  # MARKET is bounded by the exchange's protection
         return Finding("no limit price", "none", None)
     closing = is_closing(proposed, portfolio.holding)
     percent = limits.closing_collar_percent if closing else limits.collar_percent
@@ -120,9 +130,10 @@ def book_is_reconciled(proposed: ProposedOrder, portfolio: Portfolio, limits: Li
 
 
 def broker_position_is_fresh(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
-    """A SELL goes by what the broker holds for us now; what it held a while ago may be sold already."""
+    """What closes goes by what the broker holds for us now; what it held a while ago may be closed already."""
     limit = f"within {BROKER_POSITION_AGE_MAX_SECONDS} s"
-    if proposed.action != TradingSignalType.SELL or proposed.quantity == 0:
+    sells = proposed.action == TradingSignalType.SELL and proposed.quantity > 0
+    if not sells and closing_quantity(proposed, portfolio.holding) == 0:
         return Finding("not asked for", "none", None)
     as_of = portfolio.holding.broker_as_of
     if as_of is None or portfolio.holding.broker is None:
@@ -146,3 +157,8 @@ def live_is_armed(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits,
         return Finding("paper", "armed when live", None)
     reason = None if portfolio.armed else "nobody has armed live trading yet"
     return Finding("armed" if portfolio.armed else "not armed", "armed", reason)
+
+
+def _closable(proposed: ProposedOrder, portfolio: Portfolio) -> int:
+    selling = side_of(proposed) == Side.SELL
+    return portfolio.holding.closable_by_sell if selling else portfolio.holding.closable_by_buy

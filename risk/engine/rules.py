@@ -19,7 +19,7 @@ from risk.engine import order_rules
 from risk.engine.facts import Origin, Portfolio, ProposedOrder, TradingSignalType, TradingState, is_closing
 from risk.engine.limits import Limits
 from risk.engine.order_rules import Finding
-from risk.engine.sizing import worst_price
+from risk.engine.sizing import exposure_price, worst_price
 
 Rule = Callable[[ProposedOrder, Portfolio, Limits, datetime], Finding]
 
@@ -52,7 +52,8 @@ class Control:
 
 
 def trading_is_not_halted(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
-    halted = portfolio.state == TradingState.HALTED and not proposed.is_exit
+    exits = proposed.is_exit and is_closing(proposed, portfolio.holding)
+    halted = portfolio.state == TradingState.HALTED and not exits
     return Finding(portfolio.state, "not HALTED", "trading is halted" if halted else None)
 
 
@@ -124,10 +125,11 @@ def order_value_is_within_limit(
 def position_value_is_within_limit(
     proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime
 ) -> Finding:
-    """What the position would be worth if every working order of the symbol filled, in INR."""
+    """What the position would be worth if every working order of the symbol filled, in INR, at the worse price."""
     price = worst_price(order_rules.side_of(proposed), proposed.limit_price, portfolio.quote, limits.collar_percent)
     if price is None:
         return _rupees_within(None, limits.position_value_max, "position value")
+    price = exposure_price(price, portfolio.quote, portfolio.holding, limits)
     held = max(0, portfolio.holding.own) + portfolio.holding.working_buys
     added = proposed.quantity if proposed.action == TradingSignalType.BUY else 0
     return _rupees_within((held + added) * price, limits.position_value_max, "position value")
@@ -195,6 +197,7 @@ RULES: tuple[Control, ...] = (
     _control("SIGNAL_OUT_OF_ORDER", "No newer signal was decided", _ALWAYS, _EXPIRED, signal_is_in_order),
     _control("NOTHING_TO_SELL", "Something of ours to sell", _ALWAYS, _IGNORED, something_to_sell),
     _control("SHORT_NOT_ALLOWED", "Sells only what is held", _ALWAYS, _DENIED, order_rules.sells_only_what_is_held),
+    _control("WOULD_FLIP", "Does not cross zero", _ALWAYS, _DENIED, order_rules.does_not_cross_zero),
     _control("ORDER_QUANTITY", "Quantity, whole lots", _ALWAYS, _DENIED, order_rules.quantity_is_whole_lots),
     _control("ORDER_QTY_EXCEEDED", "Order quantity", _OPENING, _DENIED, order_rules.quantity_is_within_limit),
     _control("PRICE_MISSING", "A last price is known", _OPENING, _DENIED, order_rules.price_is_known),

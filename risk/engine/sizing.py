@@ -58,13 +58,31 @@ def worst_price(
     return quote.price * (1 + collar_percent / HUNDRED)
 
 
+def exposure_price(price: Decimal, quote: Quote | None, holding: Holding, limits: Limits) -> Decimal:
+    """
+    Return the price in INR that a whole position is valued at when an order at `price` joins it.
+
+    The worst of them all: a low bid does not make what is held, or what is bid higher already, worth less.
+    """
+    prices = [price]
+    if quote is not None:
+        prices.append(quote.price)
+        if holding.market_buys_work and limits.collar_percent is not None:
+            prices.append(quote.price * (1 + limits.collar_percent / HUNDRED))
+    if holding.highest_working_bid is not None:
+        prices.append(holding.highest_working_bid)
+    return max(prices)
+
+
 def floor_to_lot(amount: Decimal, price: Decimal, lot_size: int) -> int:
     """Return how many shares, in whole lots, the amount in INR buys at the price."""
     lots = (amount / (price * lot_size)).to_integral_value(ROUND_FLOOR)
     return max(0, int(lots)) * lot_size
 
 
-def size_entry(*, price: Decimal, lot_size: int, holding: Holding, limits: Limits) -> tuple[int, str]:
+def size_entry(
+    *, price: Decimal, lot_size: int, holding: Holding, limits: Limits, quote: Quote | None = None
+) -> tuple[int, str]:
     """
     Return the shares of one automatic entry and a remark.
 
@@ -82,20 +100,22 @@ def size_entry(*, price: Decimal, lot_size: int, holding: Holding, limits: Limit
         if not (limits.round_up_to_one_lot and affordable and limits.position_size > 0):
             return 0, f"one lot costs {price * lot_size} INR, the position size is {limits.position_size} INR"
         quantity, note = lot_size, f"rounded up to one lot: {limits.position_size} INR buys less"
-    room = _room(price=price, lot_size=lot_size, holding=holding, limits=limits)
-    if room < quantity:
-        clipped = max(room, lot_size)
+    held_at = exposure_price(price, quote, holding, limits)
+    room = _room(price=price, held_at=held_at, lot_size=lot_size, holding=holding, limits=limits)
+    clipped = max(room, lot_size)
+    if clipped < quantity:
         note = f"clipped from {quantity} to {clipped} by the room that the limits leave"
         quantity = clipped
     return quantity, note
 
 
-def _room(*, price: Decimal, lot_size: int, holding: Holding, limits: Limits) -> int:
+def _room(*, price: Decimal, held_at: Decimal, lot_size: int, holding: Holding, limits: Limits) -> int:
     """Return how many more shares the order value, quantity and position limits allow."""
     held = max(0, holding.own) + holding.working_buys
     rooms = []
     if limits.position_value_max is not None:
-        rooms.append(floor_to_lot(max(Decimal(0), limits.position_value_max - held * price), price, lot_size))
+        left = max(Decimal(0), limits.position_value_max - held * held_at)
+        rooms.append(floor_to_lot(left, held_at, lot_size))
     if limits.order_value_max is not None:
         rooms.append(floor_to_lot(limits.order_value_max, price, lot_size))
     if limits.order_quantity_max is not None:

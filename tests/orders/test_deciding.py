@@ -351,13 +351,25 @@ def test_what_would_not_have_closed_anything_opens_none(refused, received, held,
     assert not Incident.objects.exists()
 
 
-def test_a_sell_whose_broker_position_cannot_be_read_is_denied_and_an_incident(refused, received, held, paper):
+def test_a_sell_whose_broker_position_cannot_be_read_is_asked_again(follow, received, held, paper):
     held(3)
     paper.fault("positions", "error_503")
+    signal = received(signal_type="SELL", cms_score=-75)
 
-    status, reason = refused(received(signal_type="SELL", cms_score=-75))
+    assert follow(signal) is None
+    assert signal.status == "RECEIVED"
 
-    assert (status, "BROKER_POSITION_STALE" in reason) == ("DENIED", True)
+    assert follow(signal).quantity == 3
+
+
+def test_a_sell_that_could_not_be_asked_for_in_its_time_expires_as_an_incident(follow, received, held, paper, clock):
+    held(3)
+    signal = received(signal_type="SELL", cms_score=-75)
+    clock.advance(seconds=3601)
+
+    assert follow(signal) is None
+
+    assert signal.status == "EXPIRED"
     assert Incident.objects.get().kind == "EXIT_NOT_TAKEN"
 
 

@@ -183,6 +183,28 @@ def test_a_halt_that_waited_for_another_change_still_halts(controls: dict[str, T
     ]
 
 
+@pytest.mark.parametrize("tighten", [control.halt, control.reduce_only, control.auto_trading_off])
+def test_stopping_waits_for_its_lock_as_long_as_it_takes(
+    controls: dict[str, TradingControl], now: datetime, tighten: Callable[..., TradingControl]
+) -> None:
+    tighten(Mode.PAPER, by="asha", reason="stop", now=now)
+
+    assert timeouts() == {"lock_timeout": "0", "statement_timeout": "0"}
+
+
+def test_loosening_does_not_wait_for_ever(controls: dict[str, TradingControl], now: datetime) -> None:
+    control.auto_trading_on(Mode.PAPER, by="asha", reason="begin", now=now, version_shown=1)
+
+    assert "0" not in timeouts().values()
+
+
+def timeouts() -> dict[str, str]:
+    """How long a statement of the transaction that is open may wait, and how long it may take."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, setting FROM pg_settings WHERE name IN ('lock_timeout', 'statement_timeout')")
+        return dict(cursor.fetchall())
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_change_of_the_limits_holds_the_lock_of_every_mode(first_limits: RiskSettings, now: datetime) -> None:
     first_limits.daily_trades_max = 5

@@ -135,6 +135,13 @@ def test_what_refuses_an_opening_order_does_not_refuse_a_closing_one(code: str) 
     assert sell(**changes).verdict(code).measured == "closes only"
 
 
+@pytest.mark.parametrize("code", AGAINST_OPENING)
+def test_nor_does_it_refuse_a_buy_that_closes_a_short(code: str) -> None:
+    scene = buy(own=-7, broker=-7, **AGAINST_OPENING[code])
+
+    assert scene.refusals() == []
+
+
 def test_no_limit_of_exposure_holds_a_closing_order_back_when_none_is_set() -> None:
     scene = sell(
         state=TradingState.REDUCE_ONLY,

@@ -8,7 +8,6 @@ Facts are drawn so that most orders pass most controls, and a property about app
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,17 +23,16 @@ from risk.engine.facts import (
     ProposedOrder,
     Quote,
     Side,
-    SignalFacts,
     TradingSignalType,
     TradingState,
 )
 from risk.engine.limits import Limits
-from risk.engine.rules import RULES, SCREEN
+from risk.engine.rules import SCREEN
 from risk.engine.sizing import is_on_tick, size_entry, to_tick
-from tests.risk.engine.cast import BUY, HOLDING, LIMITS, NOW, PORTFOLIO, QUOTE, SELL, SIGNAL, ago
+from tests.risk.engine.cast import BUY, LIMITS, NOW, PORTFOLIO, QUOTE, SELL, SIGNAL, ago
 
 bounded = settings(
-    max_examples=100,
+    max_examples=60,
     derandomize=True,
     deadline=None,
     database=None,
@@ -138,43 +136,41 @@ def shares_that_close(action: TradingSignalType, holding: Holding) -> int:
     return max(0, min(-holding.own, -broker) - holding.working_buys)
 
 
-@bounded
+@settings(bounded, max_examples=300)
 @given(
-    data=st.data(),
     own=st.integers(-20, 60),
     working_buys=SHARES,
     quantity=st.integers(1, 60),
     last=rupees(1, 2000),
-    percent=st.one_of(st.integers(100, 103), st.integers(50, 103), st.none()),
-    offset=st.sampled_from([Decimal(0), Decimal("-0.01"), Decimal(100_000)]),
+    percent=st.one_of(st.none(), st.integers(100, 103), st.integers(50, 99)),
+    tick_size=TICKS,
+    position_room=st.sampled_from([Decimal(0), Decimal("-0.01"), Decimal(100_000)]),
+    order_room=st.sampled_from([Decimal(1), Decimal(0), Decimal("-0.01")]),
 )
 def test_no_approved_buy_makes_the_worst_case_exceed_a_limit(
-    data: st.DataObject,
     own: int,
     working_buys: int,
     quantity: int,
     last: Decimal,
     percent: int | None,
-    offset: Decimal,
+    tick_size: Decimal,
+    position_room: Decimal,
+    order_room: Decimal,
 ) -> None:
     holding = Holding(own=own, broker=own, broker_as_of=ago(seconds=3), working_buys=working_buys)
     book = replace(PORTFOLIO, holding=holding, quote=replace(QUOTE, price=last))
-    tick_size = data.draw(TICKS)
     limit_price = None if percent is None else to_tick(last * percent / 100, tick_size, Side.BUY)
     order = replace(BUY, quantity=quantity, limit_price=limit_price, tick_size=tick_size)
     price = last * (1 + LIMITS.collar_percent / 100) if limit_price is None else limit_price
-    worst_case = (max(0, own) + working_buys) * last + quantity * price
-    limits = replace(
-        LIMITS,
-        position_value_max=worst_case + offset,
-        order_value_max=quantity * price + data.draw(st.sampled_from([Decimal(0), Decimal(1), Decimal("-0.01")])),
-    )
+    order_value = quantity * price
+    worst_case = (max(0, own) + working_buys) * last + order_value
+    limits = replace(LIMITS, position_value_max=worst_case + position_room, order_value_max=order_value + order_room)
 
     decision = assess(order, book, limits, NOW)
 
     if decision.outcome == "APPROVED" and quantity > shares_that_close(order.action, holding):
-        assert worst_case <= limits.position_value_max
-        assert quantity * price <= limits.order_value_max
+        assert position_room >= 0
+        assert order_room >= 0
 
 
 @bounded
@@ -238,7 +234,7 @@ def test_reduce_only_never_approves_anything_that_opens(
 def test_during_a_halt_an_exit_closes_what_is_held_by_a_fresh_position(
     data: st.DataObject, portfolio: Portfolio, limits: Limits
 ) -> None:
-    order = replace(data.draw(orders(portfolio, [TradingSignalType.SELL])), is_exit=True)
+    order = replace(data.draw(orders(portfolio, [TradingSignalType.BUY, TradingSignalType.SELL])), is_exit=True)
 
     assume(assess(order, portfolio, limits, NOW).outcome == "APPROVED")
 
@@ -289,79 +285,6 @@ def test_what_the_screen_refuses_before_the_broker_is_asked_is_refused_afterward
 
     if screened.outcome != "APPROVED":
         assert assess(order, portfolio, limits, NOW).outcome != "APPROVED"
-
-
-# Anything a fact can be, with what no fact should be: zero and negative prices, lots and ticks, times ahead of ours.
-SOME_MOMENT = st.integers(-100_000, 100_000).map(lambda seconds: NOW + timedelta(seconds=seconds))
-MOMENTS = st.one_of(st.none(), SOME_MOMENT)
-NUMBERS = st.one_of(st.sampled_from([Decimal(0), Decimal(-1), Decimal("0.05")]), rupees(-100, 100_000))
-COUNTS = st.one_of(st.sampled_from([0, -1, 1]), st.integers(-50, 5000))
-LIMIT = st.one_of(st.none(), NUMBERS)
-COUNT_LIMIT = st.one_of(st.none(), COUNTS)
-anything = {
-    "quotes": st.builds(Quote, price=NUMBERS, as_of=SOME_MOMENT),
-    "signals": st.builds(SignalFacts, cms_score=NUMBERS, signal_at=SOME_MOMENT, newest_decided_at=MOMENTS),
-    "holdings": st.builds(
-        Holding,
-        own=COUNTS,
-        broker=COUNT_LIMIT,
-        broker_as_of=MOMENTS,
-        working_buys=COUNTS,
-        working_sells=COUNTS,
-    ),
-}
-ANY_ORDER = st.builds(
-    ProposedOrder,
-    action=st.sampled_from(TradingSignalType),
-    exchange=st.just("NSE"),
-    symbol=st.just("RELIANCE"),
-    product=st.just("CNC"),
-    quantity=COUNTS,
-    order_type=st.sampled_from(OrderType),
-    limit_price=LIMIT,
-    origin=st.sampled_from(Origin),
-    lot_size=COUNT_LIMIT,
-    tick_size=LIMIT,
-    is_exit=st.booleans(),
-    signal=st.one_of(st.none(), anything["signals"]),
-)
-ANY_PORTFOLIO = st.builds(
-    Portfolio,
-    state=STATES,
-    auto_trading=st.booleans(),
-    is_live=st.booleans(),
-    armed=st.booleans(),
-    session_valid=st.booleans(),
-    reconciled_at=MOMENTS,
-    trades_today=COUNTS,
-    orders_in_doubt=COUNTS,
-    holding=st.one_of(st.just(HOLDING), anything["holdings"]),
-    quote=st.one_of(st.none(), anything["quotes"]),
-    stops=st.sampled_from([(), ("Order in doubt",)]),
-)
-ANY_LIMITS = st.builds(
-    Limits,
-    version=st.just(1),
-    round_up_to_one_lot=st.booleans(),
-    **{
-        field.name: COUNT_LIMIT if "int" in str(field.type) else LIMIT
-        for field in fields(Limits)
-        if field.name not in {"version", "round_up_to_one_lot"}
-    },
-)
-
-
-@bounded
-@given(order=ANY_ORDER, portfolio=ANY_PORTFOLIO, limits=ANY_LIMITS)
-def test_every_order_gets_a_verdict_from_every_control(
-    order: ProposedOrder, portfolio: Portfolio, limits: Limits
-) -> None:
-    decision = assess(order, portfolio, limits, NOW)
-
-    assert [verdict.control for verdict in decision.verdicts] == [control.code for control in RULES]
-    assert all(verdict.passed == (verdict.reason == "") for verdict in decision.verdicts)
-    assert (decision.outcome == "APPROVED") == (decision.breaches == ())
-    assert (decision.reason == "") == (decision.outcome == "APPROVED")
 
 
 @bounded

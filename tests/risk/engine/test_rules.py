@@ -22,12 +22,30 @@ ROWS: list[tuple[str, str, Scene, bool]] = [
     ("TRADING_HALTED", "HALTED, opening", buy(state=TradingState.HALTED), False),
     ("TRADING_HALTED", "HALTED, closing", sell(state=TradingState.HALTED), False),
     ("TRADING_HALTED", "HALTED, an exit", sell(state=TradingState.HALTED, is_exit=True), True),
+    ("TRADING_HALTED", "HALTED, an exit of too much", sell(state=TradingState.HALTED, is_exit=True, quantity=4), False),
+    ("TRADING_HALTED", "HALTED, an exit that opens", buy(state=TradingState.HALTED, is_exit=True), False),
     #
     ("TRADING_REDUCE_ONLY", "ACTIVE", buy(), True),
     ("TRADING_REDUCE_ONLY", "REDUCE_ONLY, opening", buy(state=TradingState.REDUCE_ONLY), False),
     ("TRADING_REDUCE_ONLY", "an exit that opens", buy(state=TradingState.REDUCE_ONLY, is_exit=True), False),
     ("TRADING_REDUCE_ONLY", "all that is held", sell(state=TradingState.REDUCE_ONLY), True),
     ("TRADING_REDUCE_ONLY", "one more than held", sell(state=TradingState.REDUCE_ONLY, quantity=4), False),
+    ("TRADING_REDUCE_ONLY", "a BUY of all that is short", buy(state=TradingState.REDUCE_ONLY, own=-7, broker=-7), True),
+    ("TRADING_REDUCE_ONLY", "one more than short", buy(state=TradingState.REDUCE_ONLY, own=-6, broker=-7), False),
+    ("TRADING_REDUCE_ONLY", "the broker is less short", buy(state=TradingState.REDUCE_ONLY, own=-7, broker=-6), False),
+    (
+        "TRADING_REDUCE_ONLY",
+        "being bought already",
+        buy(state=TradingState.REDUCE_ONLY, own=-7, broker=-7, working_buys=1),
+        False,
+    ),
+    (
+        "TRADING_REDUCE_ONLY",
+        "HOLD closes nothing",
+        buy(state=TradingState.REDUCE_ONLY, action=TradingSignalType.HOLD, quantity=1, own=-7, broker=-7),
+        False,
+    ),
+    ("TRADING_REDUCE_ONLY", "nothing closes nothing", sell(state=TradingState.REDUCE_ONLY, quantity=0), False),
     ("TRADING_REDUCE_ONLY", "flat book", sell(state=TradingState.REDUCE_ONLY, own=0, broker=0), False),
     #
     ("AUTO_TRADING_DISABLED", "on", buy(), True),
@@ -94,6 +112,8 @@ ROWS: list[tuple[str, str, Scene, bool]] = [
     ("POSITION_VALUE_EXCEEDED", "just below", buy(position_value_max=D("14070.01")), True),
     ("POSITION_VALUE_EXCEEDED", "at the limit", buy(position_value_max=D("14070.00")), True),
     ("POSITION_VALUE_EXCEEDED", "just past", buy(position_value_max=D("14069.99")), False),
+    ("POSITION_VALUE_EXCEEDED", "the first, at the limit", buy(own=0, position_value_max=D("9849.00")), True),
+    ("POSITION_VALUE_EXCEEDED", "a SELL adds nothing", sell(quantity=4, position_value_max=D("4200.00")), True),
     ("POSITION_VALUE_EXCEEDED", "4 more working", buy(working_buys=4), True),
     ("POSITION_VALUE_EXCEEDED", "5 more working", buy(working_buys=5), False),
     ("POSITION_VALUE_EXCEEDED", "what is being sold may not fill", buy(working_buys=5, working_sells=3), False),
@@ -201,9 +221,3 @@ def test_a_low_limit_price_does_not_make_what_is_held_worth_less() -> None:
     scene = buy(own=14, broker=14, quantity=1, limit_price=D("1000.00"))
 
     assert scene.refusals() == ["POSITION_VALUE_EXCEEDED"]
-
-
-def test_a_halt_is_not_passed_by_an_exit_that_opens() -> None:
-    scene = buy(state=TradingState.HALTED, is_exit=True, **NO_SIGNAL)
-
-    assert scene.decision().outcome == "DENIED"

@@ -158,6 +158,10 @@ def test_one_lot_is_taken_up_to_the_order_value_limit(order_value_max: Decimal |
     assert entry("1400", order_value_max=order_value_max)[0] == quantity
 
 
+def test_the_smallest_position_size_is_rounded_up_too() -> None:
+    assert entry("1400", position_size=D("0.01"))[0] == 1
+
+
 def test_the_lot_that_is_rounded_up_to_is_a_whole_one() -> None:
     assert entry("100", lot_size=25)[0] == 25
     assert entry("200.04", lot_size=25)[0] == 0

@@ -1,0 +1,99 @@
+"""Every order gets its verdicts, whatever the facts: unknown, zero, or what no fact should be. Nothing raises."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import timedelta
+from decimal import Decimal
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from risk.engine.decision import assess
+from risk.engine.facts import (
+    Holding,
+    OrderType,
+    Origin,
+    Portfolio,
+    ProposedOrder,
+    Quote,
+    SignalFacts,
+    TradingSignalType,
+    TradingState,
+)
+from risk.engine.limits import Limits
+from risk.engine.rules import RULES
+from tests.risk.engine.cast import HOLDING, NOW
+from tests.risk.engine.test_properties import bounded, rupees
+
+# Anything a fact can be, with what no fact should be: zero and negative prices, lots and ticks, times ahead of ours.
+SOME_MOMENT = st.integers(-100_000, 100_000).map(lambda seconds: NOW + timedelta(seconds=seconds))
+MOMENTS = st.one_of(st.none(), SOME_MOMENT)
+NUMBERS = st.one_of(st.sampled_from([Decimal(0), Decimal(-1), Decimal("0.05")]), rupees(-100, 100_000))
+COUNTS = st.one_of(st.sampled_from([0, -1, 1]), st.integers(-50, 5000))
+LIMIT = st.one_of(st.none(), NUMBERS)
+COUNT_LIMIT = st.one_of(st.none(), COUNTS)
+anything = {
+    "quotes": st.builds(Quote, price=NUMBERS, as_of=SOME_MOMENT),
+    "signals": st.builds(SignalFacts, cms_score=NUMBERS, signal_at=SOME_MOMENT, newest_decided_at=MOMENTS),
+    "holdings": st.builds(
+        Holding,
+        own=COUNTS,
+        broker=COUNT_LIMIT,
+        broker_as_of=MOMENTS,
+        working_buys=COUNTS,
+        working_sells=COUNTS,
+    ),
+}
+ANY_ORDER = st.builds(
+    ProposedOrder,
+    action=st.sampled_from(TradingSignalType),
+    exchange=st.just("NSE"),
+    symbol=st.just("RELIANCE"),
+    product=st.just("CNC"),
+    quantity=COUNTS,
+    order_type=st.sampled_from(OrderType),
+    limit_price=LIMIT,
+    origin=st.sampled_from(Origin),
+    lot_size=COUNT_LIMIT,
+    tick_size=LIMIT,
+    is_exit=st.booleans(),
+    signal=st.one_of(st.none(), anything["signals"]),
+)
+ANY_PORTFOLIO = st.builds(
+    Portfolio,
+    state=st.sampled_from(TradingState),
+    auto_trading=st.booleans(),
+    is_live=st.booleans(),
+    armed=st.booleans(),
+    session_valid=st.booleans(),
+    reconciled_at=MOMENTS,
+    trades_today=COUNTS,
+    orders_in_doubt=COUNTS,
+    holding=st.one_of(st.just(HOLDING), anything["holdings"]),
+    quote=st.one_of(st.none(), anything["quotes"]),
+    stops=st.sampled_from([(), ("Order in doubt",)]),
+)
+ANY_LIMITS = st.builds(
+    Limits,
+    version=st.just(1),
+    round_up_to_one_lot=st.booleans(),
+    **{
+        field.name: COUNT_LIMIT if "int" in str(field.type) else LIMIT
+        for field in fields(Limits)
+        if field.name not in {"version", "round_up_to_one_lot"}
+    },
+)
+
+
+@settings(bounded, max_examples=300)
+@given(order=ANY_ORDER, portfolio=ANY_PORTFOLIO, limits=ANY_LIMITS)
+def test_every_order_gets_a_verdict_from_every_control(
+    order: ProposedOrder, portfolio: Portfolio, limits: Limits
+) -> None:
+    decision = assess(order, portfolio, limits, NOW)
+
+    assert [verdict.control for verdict in decision.verdicts] == [control.code for control in RULES]
+    assert all(verdict.passed == (verdict.reason == "") for verdict in decision.verdicts)
+    assert (decision.outcome == "APPROVED") == (decision.breaches == ())
+    assert (decision.reason == "") == (decision.outcome == "APPROVED")
