@@ -147,6 +147,8 @@ def close_past_day(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
     """
     if not reason.strip():
         raise CloseRefused("say why: the reason is kept with the order")
+    if order.mode != desk.mode:
+        raise CloseRefused(f"the order belongs to {order.mode}, and this is {desk.mode}")
     if order.trading_date >= desk.today():
         raise CloseRefused("it is of today: the broker's book will say how it ended")
     try:

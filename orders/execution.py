@@ -17,10 +17,10 @@ from django.db import transaction
 from orders.broker.deadline import boot_clock
 from orders.broker.gateway import (
     GatewayError,
+    NotSent,
     OrderRefused,
     OrderRequest,
     OutcomeUnknown,
-    SentTooLate,
     SessionRefused,
 )
 from orders.desk import Desk, trading_date
@@ -52,7 +52,7 @@ def submit(desk: Desk, order: Order) -> Order:
         return order
     try:
         broker_order_id = desk.gateway.place(_request(order), send_by=send_by)
-    except SentTooLate as late:
+    except NotSent as late:
         with transaction.atomic(durable=True):
             TradingControl.objects.locked(desk.mode)
             order.refresh_from_db()

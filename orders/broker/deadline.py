@@ -23,7 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
-from orders.broker.gateway import SentTooLate
+from orders.broker.gateway import NotSent
 
 
 class Call:
@@ -35,12 +35,12 @@ class Call:
         self.given_up = False
 
     def leave(self, sock: socket.socket) -> None:
-        """Let the call go out over the socket, or raise `SentTooLate`."""
+        """Let the call go out over the socket, or raise `NotSent`."""
         self.sock = sock
         if self.send_by is not None and boot_clock() > self.send_by:
-            raise SentTooLate("not sent: its sender woke too late")
+            raise NotSent("not sent: its sender woke too late")
         if self.given_up:
-            raise SentTooLate("not sent: connecting took longer than the whole call may")
+            raise NotSent("not sent: connecting took longer than the whole call may")
 
     def give_up(self) -> None:
         """End the call from outside: whoever waits on the socket sees the connection close."""

@@ -7,7 +7,7 @@ is not surely one of the two). The third is never retried: only the broker's own
     GatewayError
     ├── OrderRefused        surely not placed, or not changed
     │   └── SessionRefused  … because the login is not valid
-    ├── SentTooLate         surely not sent: the sender woke after its deadline
+    ├── NotSent             surely not sent: it never left this process
     ├── OutcomeUnknown      placed or not: nobody knows yet
     └── BrokerUnreachable   a read failed; what we know only grows older
 """
@@ -32,8 +32,8 @@ class SessionRefused(OrderRefused):
     """The broker does not accept our login."""
 
 
-class SentTooLate(GatewayError):
-    """Nothing was sent: the moment by which it had to leave has passed."""
+class NotSent(GatewayError):
+    """Nothing was sent: it surely never left this process, for the moment to leave had passed or could not come."""
 
 
 class OutcomeUnknown(GatewayError):
@@ -129,7 +129,7 @@ class Gateway(Protocol):
         Place the order and return the broker's id for it. Not idempotent: calling twice places two orders.
 
         `send_by` is a reading of `time.clock_gettime(CLOCK_BOOTTIME)`, which goes on while the machine sleeps.
-        Raise `SentTooLate`, `OrderRefused` or `OutcomeUnknown`.
+        Raise `NotSent`, `OrderRefused` or `OutcomeUnknown`.
         """
 
     def cancel(self, broker_order_id: str) -> None:

@@ -26,11 +26,11 @@ from orders.broker.gateway import (
     BrokerUnreachable,
     GatewayError,
     InstrumentReport,
+    NotSent,
     OrderRefused,
     OrderReport,
     OrderRequest,
     OutcomeUnknown,
-    SentTooLate,
     SessionRefused,
     TradeReport,
 )
@@ -72,11 +72,11 @@ class KiteGateway:
         else:
             assert request.price is not None, "a LIMIT order has a price"
             arguments["price"] = float(request.price)
-        client = self._client()  # before the call: what fails here has not left
+        client = self._client_for_writing()
         return _write(lambda: _order_id(client.place_order("regular", **arguments)), send_by=send_by)
 
     def cancel(self, broker_order_id: str) -> None:
-        client = self._client()
+        client = self._client_for_writing()
         _write(lambda: client.cancel_order("regular", broker_order_id))
 
     def book(self, as_of: datetime) -> BrokerBook:
@@ -115,6 +115,13 @@ class KiteGateway:
         session = _read(lambda: self._client().generate_session(request_token, api_secret))
         return str(session["user_id"]), str(session["access_token"])
 
+    def _client_for_writing(self) -> KiteConnect:
+        """Return the client. What fails here, such as reading the token, failed before anything could leave."""
+        try:
+            return self._client()
+        except Exception as error:
+            raise NotSent(f"not sent: {_brief(error)}") from error
+
     def _client(self) -> KiteConnect:
         client: KiteConnect | None = getattr(self._clients, "kite", None)
         if client is None:
@@ -130,7 +137,7 @@ def _write(call: Callable[[], Answer], *, send_by: float | None = None) -> Answe
     with deadline(CALL_SECONDS, send_by=send_by) as under_way:
         try:
             return call()
-        except SentTooLate:
+        except NotSent:
             raise
         except KiteException as error:
             raise _outcome(error) from error

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from risk.engine.facts import Portfolio, ProposedOrder, Side, TradingSignalType, closing_quantity, is_closing
+from risk.engine.facts import OrderType, Portfolio, ProposedOrder, Side, TradingSignalType, closing_quantity, is_closing
 from risk.engine.limits import BROKER_POSITION_AGE_MAX_SECONDS, RECONCILED_AGE_MAX_SECONDS, Limits
 from risk.engine.sizing import HUNDRED, is_on_tick
 
@@ -86,7 +86,8 @@ def price_is_fresh(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits
 def price_is_on_tick(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
     price, tick_size = proposed.limit_price, proposed.tick_size
     if price is None:
-        return Finding("no limit price", "none", None)
+        lacking = proposed.order_type == OrderType.LIMIT and proposed.quantity > 0
+        return Finding("no limit price", "one for a LIMIT", "a LIMIT order needs a price" if lacking else None)
     if tick_size is None or tick_size <= 0:
         return Finding(f"{price} INR", "unknown", f"the tick size of {proposed.symbol} is not known")
     valid = price > 0 and is_on_tick(price, tick_size)

@@ -76,7 +76,8 @@ def signal_asks_for_a_trade(proposed: ProposedOrder, portfolio: Portfolio, limit
 
 def score_is_strong_enough(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
     if proposed.signal is None or proposed.action == TradingSignalType.HOLD:
-        return Finding("no score asked for", "none", None)
+        orphan = proposed.origin == Origin.AUTO and proposed.signal is None
+        return Finding("no score", "none asked for", "an automatic order has no signal behind it" if orphan else None)
     score = proposed.signal.cms_score
     buying = proposed.action == TradingSignalType.BUY
     threshold = limits.cms_buy_threshold if buying else limits.cms_sell_threshold

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from orders.broker.gateway import OrderRefused, OutcomeUnknown, SentTooLate
+from orders.broker.gateway import NotSent, OrderRefused, OutcomeUnknown
 from orders.deciding import decide, decide_manual
 from orders.execution import cancel, cancel_all, carry_out_cancel, doubt_overdue, halt, submit
 from orders.lifecycle import OrderStatus
@@ -359,7 +359,7 @@ def test_an_order_in_doubt_that_was_sent_too_late_stays_in_doubt(desk, pending, 
     def pause(_request):
         clock.advance(seconds=20)
         doubt_overdue(desk)
-        raise SentTooLate("woke too late")
+        raise NotSent("woke too late")
 
     order = pending()
 

@@ -19,10 +19,10 @@ import pytest
 from orders.broker.deadline import boot_clock
 from orders.broker.gateway import (
     BrokerUnreachable,
+    NotSent,
     OrderRefused,
     OrderRequest,
     OutcomeUnknown,
-    SentTooLate,
     SessionRefused,
 )
 from orders.broker.kite import KiteGateway
@@ -316,7 +316,7 @@ def test_a_handshake_that_fails_was_not_sent(gateway_at, raw):
 
 
 def test_what_must_have_left_by_now_does_not_leave(gateway, paper):
-    with pytest.raises(SentTooLate):
+    with pytest.raises(NotSent):
         gateway.place(request(), send_by=boot_clock() - 0.001)
 
     assert paper.journal() == []
@@ -325,7 +325,7 @@ def test_what_must_have_left_by_now_does_not_leave(gateway, paper):
 def test_not_a_byte_leaves_too_late(gateway_at, raw):
     raw.answer(http(200, {"status": "success", "data": {"order_id": "1"}}))
 
-    with pytest.raises(SentTooLate):
+    with pytest.raises(NotSent):
         gateway_at(raw.root).place(request(), send_by=boot_clock() - 0.001)
 
     assert raw.requests == []
@@ -334,7 +334,7 @@ def test_not_a_byte_leaves_too_late(gateway_at, raw):
 def test_a_connection_that_was_kept_open_looks_at_the_clock_too(gateway, paper):
     gateway.place(request(), send_by=soon())
 
-    with pytest.raises(SentTooLate):
+    with pytest.raises(NotSent):
         gateway.place(request(), send_by=boot_clock() - 0.001)
 
     assert len(paper.accepted()) == 1

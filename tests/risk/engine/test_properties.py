@@ -306,26 +306,35 @@ def test_a_rounded_price_is_on_tick_and_never_worse_than_decided(price: Decimal,
     assert is_on_tick(offer, tick_size)
 
 
-@bounded
+@settings(bounded, max_examples=150)
 @given(
     price=rupees(1, 3000),
+    last=st.one_of(st.none(), rupees(1, 3000)),
     lot_size=st.sampled_from([1, 25, 75]),
-    own=SHARES,
-    working_buys=SHARES,
+    holding=st.builds(
+        Holding,
+        own=SHARES,
+        working_buys=SHARES,
+        highest_working_bid=st.one_of(st.none(), rupees(1, 3000)),
+        market_buys_work=st.booleans(),
+    ),
     limits=limits_in_force(),
-    round_up=st.booleans(),
+    position_size=st.one_of(st.just(Decimal(1000)), rupees(0, 100_000)),
 )
-def test_an_entry_is_whole_lots_within_every_limit_or_one_lot_for_the_controls_to_judge(
-    price: Decimal, lot_size: int, own: int, working_buys: int, limits: Limits, round_up: bool
+def test_an_entry_is_whole_lots_that_the_limits_pass_or_one_lot_for_them_to_judge(
+    price: Decimal, last: Decimal | None, lot_size: int, holding: Holding, limits: Limits, position_size: Decimal
 ) -> None:
-    in_force = replace(limits, round_up_to_one_lot=round_up)
-    holding = Holding(own=own, working_buys=working_buys)
+    in_force = replace(limits, position_size=position_size)
+    quote = None if last is None else replace(QUOTE, price=last)
 
-    quantity, note = size_entry(price=price, lot_size=lot_size, holding=holding, limits=in_force)
+    quantity, note = size_entry(price=price, lot_size=lot_size, holding=holding, limits=in_force, quote=quote)
 
     assert quantity % lot_size == 0
     assert quantity > 0 or note
     if quantity > lot_size:
-        assert quantity * price <= min(in_force.position_size, in_force.order_value_max)
-        assert quantity <= in_force.order_quantity_max
-        assert (own + working_buys + quantity) * price <= in_force.position_value_max
+        order = replace(BUY, quantity=quantity, limit_price=price, lot_size=lot_size)
+        decision = assess(order, replace(PORTFOLIO, holding=holding, quote=quote), in_force, NOW)
+        assert quantity * price <= position_size
+        assert not {"ORDER_VALUE_EXCEEDED", "ORDER_QTY_EXCEEDED", "POSITION_VALUE_EXCEEDED"} & {
+            breach.control for breach in decision.breaches
+        }

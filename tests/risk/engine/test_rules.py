@@ -13,6 +13,10 @@ from tests.risk.engine.cast import Scene, ago, buy, sell, signal_sell
 
 D = Decimal
 MARKET = {"order_type": OrderType.MARKET, "limit_price": None}
+# 3 held, 1 being bought and these 7 are 11 shares, valued at the worst of all their prices.
+BID_AT_1500 = {"working_buys": 1, "highest_working_bid": D(1500)}
+BID_AT_1300 = {"working_buys": 1, "highest_working_bid": D(1300)}
+MARKET_WORKS = {"working_buys": 1, "market_buys_work": True}
 NO_SIGNAL = {"signal": None, "origin": Origin.MANUAL}
 
 # The control, what is special, the scene, and whether the control lets it pass.
@@ -118,6 +122,26 @@ ROWS: list[tuple[str, str, Scene, bool]] = [
     ("POSITION_VALUE_EXCEEDED", "5 more working", buy(working_buys=5), False),
     ("POSITION_VALUE_EXCEEDED", "what is being sold may not fill", buy(working_buys=5, working_sells=3), False),
     ("POSITION_VALUE_EXCEEDED", "5 more held", buy(own=8, broker=8), False),
+    (
+        "POSITION_VALUE_EXCEEDED",
+        "a higher bid works, at the limit",
+        buy(**BID_AT_1500, position_value_max=D(16_500)),
+        True,
+    ),
+    ("POSITION_VALUE_EXCEEDED", "just past", buy(**BID_AT_1500, position_value_max=D("16499.99")), False),
+    ("POSITION_VALUE_EXCEEDED", "a lower bid works", buy(**BID_AT_1300, position_value_max=D(15_477)), True),
+    (
+        "POSITION_VALUE_EXCEEDED",
+        "a MARKET buy works, at the limit",
+        buy(**MARKET_WORKS, position_value_max=D(15_862)),
+        True,
+    ),
+    (
+        "POSITION_VALUE_EXCEEDED",
+        "a MARKET buy works, just past",
+        buy(**MARKET_WORKS, position_value_max=D("15861.99")),
+        False,
+    ),
     ("POSITION_VALUE_EXCEEDED", "not set", buy(position_value_max=None), False),
     ("POSITION_VALUE_EXCEEDED", "0 allows nothing", buy(own=0, position_value_max=D(0)), False),
     ("POSITION_VALUE_EXCEEDED", "a short is not room", buy(own=-5, broker=-5, working_buys=8), False),

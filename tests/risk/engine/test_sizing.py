@@ -191,6 +191,29 @@ def test_an_entry_is_clipped_to_the_room_in_the_position(held: dict[str, int], q
     assert entry("100", **held)[0] == quantity
 
 
+@pytest.mark.parametrize(
+    ("last", "working", "quantity"),
+    [
+        ("100", {}, 10),
+        ("105.26", {}, 5),  # 90 at 105.26 leave 526.60 INR
+        ("99", {}, 10),
+        ("100", {"highest_working_bid": D(100)}, 10),
+        ("100", {"highest_working_bid": D("105.26")}, 5),
+        ("100", {"market_buys_work": True}, 7),  # 90 at 103.00 leave 730.00 INR
+    ],
+)
+def test_the_room_is_measured_at_the_worst_price_that_is_known(
+    last: str, working: dict[str, Any], quantity: int
+) -> None:
+    holding = Holding(own=90, **working)
+
+    sized, _ = size_entry(
+        price=D(100), lot_size=1, holding=holding, limits=FIRST, quote=Quote(price=D(last), as_of=NOW)
+    )
+
+    assert sized == quantity
+
+
 def test_a_clipped_entry_says_so() -> None:
     assert entry("100", own=95) == (5, "clipped from 10 to 5 by the room that the limits leave")
 
