@@ -63,6 +63,8 @@ def exit_position(desk: Desk, position: Position, *, token: str, by: str) -> Ord
     if earlier := made_earlier(desk, token):
         return earlier
     position.refresh_from_db()
+    if position.quantity == 0:
+        raise NothingToExit(f"there is no open position in {position.symbol}")
     quantity = _closable(desk, position)
     if quantity == 0:
         raise NothingToExit(

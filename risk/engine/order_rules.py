@@ -19,6 +19,11 @@ class Finding(NamedTuple):
     reason: str | None
 
 
+def plain(number: Decimal) -> str:
+    """Return a number without the zeros that its column adds: 60 for 60.00."""
+    return f"{number.normalize():f}"
+
+
 def side_of(proposed: ProposedOrder) -> Side:
     return Side.SELL if proposed.action == TradingSignalType.SELL else Side.BUY
 
@@ -70,7 +75,7 @@ def price_is_known(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits
         return Finding("not asked for", "none", None)
     if portfolio.quote is None or portfolio.quote.price <= 0:
         return Finding("unknown", "known", f"no last price of {proposed.symbol} is known")
-    return Finding(f"{portfolio.quote.price} INR", "known", None)
+    return Finding(f"{plain(portfolio.quote.price)} INR", "known", None)
 
 
 def price_is_fresh(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
@@ -89,10 +94,10 @@ def price_is_on_tick(proposed: ProposedOrder, portfolio: Portfolio, limits: Limi
         lacking = proposed.order_type == OrderType.LIMIT and proposed.quantity > 0
         return Finding("no limit price", "one for a LIMIT", "a LIMIT order needs a price" if lacking else None)
     if tick_size is None or tick_size <= 0:
-        return Finding(f"{price} INR", "unknown", f"the tick size of {proposed.symbol} is not known")
+        return Finding(f"{plain(price)} INR", "unknown", f"the tick size of {proposed.symbol} is not known")
     valid = price > 0 and is_on_tick(price, tick_size)
-    reason = None if valid else f"{price} INR is not a positive multiple of the tick {tick_size}"
-    return Finding(f"{price} INR", f"multiples of {tick_size}", reason)
+    reason = None if valid else f"{plain(price)} INR is not a positive multiple of the tick {plain(tick_size)}"
+    return Finding(f"{plain(price)} INR", f"multiples of {plain(tick_size)}", reason)
 
 
 def price_is_in_collar(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
@@ -107,12 +112,12 @@ def price_is_in_collar(proposed: ProposedOrder, portfolio: Portfolio, limits: Li
     closing = is_closing(proposed, portfolio.holding)
     percent = limits.closing_collar_percent if closing else limits.collar_percent
     if percent is None:
-        return Finding(f"{price} INR", "not set", "the price collar is not set")
+        return Finding(f"{plain(price)} INR", "not set", "the price collar is not set")
     beyond = price - quote.price if side_of(proposed) == Side.BUY else quote.price - price
     measured = f"{max(beyond, Decimal(0)) * HUNDRED / quote.price:.2f} %"
     outside = beyond * HUNDRED > quote.price * percent
-    reason = f"{price} INR is {measured} past the last price {quote.price}" if outside else None
-    return Finding(measured, f"{percent} %", reason)
+    reason = f"{plain(price)} INR is {measured} past the last price {plain(quote.price)}" if outside else None
+    return Finding(measured, f"{plain(percent)} %", reason)
 
 
 def nothing_is_in_doubt(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:

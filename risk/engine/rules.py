@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from risk.engine import order_rules
 from risk.engine.facts import Origin, Portfolio, ProposedOrder, TradingSignalType, TradingState, is_closing
 from risk.engine.limits import Limits
-from risk.engine.order_rules import Finding
+from risk.engine.order_rules import Finding, plain
 from risk.engine.sizing import exposure_price, worst_price
 
+MUMBAI = ZoneInfo("Asia/Kolkata")
 Rule = Callable[[ProposedOrder, Portfolio, Limits, datetime], Finding]
 
 
@@ -106,7 +108,7 @@ def signal_is_in_order(proposed: ProposedOrder, portfolio: Portfolio, limits: Li
         return Finding("nothing newer", "the newest decided", None)
     older = proposed.signal.signal_at < newest
     reason = f"a newer signal for {proposed.symbol} was decided already" if older else None
-    return Finding(proposed.signal.signal_at.isoformat(), newest.isoformat(), reason)
+    return Finding(_in_mumbai(proposed.signal.signal_at), f"not before {_in_mumbai(newest)}", reason)
 
 
 def something_to_sell(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
@@ -155,9 +157,8 @@ def in_words(age: timedelta) -> str:
     return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
 
 
-def plain(number: Decimal) -> str:
-    """Return a number without the zeros that its column adds: 60 for 60.00."""
-    return f"{number.normalize():f}"
+def _in_mumbai(moment: datetime) -> str:
+    return f"{moment.astimezone(MUMBAI):%d %b %Y, %H:%M:%S.%f}"
 
 
 def _time_zone_hint(age: timedelta) -> str:
@@ -176,9 +177,9 @@ def _rupees_within(value: Decimal | None, limit: Decimal | None, what: str) -> F
     if limit is None:
         return Finding(measured, "not set", f"the {what} limit is not set")
     if value is None:
-        return Finding(measured, f"{limit} INR", f"the {what} cannot be known without a price")
-    reason = None if value <= limit else f"{what} {value:.2f} INR, the limit is {limit} INR"
-    return Finding(measured, f"{limit} INR", reason)
+        return Finding(measured, f"{plain(limit)} INR", f"the {what} cannot be known without a price")
+    reason = None if value <= limit else f"{what} {value:.2f} INR, the limit is {plain(limit)} INR"
+    return Finding(measured, f"{plain(limit)} INR", reason)
 
 
 def _control(code: str, title: str, applies: Applies, outcome: Outcome, rule: Rule) -> Control:

@@ -186,7 +186,7 @@ def test_a_flat_position_is_nothing_to_exit(desk, held):
     exit_position(desk, position, token="exit-1", by="priya")
     reconcile(desk)
 
-    with pytest.raises(NothingToExit, match="nothing of RELIANCE can be closed"):
+    with pytest.raises(NothingToExit, match="there is no open position in RELIANCE"):
         exit_position(desk, position, token="exit-2", by="priya")
 
 

@@ -49,13 +49,13 @@ def test_a_flat_position_has_nothing_to_exit(act, held):
     assert not exits().exists()
 
 
-def test_an_exit_that_the_risk_desk_refuses_is_told(act, held):
+def test_an_exit_that_the_risk_desk_refuses_is_told(act, held, paper):
     position = held(1)
-    Position.objects.update(quantity=5)  # more than the broker has
+    paper.fault("positions", "error_503", times=2)
 
     answer = act("orders_position_exit", position, token="t")
 
-    assert ":" in told(answer)
+    assert "BROKER_POSITION_STALE" in told(answer)
     assert not exits().exists()
 
 
