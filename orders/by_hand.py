@@ -67,9 +67,7 @@ def exit_position(desk: Desk, position: Position, *, token: str, by: str) -> Ord
         raise NothingToExit(f"there is no open position in {position.symbol}")
     quantity = _closable(desk, position)
     if quantity == 0:
-        raise NothingToExit(
-            f"nothing of {position.symbol} can be closed: it is flat, being closed, or not at the broker"
-        )
+        raise NothingToExit(f"nothing of {position.symbol} can be closed: it is being closed, or not at the broker")
     wish = ManualOrder(
         token=token,
         side=Side.SELL if position.quantity > 0 else Side.BUY,
