@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from orders.broker.gateway import BrokerBook, OrderReport, TradeReport
 from orders.lifecycle import ENDED_AT_THE_BROKER, UNFINISHED, OrderStatus
+from risk.engine.facts import Origin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,12 @@ class Believed:
     broker_status: str  # as last taken over
     broker_fills: int  # how many of the broker's trades are recorded
     cancel_requested_at: datetime | None = None
+    missed_at: datetime | None = None  # when a book that should have shown it did not
+    origin: str = Origin.AUTO.value
+
+    @property
+    def is_ours(self) -> bool:
+        return self.origin != Origin.EXTERNAL
 
     @property
     def is_unfinished(self) -> bool:
@@ -44,9 +51,12 @@ class Believed:
 
     def has_all_of(self, report: OrderReport, trades: tuple[TradeReport, ...]) -> bool:
         """Return whether the ledger knows all of this already, and has drawn the consequence."""
-        works_behind_our_back = works(report) and not self.is_unfinished and self.cancel_requested_at is None
-        return not works_behind_our_back and (
-            self.broker_order_id == report.broker_order_id
+        explained = sum(trade.quantity for trade in trades) >= report.quantity
+        works_behind_our_back = works(report) and not self.is_unfinished and not explained and self.is_ours
+        untold = works_behind_our_back and self.cancel_requested_at is None
+        return not untold and (
+            self.missed_at is None
+            and self.broker_order_id == report.broker_order_id
             and self.broker_status == report.status
             and self.quantity == report.quantity
             and self.price == self.price_by(report)

@@ -28,8 +28,9 @@ def compare_positions(desk: Desk, book: BrokerBook) -> None:
         for position in Position.objects.filter(mode=desk.mode):
             held = book.positions.get((position.exchange, position.symbol), 0)
             ours = own_quantity(desk.mode, position.exchange, position.symbol)
-            lacking = 0 if _moved_since(position, book.as_of) else _lacking(ours, held)
-            told = position.told_missing if lacking else 0
+            moved = _moved_since(position, book.as_of)
+            lacking = 0 if moved else _lacking(ours, held)
+            told = position.told_missing if lacking or moved else 0  # a read that proves nothing clears nothing
             if lacking and lacking == position.missing and lacking != told:
                 _tell_of_difference(position, ours, held, now)
                 told = lacking

@@ -155,8 +155,11 @@ def _take_over(desk: Desk, match: Match, as_of: datetime) -> None:
         if order.filled_quantity > order.quantity:
             tell_of_overfill(order, now)
         revived = inferred and not ended_meanwhile and OrderStatus(order.status) not in INFERRED
-        behind_our_back = works(match.report) and not order.is_unfinished and not ended_meanwhile
-        if revived or behind_our_back:
+        # A fill between the reading of the orders and that of the trades is nothing behind our back.
+        explained = sum(trade.quantity for trade in match.trades) >= match.report.quantity
+        ended_here = not order.is_unfinished and not ended_meanwhile
+        behind_our_back = works(match.report) and ended_here and not explained
+        if order.origin != Origin.EXTERNAL and (revived or behind_our_back):
             order.request_cancel(by="executor", reason="it works at the broker after we took it for ended", at=now)
             tell_of_late_appearance(order, match.report, now)
     if order.cancel_tried_at is None:
@@ -247,6 +250,8 @@ def _record_external(desk: Desk, report: OrderReport, trades: tuple[TradeReport,
 def _stop_doubled(desk: Desk, report: OrderReport) -> None:
     """Ask for the cancel of a second order at the broker that carries the id of one of ours."""
     tell_of_doubled(desk.mode, report, desk.clock())
-    extra = Order.objects.get(mode=desk.mode, broker_order_id=report.broker_order_id)
+    extra = Order.objects.get(
+        mode=desk.mode, broker_order_id=report.broker_order_id, trading_date=trading_date(report.placed_at)
+    )
     if extra.request_cancel(by="executor", reason="a second order with the id of one of ours", at=desk.clock()):
         carry_out_cancel(desk, extra)
