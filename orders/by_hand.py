@@ -12,13 +12,12 @@ from orders.deciding import ManualOrder, decide_manual, made_earlier
 from orders.desk import Desk, trading_date
 from orders.execution import submit
 from orders.ledger import settle
-from orders.lifecycle import OrderStatus
+from orders.lifecycle import ENDED_AT_THE_BROKER, OrderStatus
 from orders.models import Fill, Order, Position
 from orders.quotes import broker_positions
-from risk.engine.facts import OrderType, Side
+from risk.engine.facts import OrderType, Origin, Side
 from risk.models import TradingControl
 
-_ENDED = frozenset({"COMPLETE", "CANCELLED", "REJECTED"})
 _NEVER_AT_THE_BROKER = frozenset({OrderStatus.PENDING, OrderStatus.SUBMITTING, OrderStatus.WITHDRAWN})
 
 
@@ -36,7 +35,11 @@ class NothingToExit(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class HandFill:
-    """A fill as a person reports it: shares, INR a share. `token` makes it one fill however often it is sent."""
+    """
+    A fill as a person reports it: the order's shares in all, INR a share.
+
+    It counts for what the broker's own trades lack of it. `token` makes it one fill however often it is sent.
+    """
 
     token: str
     quantity: int
@@ -104,6 +107,8 @@ def mark_filled(desk: Desk, order: Order, fill: HandFill) -> Order:
     It counts for what the broker's own trades lack, and gives way to them. Raise `MarkRefused`.
     """
     _check_terms(fill)
+    if order.origin == Origin.EXTERNAL:
+        raise MarkRefused("somebody placed it elsewhere: the broker's book alone says how it ended")
     _check_broker(order, _fresh_book(desk))
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
@@ -187,5 +192,5 @@ def _check_broker(order: Order, book: BrokerBook) -> None:
     """Raise `MarkRefused` while the broker shows the order as working."""
     for report in book.orders:
         same = report.broker_order_id == order.broker_order_id or report.tag == order.client_order_id
-        if same and report.status not in _ENDED:
+        if same and report.status not in ENDED_AT_THE_BROKER:
             raise MarkRefused(f"the broker shows it as {report.status}: cancel it first, or wait for its end")

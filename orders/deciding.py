@@ -93,7 +93,8 @@ def decide(desk: Desk, signal: Signal) -> Order | None:
     with transaction.atomic(durable=True):
         order, crossing = _decide_under_the_lock(desk, signal, instrument, observed)
     for buy in crossing:
-        carry_out_cancel(desk, buy)
+        if buy.cancel_tried_at is None:  # the tracker repeats it, ever less often
+            carry_out_cancel(desk, buy)
     return order
 
 
@@ -202,8 +203,8 @@ def _crossing_buys(desk: Desk, signal: Signal, assessment: Assessment, now: date
     if signal.signal_type != TradingSignalType.SELL or refused:
         return []
     buys = Order.objects.unfinished(desk.mode).filter(
-        exchange=signal.exchange, symbol=signal.symbol, side=Side.BUY.value
-    )
+        exchange=signal.exchange, symbol=signal.symbol, side=Side.BUY.value, trading_date=trading_date(now)
+    )  # one of an earlier day is over, whatever we still count it as
     crossing = list(buys)
     for buy in crossing:
         buy.request_cancel(by="executor", reason=f"a signal to sell {signal.symbol} came", at=now)

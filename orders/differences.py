@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 
 from django.db import transaction
@@ -102,6 +103,7 @@ def tell_of_vanished(order: Order, now: datetime) -> None:
         what_to_do="It still counts as if it may fill. Look for it in the broker's own app.",
         symbol=order.symbol,
         client_order_id=order.client_order_id or "",
+        once=True,
         stops_opening=True,
         now=now,
     )
@@ -115,6 +117,7 @@ def tell_of_unknown(mode: str, report: OrderReport, now: datetime) -> None:
         title=f"{report.side} {report.quantity} {report.symbol} carries our mark, and we have no such order",
         detail=f"{report.broker_order_id}, tag {report.tag}, {report.status}",
         what_to_do="Is a second installation, or a restored backup, trading this account? Nothing new is opened.",
+        once=True,
         stops_opening=True,
         now=now,
     )
@@ -128,6 +131,7 @@ def tell_of_doubled(mode: str, report: OrderReport, now: datetime) -> None:
         title=f"{report.side} {report.quantity} {report.symbol} is at the broker a second time",
         detail=f"{report.broker_order_id}, tag {report.tag}, {report.status}",
         what_to_do="Its cancel was asked for if it works. What it filled is shown as external. Nothing new is opened.",
+        once=True,
         stops_opening=True,
         now=now,
     )
@@ -137,9 +141,27 @@ def tell_of_unreadable(mode: str, row: str, now: datetime) -> None:
     Incident.objects.open(
         Incident.Kind.UNREADABLE_ROW,
         mode=mode,
+        subject=hashlib.sha256(row.encode()).hexdigest()[:32],
+        once=True,
         title="A row of the broker's book makes no sense",
         detail=row[:500],
         what_to_do="The rest of the book was taken over; absence from it proves nothing now. Nothing new is opened.",
         stops_opening=True,
         now=now,
     )
+
+
+def tell_of_past_days(desk: Desk) -> None:
+    """Open an incident for each unfinished order of an earlier date: it counts until a person has closed it."""
+    for order in Order.objects.unfinished(desk.mode).filter(trading_date__lt=desk.today()):
+        Incident.objects.open(
+            Incident.Kind.UNFINISHED_OF_A_PAST_DAY,
+            mode=desk.mode,
+            subject=order.client_order_id or order.broker_order_id,
+            title=f"{order} of {order.trading_date:%d %b} is {order.get_status_display().lower()} still",
+            what_to_do="The broker's book of today says nothing of it. Look at positions and holdings, then close it "
+            "on its page: Close past day.",
+            symbol=order.symbol,
+            client_order_id=order.client_order_id or "",
+            now=desk.clock(),
+        )

@@ -89,6 +89,7 @@ def cancel(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
 def cancel_all(desk: Desk, *, by: str, reason: str) -> list[Order]:
     """Ask for the cancel of every unfinished order. The wishes are all written before the first one is carried out."""
     with transaction.atomic(durable=True):
+        switch.wait_for_the_lock()
         TradingControl.objects.locked(desk.mode)
         orders = list(Order.objects.unfinished(desk.mode))
         for order in orders:

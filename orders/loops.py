@@ -20,6 +20,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from orders.broker.gateway import BrokerUnreachable, SessionRefused
 from orders.deciding import decide
 from orders.desk import Desk
+from orders.differences import tell_of_past_days
 from orders.execution import doubt_overdue, submit
 from orders.models import BrokerSession, Order, Signal
 from orders.quotes import load_instruments
@@ -202,6 +203,7 @@ class Tracker:
         today = self._desk.today()
         if self._loaded_on == today:
             return
+        tell_of_past_days(self._desk)
         self._desk.vault.row()
         user_id = self._desk.gateway.user_id()
         BrokerSession.objects.filter(mode=self._desk.mode).update(user_id=user_id)

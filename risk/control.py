@@ -95,10 +95,15 @@ def arm_live(*, user_id: str, by: str, now: datetime, version_shown: int) -> Tra
     )
 
 
+def wait_for_the_lock() -> None:
+    """Let the transaction under way wait for as long as it takes to get the lock: stopping must not time out."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
+
+
 def _tighten(mode: str, *, by: str, reason: str, now: datetime, **changes: Any) -> TradingControl:
     with transaction.atomic():
-        with connection.cursor() as cursor:  # stopping waits for as long as it takes to get the lock
-            cursor.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
+        wait_for_the_lock()
         control = TradingControl.objects.locked(mode)
         state = changes.get("state")
         if state is not None and _STRICTNESS[state] < _STRICTNESS[control.state]:

@@ -79,15 +79,24 @@ def loosened(before: RiskSettings, after: RiskSettings) -> list[str]:
     ]
 
 
-def save(edited: RiskSettings, changed: list[str], *, by: str, reason: str, now: datetime) -> RiskSettings:
+class LimitsChanged(Exception):
+    """The limits were changed since the page that saves was shown. Look at them again, then decide."""
+
+
+def save(
+    edited: RiskSettings, changed: list[str], *, by: str, reason: str, now: datetime, version_shown: int | None = None
+) -> RiskSettings:
     """
     Put the edited limits named in `changed` in force as the next version; the others keep what they are now.
 
-    Holds the lock of every mode, so that a decision sees the limits either before or after, never in between.
+    Raise `LimitsChanged` when `version_shown` is given and no longer the one in force: what tightens one version may
+    loosen the next. Holds the lock of every mode, so that a decision sees the limits before or after, never in between.
     """
     with transaction.atomic():
         list(TradingControl.objects.select_for_update().order_by("mode"))
         current = in_force()
+        if version_shown is not None and current.version != version_shown:
+            raise LimitsChanged(f"{current.changed_by} changed the limits meanwhile: open the page again, then decide")
         changes = {
             name: [str(getattr(current, name)), str(getattr(edited, name))]
             for name in changed

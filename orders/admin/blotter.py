@@ -32,7 +32,8 @@ from orders.models import Order, OrderEvent
 from risk.admin.dialogs import answered, dialog_action, refusals_told
 from risk.admin.display import NOTHING, clipped, moment
 from risk.admin.mode_filter import ModeFilter
-from risk.admin.read_only import ReadOnlyAdmin, ReadOnlyInline
+from risk.admin.read_only import ReadOnlyAdmin, ReadOnlyInline, named_by
+from risk.engine.facts import Origin
 
 CANCELLED_AT_ONCE_MAX = 50
 
@@ -120,11 +121,12 @@ class OrderAdmin(ReadOnlyAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer what makes sense as the order is now; the actions check again."""
-        order = Order.objects.filter(pk=object_id).first()
+        order = named_by(Order.objects.all(), object_id)
         if order is None:
             return []
         pointless = {"cancel"} if cannot_be_cancelled(order) else set()
-        if order.status in {OrderStatus.PENDING, OrderStatus.WITHDRAWN, OrderStatus.FILLED}:
+        never = {OrderStatus.PENDING, OrderStatus.WITHDRAWN, OrderStatus.FILLED}
+        if order.status in never or order.origin == Origin.EXTERNAL:
             pointless.add("mark_filled")
         if cannot_be_closed(order):
             pointless.add("close_past_day")
@@ -150,6 +152,8 @@ class OrderAdmin(ReadOnlyAdmin):
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
         """Ask for a reason on a page of its own, then cancel one by one, with a result for each."""
         form = CancelDialog(request, data=request.POST if "confirmed" in request.POST else None)
+        if "confirmed" in request.POST:  # what was shown, whatever the list's filters say of it by now
+            queryset = self.get_queryset(request).filter(pk__in=request.POST.getlist("_selected_action"))
         orders = list(queryset.order_by("id")[: CANCELLED_AT_ONCE_MAX + 1])
         if len(orders) > CANCELLED_AT_ONCE_MAX:
             told = f"At most {CANCELLED_AT_ONCE_MAX} at once. Halting trading cancels everything."
@@ -213,7 +217,8 @@ class OrderAdmin(ReadOnlyAdmin):
             by_hand.mark_filled(Desk.from_settings(), order, fill)
             told = f"{fill.quantity} at {rupees(fill.price)} marked as filled"
             self.log_change(request, order, f"{told}: {fill.reason}")
-            self.message_user(request, f"{told}. The order is {order.get_status_display().lower()}.", messages.SUCCESS)
+            now = f"{order.filled_quantity} count; the order is {order.get_status_display().lower()}"
+            self.message_user(request, f"{told}. {now}.", messages.SUCCESS)
         return answered(request, reverse("admin:orders_order_change", args=(order.pk,)))
 
     @dialog_action(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils import timezone
 
 from orders.models import BrokerSession
@@ -18,6 +19,10 @@ class BrokerSessionAdmin(ReadOnlyAdmin):
         (None, {"fields": (("mode", "login"), ("user_id", "logged_in"), ("until", "refused"))}),
         ("The broker's book", {"fields": ("reconciled", "last_error")}),
     )
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        secret = lookup.startswith(("access_token", "environment_token_digest"))
+        return not secret and super().lookup_allowed(lookup, value, request)
 
     @admin.display(description="login")
     def login(self, session: BrokerSession) -> str:

@@ -15,6 +15,7 @@ from orders.by_hand import NothingToExit
 from orders.models import Position
 from risk.admin.dialogs import Dialog, answered, dialog_action, refusals_told, token_field
 from risk.admin.incidents import IncidentAdmin
+from risk.admin.read_only import named_by
 from risk.models import Incident
 
 
@@ -32,7 +33,7 @@ class IncidentExitDialog(Dialog):
     token = token_field()
 
     def facts(self) -> list[tuple[str, Any]]:
-        incident = Incident.objects.filter(pk=self.object_id).first()
+        incident = named_by(Incident.objects.all(), self.object_id)
         if incident is None:
             return []
         try:
@@ -47,8 +48,8 @@ class TradingIncidentAdmin(IncidentAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         offered = super().get_actions_detail(request, object_id)
-        about_an_exit = Incident.objects.filter(pk=object_id, kind=Incident.Kind.EXIT_NOT_TAKEN, is_open=True).exists()
-        return [each for each in offered if each.path != "exit" or about_an_exit]
+        about_an_exit = Incident.objects.filter(kind=Incident.Kind.EXIT_NOT_TAKEN, is_open=True)
+        return [each for each in offered if each.path != "exit" or named_by(about_an_exit, object_id)]
 
     @dialog_action(
         label="Exit position",

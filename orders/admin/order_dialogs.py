@@ -16,6 +16,7 @@ from orders.desk import rupees, trading_date
 from orders.models import Order
 from risk.admin.dialogs import ReasonDialog, token_field
 from risk.admin.display import trimmed
+from risk.admin.read_only import named_by
 from risk.engine.facts import Origin
 
 
@@ -50,7 +51,7 @@ def cannot_be_closed(order: Order) -> str:
 class OrderDialog(ReasonDialog):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.order = Order.objects.filter(pk=self.object_id).first()
+        self.order = named_by(Order.objects.all(), self.object_id)
 
     def facts(self) -> list[tuple[str, Any]]:
         if self.order is None:
@@ -66,7 +67,12 @@ class CancelDialog(OrderDialog):
 
 
 class MarkFilledDialog(OrderDialog):
-    quantity = forms.IntegerField(min_value=1, label="Quantity (shares)", widget=UnfoldAdminIntegerFieldWidget)
+    quantity = forms.IntegerField(
+        min_value=1,
+        label="Filled in all (shares)",
+        help_text="With what the broker's own trades show already: those count once.",
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
     price = forms.DecimalField(
         max_digits=14,
         decimal_places=4,
@@ -80,7 +86,7 @@ class MarkFilledDialog(OrderDialog):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.order is not None:
-            self.initial["quantity"] = self.order.unfilled_quantity or None
+            self.initial["quantity"] = self.order.quantity
             self.initial["price"] = trimmed(self.order.price) if self.order.price is not None else None
 
 

@@ -30,11 +30,17 @@ class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not generi
         return fields if request.user.is_superuser else (*fields, *RIGHTS)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        guarded = obj is not None and obj.is_superuser and not request.user.is_superuser
-        return not guarded and super().has_change_permission(request, obj)
+        return not _may_do_more(obj, request.user) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return request.user.is_superuser and super().has_delete_permission(request, obj)
+
+
+def _may_do_more(obj: User | None, editor: Any) -> bool:
+    """Return whether the user has rights that the editor lacks: whoever sets their password would have them."""
+    if obj is None or editor.is_superuser or obj == editor:
+        return False
+    return obj.is_superuser or not obj.get_all_permissions() <= editor.get_all_permissions()
 
 
 @admin.register(Group)

@@ -14,11 +14,12 @@ from orders import by_hand
 from orders.admin.refusals import REFUSALS
 from orders.admin.wording import money, number
 from orders.desk import Desk
+from orders.lifecycle import OrderStatus
 from orders.models import Order, Position
 from risk.admin.dialogs import Dialog, answered, dialog_action, refusals_told, token_field
 from risk.admin.display import Tone, badge, moment
 from risk.admin.mode_filter import ModeFilter
-from risk.admin.read_only import ReadOnlyAdmin
+from risk.admin.read_only import ReadOnlyAdmin, named_by
 
 
 def exit_facts(position: Position) -> list[tuple[str, Any]]:
@@ -37,7 +38,7 @@ class ExitDialog(Dialog):
     token = token_field()
 
     def facts(self) -> list[tuple[str, Any]]:
-        position = Position.objects.filter(pk=self.object_id).first()
+        position = named_by(Position.objects.all(), self.object_id)
         return exit_facts(position) if position else []
 
 
@@ -48,7 +49,9 @@ def exit_told(request: HttpRequest, position: Position, *, token: str) -> Order:
         raise by_hand.NothingToExit(f"the position belongs to {position.mode}, this is {desk.mode}")
     order = by_hand.exit_position(desk, position, token=token, by=request.user.get_username())
     told = f"Exit: {order} is {order.get_status_display().lower()}. {order.status_reason}"
-    messages.success(request, told)
+    on_its_way = order.is_unfinished and order.status != OrderStatus.IN_DOUBT
+    good = on_its_way or order.status == OrderStatus.FILLED
+    messages.add_message(request, messages.SUCCESS if good else messages.ERROR, told)
     return order
 
 
@@ -66,7 +69,9 @@ class PositionAdmin(ReadOnlyAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer the exit of what is open in the mode that is traded; the use case checks again."""
-        is_open = Position.objects.filter(pk=object_id, mode=settings.TRADING_MODE).exclude(quantity=0).exists()
+        is_open = (
+            named_by(Position.objects.filter(mode=settings.TRADING_MODE).exclude(quantity=0), object_id) is not None
+        )
         return super().get_actions_detail(request, object_id) if is_open else []
 
     @dialog_action(

@@ -21,6 +21,7 @@ from orders.admin.refusals import REFUSALS
 from orders.admin.wording import described, money, order_badge, side_badge, signal_badge
 from orders.desk import Desk
 from orders.inbox import Received, record
+from orders.messages import malformed_digest
 from orders.models import Signal
 from risk.admin.dialogs import Dialog, answered, dialog_action, refusals_told, token_field
 from risk.admin.display import NOTHING, clipped, moment, plain
@@ -123,8 +124,10 @@ class SignalAdmin(ReadOnlyAdmin):
             "cms_score": str(asked["cms_score"]),
             "timestamp": desk.clock().isoformat(),
         }
-        record(desk, [Received(raw=json.dumps(message).encode(), source=Signal.Source.STAFF)])
-        signal = Signal.objects.filter(mode=desk.mode).latest("id")
+        raw = json.dumps(message).encode()
+        record(desk, [Received(raw=raw, source=Signal.Source.STAFF)])
+        kept_as = {signal_id, f"malformed:{malformed_digest(raw)[:32]}"}
+        signal = Signal.objects.filter(mode=desk.mode, signal_id__in=kept_as).latest("id")
         self.log_addition(request, signal, f"Test signal sent: {signal}")
         if signal.status == Signal.Status.MALFORMED:
             self.message_user(request, f"It is not a signal: {signal.reason}", messages.ERROR)

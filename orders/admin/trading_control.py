@@ -24,7 +24,7 @@ from orders.models import Order
 from risk import control as switch
 from risk.admin.dialogs import ReasonDialog, answered, dialog_action, refusals_told
 from risk.admin.display import Tone, badge, moment
-from risk.admin.read_only import ReadOnlyAdmin
+from risk.admin.read_only import ReadOnlyAdmin, named_by
 from risk.admin.switch_history import auto_trading_badge, state_badge
 from risk.engine.facts import TradingState
 from risk.models import Mode, TradingControl, TradingControlEvent
@@ -47,7 +47,7 @@ class SwitchDialog(ReasonDialog):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.control = TradingControl.objects.filter(pk=self.object_id).first()
+        self.control = named_by(TradingControl.objects.all(), self.object_id)
 
     def facts(self) -> list[tuple[str, Any]]:
         return switch_facts(self.control)
@@ -105,7 +105,7 @@ class TradingControlAdmin(ReadOnlyAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer what would change something now; the use cases check again."""
-        control = TradingControl.objects.filter(pk=object_id).first()
+        control = named_by(TradingControl.objects.all(), object_id)
         if control is None:
             return []
         offered: list[Any] = super().get_actions_detail(request, object_id)

@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from risk.admin.dialogs import Dialog, answered, dialog_action
 from risk.admin.display import Tone, badge, moment
 from risk.admin.mode_filter import ModeFilter
-from risk.admin.read_only import ReadOnlyAdmin
+from risk.admin.read_only import ReadOnlyAdmin, named_by
 from risk.models import Incident
 
 STATUS_TONES = {
@@ -33,7 +33,7 @@ class IncidentDialog(Dialog):
     )
 
     def facts(self) -> list[tuple[str, Any]]:
-        incident = Incident.objects.filter(pk=self.object_id).first()
+        incident = named_by(Incident.objects.all(), self.object_id)
         return [("Incident", incident.title), ("What to do", incident.what_to_do)] if incident else []
 
 
@@ -51,10 +51,12 @@ class IncidentAdmin(ReadOnlyAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer what still can be done; the actions check again."""
-        status = Incident.objects.filter(pk=object_id).values_list("status", flat=True).first()
+        incident = named_by(Incident.objects.all(), object_id)
+        if incident is None:
+            return []
         done = {Incident.Status.ACKNOWLEDGED: {"acknowledge"}, Incident.Status.RESOLVED: {"acknowledge", "resolve"}}
         offered: list[Any] = super().get_actions_detail(request, object_id)
-        return [each for each in offered if each.path not in done.get(Incident.Status(status), set())] if status else []
+        return [each for each in offered if each.path not in done.get(Incident.Status(incident.status), set())]
 
     @dialog_action(
         label="Acknowledge",

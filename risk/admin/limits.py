@@ -129,7 +129,11 @@ class OutsideTransaction(admin.ModelAdmin):  # type: ignore[type-arg]
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        return self._changeform_view(request, object_id, form_url, extra_context)  # type: ignore[attr-defined]
+        try:
+            return self._changeform_view(request, object_id, form_url, extra_context)  # type: ignore[attr-defined]
+        except limit_versions.LimitsChanged as changed:
+            self.message_user(request, f"Nothing was saved: {changed}.", messages.ERROR)
+            return HttpResponseRedirect(request.path)
 
 
 @admin.register(RiskSettings)
@@ -193,6 +197,7 @@ class RiskSettingsAdmin(ModelAdmin, OutsideTransaction):
             by=request.user.get_username(),
             reason=form.cleaned_data["reason"],
             now=timezone.now(),
+            version_shown=form.cleaned_data["version_shown"],
         )
         obj.version = saved.version
 

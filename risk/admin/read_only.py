@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib import admin
 from django.contrib.admin.checks import ModelAdminChecks
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.views import ChangeList
+
+Row = TypeVar("Row", bound=Model)
+
+
+def named_by(rows: QuerySet[Row], address: Any) -> Row | None:
+    """Return the row whose id stands in an address; None where there is none, or where it can be no id."""
+    try:
+        return rows.filter(pk=address).first()
+    except (ValueError, TypeError):
+        return None
 
 
 class ReadOnly:

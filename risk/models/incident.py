@@ -22,13 +22,18 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
         """Return what stops new exposure in the symbol: its own incidents and those of the whole book."""
         return self.unresolved().filter(mode=mode, stops_opening=True, symbol__in=["", symbol])
 
-    def open(self, kind: str, *, mode: str, title: str, now: datetime, subject: str = "", **details: Any) -> Incident:
+    def open(
+        self, kind: str, *, mode: str, title: str, now: datetime, subject: str = "", once: bool = False, **details: Any
+    ) -> Incident:
         """
         Open an incident, or count it on the one that is open for the same kind and subject.
 
-        `subject` is what it is about (an order's id, a symbol): one outage is one incident, not a thousand.
+        `subject` is what it is about (an order's id, a symbol): one outage is one incident, not a thousand. With
+        `once`, one that a person has resolved is not opened again: what it is about does not go away by itself.
         """
         fingerprint = f"{mode}:{kind}:{subject}"
+        if once and (resolved := self.filter(fingerprint=fingerprint, is_open=False).first()):
+            return resolved
         incident, created = self.get_or_create(
             fingerprint=fingerprint,
             is_open=True,
@@ -47,6 +52,7 @@ class Incident(models.Model):
         ORDER_IN_DOUBT = "ORDER_IN_DOUBT", "Order in doubt"
         LATE_APPEARANCE = "LATE_APPEARANCE", "Order appeared late"
         UNKNOWN_ORDER = "UNKNOWN_ORDER", "Unknown order with our prefix"
+        UNFINISHED_OF_A_PAST_DAY = "UNFINISHED_OF_A_PAST_DAY", "An order of a past day is unfinished"
         DOUBLED_ORDER = "DOUBLED_ORDER", "One of our orders is at the broker twice"
         VANISHED_ORDER = "VANISHED_ORDER", "An order vanished from the broker's book"
         UNREADABLE_ROW = "UNREADABLE_ROW", "A row of the broker's book makes no sense"

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from risk import limit_versions
 from risk.models import RiskSettings, RiskSettingsVersion
@@ -192,3 +193,19 @@ def test_a_mixed_change_names_only_what_loosens(first_limits: RiskSettings) -> N
     edited = form(daily_trades_max=5, position_size=D(2000), cms_buy_threshold=D(50), cms_sell_threshold=D(-70))
 
     assert limit_versions.loosened(first_limits, edited) == ["cms_buy_threshold", "position_size"]
+
+
+@pytest.mark.django_db
+def test_a_change_based_on_limits_that_are_no_longer_in_force_is_refused() -> None:
+    shown = limit_versions.in_force()
+    edited = limit_versions.in_force()
+    edited.daily_trades_max = 1
+    limit_versions.save(edited, ["daily_trades_max"], by="rita", reason="a calm day", now=timezone.now())
+    edited.daily_trades_max = 9
+
+    with pytest.raises(limit_versions.LimitsChanged, match="rita changed the limits meanwhile"):
+        limit_versions.save(
+            edited, ["daily_trades_max"], by="tom", reason="mine", now=timezone.now(), version_shown=shown.version
+        )
+
+    assert limit_versions.in_force().daily_trades_max == 1

@@ -114,6 +114,29 @@ def test_several_orders_are_cancelled_with_a_result_for_each(tara, desk, resting
     assert traces() == ["Cancel asked for: end of day"] * 2
 
 
+def test_an_order_that_left_the_lists_filter_meanwhile_is_cancelled_all_the_same(tara, desk, resting):
+    first, second = resting(symbol="RELIANCE"), resting(symbol="INFY")
+    Order.objects.filter(pk=second.pk).update(status="PARTIALLY_FILLED")
+    url = reverse("admin:orders_order_changelist") + "?status__exact=OPEN"
+    chosen = {"action": "cancel_selected", "_selected_action": [first.pk, second.pk]}
+
+    tara.post(url, {**chosen, **SENT, "confirmed": "yes", "reason": "end of day"})
+
+    for order in (first, second):
+        order.refresh_from_db()
+        assert order.cancel_reason == "end of day"
+
+
+def test_the_whole_quantity_is_suggested_since_the_brokers_own_fills_count_once(tara, in_doubt):
+    order = in_doubt()
+    Order.objects.filter(pk=order.pk).update(quantity=10, filled_quantity=4)
+
+    dialog = tara.get(reverse("admin:orders_order_mark_filled", args=[order.pk])).content.decode()
+
+    assert 'name="quantity" value="10"' in dialog
+    assert "Filled in all" in dialog
+
+
 def test_a_fill_is_recorded_by_hand_once(act, desk, resting):
     order = resting()
     execution.cancel(desk, order, by="tara", reason="to be marked")

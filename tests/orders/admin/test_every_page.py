@@ -271,3 +271,25 @@ def test_times_are_shown_in_mumbai(book, tara):
     page = tara.get(reverse("admin:orders_order_changelist")).content.decode()
 
     assert f"{local:%H:%M:%S}" in page
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "orders_order_change",
+        "orders_order_cancel",
+        "orders_position_exit",
+        "risk_incident_change",
+        "risk_tradingcontrol_halt",
+    ],
+)
+def test_an_address_with_no_id_in_it_is_no_page_and_no_error(tara, page):
+    answer = tara.get(reverse(f"admin:{page}", args=["abc"]))
+
+    assert answer.status_code in {200, 302, 404}
+
+
+def test_the_brokers_token_cannot_be_probed_through_a_filter(tara):
+    answer = tara.get(reverse("admin:orders_brokersession_changelist"), {"access_token__startswith": "g"})
+
+    assert answer.status_code in {302, 400}

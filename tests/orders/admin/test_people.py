@@ -37,6 +37,18 @@ def test_who_may_edit_users_cannot_touch_a_superuser(db):
     assert carl.post(reverse("admin:auth_user_password_change", args=[boss.pk]), {}).status_code == 403
 
 
+def test_who_may_edit_users_cannot_take_over_the_account_of_a_trader(db):
+    person("tom", "view_order", "cancel_order")
+    carl = person("carl", "view_user", "change_user")
+    tom = User.objects.get(username="tom")
+    new = {"password1": "a long new password", "password2": "a long new password", "usable_password": "true"}
+
+    refused = carl.post(reverse("admin:auth_user_password_change", args=[tom.pk]), new)
+
+    assert refused.status_code == 403
+    assert not User.objects.get(username="tom").check_password("a long new password")
+
+
 def test_a_group_is_changed_by_superusers_alone(db, tara):
     carl = person("carl", "view_group", "change_group")
     group = Group.objects.create(name="Traders")
