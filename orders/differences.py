@@ -137,11 +137,12 @@ def tell_of_doubled(mode: str, report: OrderReport, now: datetime) -> None:
     )
 
 
-def tell_of_unreadable(mode: str, row: str, now: datetime) -> None:
+def tell_of_unreadable(mode: str, row: str, now: datetime, *, broker_order_id: str = "") -> None:
+    """Say that a row makes no sense: the order it is about, where that can be told, or else the row, is the subject."""
     Incident.objects.open(
         Incident.Kind.UNREADABLE_ROW,
         mode=mode,
-        subject=hashlib.sha256(row.encode()).hexdigest()[:32],
+        subject=broker_order_id or hashlib.sha256(row.encode()).hexdigest()[:32],
         once=True,
         title="A row of the broker's book makes no sense",
         detail=row[:500],

@@ -130,7 +130,8 @@ def _odd_rows_are_incidents(desk: Desk, report: OrderReport) -> Iterator[None]:
     try:
         yield
     except (IntegrityError, DataError) as refusal:
-        tell_of_unreadable(desk.mode, f"{report.broker_order_id}: {refusal}", desk.clock())
+        told = f"{report.broker_order_id}: {refusal}"
+        tell_of_unreadable(desk.mode, told, desk.clock(), broker_order_id=report.broker_order_id)
 
 
 def _take_over(desk: Desk, match: Match, as_of: datetime) -> None:
