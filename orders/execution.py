@@ -237,7 +237,7 @@ def _bind(desk: Desk, order: Order, broker_order_id: str) -> None:
         TradingControl.objects.locked(desk.mode)
         order.refresh_from_db()
         if not order.broker_order_id:
-            take_broker_id(order, broker_order_id)
+            take_broker_id(order, broker_order_id, now=desk.clock())
         if order.status in {OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT}:
             order.advance(OrderStatus.OPEN, at=desk.clock(), note=f"accepted by the broker as {broker_order_id}")
 

@@ -108,7 +108,7 @@ def recompute_position(order: Order, *, now: datetime) -> Position:
     return position
 
 
-def take_broker_id(order: Order, broker_order_id: str) -> None:
+def take_broker_id(order: Order, broker_order_id: str, *, now: datetime) -> None:
     """
     Write the broker's id for our order down.
 
@@ -124,6 +124,8 @@ def take_broker_id(order: Order, broker_order_id: str) -> None:
         with pgtrigger.ignore("orders.Fill:append_only"):  # the execution stays what it is; it is whose that changes
             stranger.fills.update(order=order)
         Order.objects.filter(pk=stranger.pk).update(broker_order_id="", broker_status="CANCELLED", filled_quantity=0)
+        note = f"it is not somebody else's: {broker_order_id} is our {order.client_order_id}"
+        stranger.advance(OrderStatus.CANCELLED, at=now, note=note)
     Order.objects.filter(pk=order.pk).update(broker_order_id=broker_order_id)
     order.refresh_from_db()
 

@@ -46,7 +46,6 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     _S.WITHDRAWN: _FROM_THE_BOOK,
 }
 
-UNSENT = frozenset({_S.PENDING})
 WORKING = frozenset({_S.OPEN, _S.PARTIALLY_FILLED})  # resting at the broker
 UNFINISHED = frozenset({_S.PENDING, _S.SUBMITTING, _S.IN_DOUBT}) | WORKING  # counts as if it will fill
 INFERRED = frozenset({_S.REJECTED, _S.NOT_PLACED, _S.WITHDRAWN})  # yields to the broker's book

@@ -178,16 +178,12 @@ class Tracker:
             self._logged_in = False
             self._nudge.wait(self._busy_seconds)
             return
-        asked_at = self._desk.clock()
         carry_out_cancels(self._desk)  # first: a book that cannot be read must not keep a cancel from leaving
         try:
             self._prepare()
             reconcile(self._desk)
             carry_out_cancels(self._desk)
-        except SessionRefused as refusal:
-            self._desk.vault.refuse(str(refusal), asked_at=asked_at)
-            self._count_failure(str(refusal))
-        except BrokerUnreachable as trouble:
+        except (BrokerUnreachable, SessionRefused) as trouble:
             self._count_failure(str(trouble))
         else:
             self._failures, self._outage_told = 0, False
@@ -204,8 +200,13 @@ class Tracker:
         if self._loaded_on == today:
             return
         tell_of_past_days(self._desk)
+        asked_at = self._desk.clock()
         self._desk.vault.row()
-        user_id = self._desk.gateway.user_id()
+        try:
+            user_id = self._desk.gateway.user_id()
+        except SessionRefused as refusal:
+            self._desk.vault.refuse(str(refusal), asked_at=asked_at)
+            raise
         BrokerSession.objects.filter(mode=self._desk.mode).update(user_id=user_id)
         count = load_instruments(self._desk, self._desk.rules.default_exchange)
         log.info("instruments.loaded", count=count, exchange=self._desk.rules.default_exchange)

@@ -144,7 +144,7 @@ def _take_over(desk: Desk, match: Match, as_of: datetime) -> None:
         ended_meanwhile = order.ended_at is not None and order.ended_at > as_of
         inferred = OrderStatus(order.status) in INFERRED
         if not order.broker_order_id:
-            take_broker_id(order, match.report.broker_order_id)
+            take_broker_id(order, match.report.broker_order_id, now=now)
         if not older:
             _restate(order, match, now, as_of)
         _record_fills(order, match.trades, now)
@@ -168,7 +168,7 @@ def _take_over(desk: Desk, match: Match, as_of: datetime) -> None:
 
 
 def _restate(order: Order, match: Match, now: datetime, as_of: datetime) -> None:
-    """Take over the broker's id and terms: an order may have been changed in the broker's own app."""
+    """Take over the broker's status and terms: an order may have been changed in the broker's own app."""
     report = match.report
     if order.broker_status and (order.quantity, order.price) != (report.quantity, match.price):
         order.note(f"changed at the broker: {report.quantity} at {match.price}", at=now, actor="broker")

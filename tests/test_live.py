@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from orders.broker.kite import KiteGateway
 from orders.broker.sessions import TokenVault
 from orders.deciding import ManualOrder, OrderDenied
 from orders.desk import Desk
+from orders.loops import Tracker
 from orders.models import BrokerSession, Order
 from orders.quotes import load_instruments
 from orders.reconciliation import reconcile
@@ -107,6 +109,16 @@ def test_after_six_in_the_morning_nothing_is_sent_without_a_new_login(live, buy,
 
     assert refusals(denial) == {"BROKER_SESSION_INVALID"}
     assert zerodha.accepted() == []
+
+
+def test_a_mistyped_account_at_arming_does_not_cost_the_login(live):
+    arm("SOMEBODY", live)
+
+    Tracker(live, ready=threading.Event(), busy_seconds=0).turn()
+
+    session = BrokerSession.objects.get(mode=Mode.LIVE)
+    assert session.refused_at is None
+    assert "armed for SOMEBODY" in session.last_error
 
 
 def test_live_does_not_start_over_unfinished_paper_orders(live, desk, zerodha, buy):

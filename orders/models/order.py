@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 import structlog
@@ -195,10 +194,6 @@ class Order(models.Model):
             self.note(f"cancel asked for: {reason}", at=at, actor=by)
         self.refresh_from_db()
         return bool(wished)
-
-    def value(self) -> Decimal | None:
-        """Return quantity × limit price in INR; None for a MARKET order."""
-        return None if self.price is None else self.price * self.quantity
 
 
 class OrderEvent(models.Model):
