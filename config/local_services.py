@@ -162,7 +162,8 @@ class Valkey(LocalServer):
     variable = "REDIS_URL"
 
     def url(self) -> str:
-        return f"redis://:{password(self.home / 'valkey.password')}@{HOST}:{self.port}/0"
+        # With its user: redis-cli takes an empty one for a name, and is refused.
+        return f"redis://default:{password(self.home / 'valkey.password')}@{HOST}:{self.port}/0"
 
     def prepare(self) -> tuple[list[str], Identity]:
         program = find_valkey()

@@ -225,3 +225,7 @@ def test_a_taken_port_is_exchanged_for_another(folder, environment, use):
 
     assert again.urls["REDIS_URL"] != attachment.urls["REDIS_URL"]
     assert again.urls["DATABASE_URL"] == attachment.urls["DATABASE_URL"]
+
+
+def test_the_address_of_valkey_names_its_user_as_redis_cli_needs(environment, use):
+    assert use(environment).urls["REDIS_URL"].startswith("redis://default:")
