@@ -34,7 +34,7 @@ CONFINED = {
     },
     r"select_for_update": {"risk/models/switch.py", "risk/limit_versions.py"},
     r"except Exception": {"orders/loops.py", "orders/broker/kite.py"},
-    r"\bfloat\(": {"config/children.py", "orders/broker/kite.py", "orders/paper/wire.py"},
+    r"\bfloat\(": {"config/children.py", "orders/broker/kite.py", "orders/paper/server/wire.py"},
     r"datetime\.now\(": {"orders/paper/program.py"},
 }
 

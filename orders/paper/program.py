@@ -16,12 +16,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from orders.paper.exchange import Exchange
-from orders.paper.faults import FaultQueue
+from orders.paper.exchange.exchange import Exchange
+from orders.paper.exchange.journal import Journal, JournalDamaged, JournalUnwritable
+from orders.paper.faults.faults import FaultQueue
 from orders.paper.indian_time import IST
-from orders.paper.journal import Journal, JournalDamaged, JournalUnwritable
-from orders.paper.market import Market
-from orders.paper.server import build_app
+from orders.paper.market.market import Market
+from orders.paper.server.app import build_app
 
 MATCH_EVERY_SECONDS = 0.2
 # A fault may keep an answer dribbling for a minute; stopping does not wait for it.

@@ -8,16 +8,16 @@ from decimal import Decimal
 
 import pytest
 
-from orders.paper.book import Status
 from orders.paper.errors import KiteRefusal
-from orders.paper.events import EVENTS, BookOpened, Event
-from orders.paper.exchange import Exchange
+from orders.paper.exchange.book import Status
+from orders.paper.exchange.events import EVENTS, BookOpened, Event
+from orders.paper.exchange.exchange import Exchange
+from orders.paper.exchange.tickets import read_ticket
 from orders.paper.indian_time import IST, trading_date
-from orders.paper.instruments import INSTRUMENTS, tick_size
-from orders.paper.market import Market
-from orders.paper.positions import net_positions
-from orders.paper.tickets import read_ticket
-from orders.paper.wire import position_row
+from orders.paper.market.instruments import INSTRUMENTS, tick_size
+from orders.paper.market.market import Market
+from orders.paper.money.positions import net_positions
+from orders.paper.server.wire import position_row
 
 INFY = INSTRUMENTS["NSE:INFY"]
 MONDAY = datetime(2026, 11, 23, 10, 0, tzinfo=IST)

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from orders.paper.events import (
+from orders.paper.exchange.events import (
     Accepted,
     BookOpened,
     Cancelled,
@@ -18,8 +18,9 @@ from orders.paper.events import (
     OrderHappened,
     Rejected,
 )
+from orders.paper.exchange.tickets import Ticket
 from orders.paper.indian_time import trading_date
-from orders.paper.tickets import OrderType, Product, Side, Ticket
+from orders.paper.terms import OrderType, Product, Side
 
 ORDER_ID_PREFIX = "SIM"
 FIRST_TRADE_NUMBER = 10_000_001

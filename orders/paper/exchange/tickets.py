@@ -9,7 +9,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from orders.paper.errors import MARKET_PROTECTION_NEEDED, NO_SUCH_INSTRUMENT, bad_input
-from orders.paper.instruments import INSTRUMENTS, Instrument
+from orders.paper.market.instruments import INSTRUMENTS, Instrument
+from orders.paper.terms import OrderType, Product, Side, Validity
 
 TAG_LENGTH_MAX = 20
 # Longer ones are no price or quantity of this market, and int() and Decimal() accept far stranger texts.
@@ -17,27 +18,6 @@ WHOLE_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 DECIMAL_NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 
 Form = Mapping[str, str]
-
-
-class Side(StrEnum):
-    BUY = "BUY"
-    SELL = "SELL"
-
-
-class Product(StrEnum):
-    CNC = "CNC"
-    MIS = "MIS"
-    NRML = "NRML"
-
-
-class OrderType(StrEnum):
-    MARKET = "MARKET"
-    LIMIT = "LIMIT"
-
-
-class Validity(StrEnum):
-    DAY = "DAY"
-    IOC = "IOC"
 
 
 @dataclass(frozen=True, kw_only=True)

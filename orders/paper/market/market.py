@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from orders.paper.indian_time import midnight
-from orders.paper.instruments import Instrument
+from orders.paper.market.instruments import Instrument
 
 MILLION = 1_000_000
 # Each wave: shortest period and how much longer it can be, in seconds; height in millionths of the price.

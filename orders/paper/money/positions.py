@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from orders.paper.book import Trade, position_key
+from orders.paper.exchange.book import Trade, position_key
 from orders.paper.indian_time import trading_date
-from orders.paper.instruments import Instrument
-from orders.paper.tickets import Product, Side
+from orders.paper.market.instruments import Instrument
+from orders.paper.terms import Product, Side
 
 NOTHING = Decimal(0)
 

@@ -15,13 +15,13 @@ from decimal import Decimal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from orders.paper.book import Book
 from orders.paper.errors import NO_SUCH_INSTRUMENT, KiteRefusal, bad_input
-from orders.paper.events import Accepted, Cancelled, Event, Filled, Modified, Rejected
-from orders.paper.exchange import Exchange
-from orders.paper.faults import Fault, FaultQueue
-from orders.paper.instruments import INSTRUMENTS
-from orders.paper.wire import Row, number, success
+from orders.paper.exchange.book import Book
+from orders.paper.exchange.events import Accepted, Cancelled, Event, Filled, Modified, Rejected
+from orders.paper.exchange.exchange import Exchange
+from orders.paper.faults.faults import Fault, FaultQueue
+from orders.paper.market.instruments import INSTRUMENTS
+from orders.paper.server.wire import Row, number, success
 
 
 class NewPrice(BaseModel):

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from aiohttp import web
 
-from orders.paper.book import Order, OrderState, Status, Trade
 from orders.paper.errors import KiteRefusal
+from orders.paper.exchange.book import Order, OrderState, Status, Trade
 from orders.paper.indian_time import time_of_day, timestamp
-from orders.paper.positions import NOTHING, Position
+from orders.paper.money.positions import NOTHING, Position
 
 PLACED_BY = "PAPER1"
 # Rows of a history lack these keys of the order book.

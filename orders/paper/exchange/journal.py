@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from orders.paper.events import EVENTS, BookOpened, Event
+from orders.paper.exchange.events import EVENTS, BookOpened, Event
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from orders.paper.indian_time import midnight, timestamp
-from orders.paper.instruments import Instrument
-from orders.paper.market import Market
-from orders.paper.wire import Row, number
+from orders.paper.market.instruments import Instrument
+from orders.paper.market.market import Market
+from orders.paper.server.wire import Row, number
 
 DEPTH_LEVELS = 5
 SHARES_A_SECOND = 25

@@ -9,8 +9,8 @@ from contextlib import suppress
 from aiohttp import web
 
 from orders.paper.errors import BAD_TOKEN, TIMED_OUT, KiteRefusal
-from orders.paper.faults import Fault, Kind
-from orders.paper.wire import refusal, success
+from orders.paper.faults.faults import Fault, Kind
+from orders.paper.server.wire import refusal, success
 
 TRICKLE_SECONDS = 0.5
 

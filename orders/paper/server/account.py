@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from orders.paper.indian_time import timestamp
-from orders.paper.instruments import EXCHANGES
-from orders.paper.tickets import OrderType, Product
-from orders.paper.wire import PLACED_BY, Row
+from orders.paper.market.instruments import EXCHANGES
+from orders.paper.server.wire import PLACED_BY, Row
+from orders.paper.terms import OrderType, Product
 
 PAPER_CASH = 1_000_000.0  # INR
 ACCESS_TOKEN = "paper"  # noqa: S105 - every token is accepted here, this one is handed out

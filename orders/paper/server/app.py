@@ -10,19 +10,19 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from orders.paper import account, quotes
-from orders.paper.book import Order
-from orders.paper.control import add_control_routes
 from orders.paper.errors import BAD_TOKEN, KiteRefusal, bad_input, no_such_order
-from orders.paper.exchange import NO_QUIRKS, Exchange, Quirks
-from orders.paper.faults import FaultQueue, Route
+from orders.paper.exchange.book import Order
+from orders.paper.exchange.exchange import NO_QUIRKS, Exchange, Quirks
+from orders.paper.exchange.journal import JournalUnwritable
+from orders.paper.exchange.tickets import Form, read_change, read_ticket, required
+from orders.paper.faults.faults import FaultQueue, Route
+from orders.paper.faults.misbehaviour import suffer
 from orders.paper.indian_time import trading_date
-from orders.paper.instruments import BY_TOKEN, EXCHANGES, INSTRUMENTS, Instrument, instrument_dump
-from orders.paper.journal import JournalUnwritable
-from orders.paper.misbehaviour import suffer
-from orders.paper.positions import Position, net_positions
-from orders.paper.tickets import Form, read_change, read_ticket, required
-from orders.paper.wire import history_rows, order_row, position_row, refusal, success, trade_row
+from orders.paper.market.instruments import BY_TOKEN, EXCHANGES, INSTRUMENTS, Instrument, instrument_dump
+from orders.paper.money.positions import Position, net_positions
+from orders.paper.server import account, quotes
+from orders.paper.server.control import add_control_routes
+from orders.paper.server.wire import history_rows, order_row, position_row, refusal, success, trade_row
 
 BODY_BYTES_MAX = 64 * 1024
 FORM_FIELDS_MAX = 100

@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
-from orders.paper.tickets import OrderType, Ticket
+from orders.paper.exchange.tickets import Ticket
+from orders.paper.terms import OrderType
 
 
 class Happened(BaseModel):

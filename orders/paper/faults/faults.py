@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from orders.paper.exchange import NO_QUIRKS, Quirks
+from orders.paper.exchange.exchange import NO_QUIRKS, Quirks
 
 
 class Route(StrEnum):

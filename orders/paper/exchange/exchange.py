@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from orders.paper.book import Book, Order, Status
 from orders.paper.errors import (
     BEING_CANCELLED,
     BEING_MODIFIED,
@@ -24,7 +23,8 @@ from orders.paper.errors import (
     bad_input,
     no_such_order,
 )
-from orders.paper.events import (
+from orders.paper.exchange.book import Book, Order, Status
+from orders.paper.exchange.events import (
     Accepted,
     BookOpened,
     Cancelled,
@@ -35,9 +35,10 @@ from orders.paper.events import (
     PriceSet,
     Rejected,
 )
-from orders.paper.instruments import INSTRUMENTS, Instrument
-from orders.paper.market import Market
-from orders.paper.tickets import Change, OrderType, Product, Side, Ticket, Validity
+from orders.paper.exchange.tickets import Change, Ticket
+from orders.paper.market.instruments import INSTRUMENTS, Instrument
+from orders.paper.market.market import Market
+from orders.paper.terms import OrderType, Product, Side, Validity
 
 MODIFICATIONS_MAX = 25
 

@@ -1,0 +1,1 @@
+"""The ways in which the server can be told to fail."""

@@ -1,0 +1,1 @@
+"""The account's arithmetic: positions, and what they are worth."""
