@@ -212,8 +212,9 @@ class PaperKite(LocalServer):
 
     def prepare(self) -> tuple[list[str], Identity]:
         state = self.home / "paper_kite"
-        address = ["--host", HOST, "--port", str(self.port)]
-        return [sys.executable, "-m", "orders.paper", *address, "--state-dir", str(state)], {}
+        options = ["--host", HOST, "--port", str(self.port), "--state-dir", str(state)]
+        # The executor asks for a quote with every decision: Kite's one a second would hold it up.
+        return [sys.executable, "-m", "orders.paper", *options, "--no-rate-limits"], {}
 
     def surroundings(self) -> dict[str, str]:
         return {**self.environment, "PYTHONUNBUFFERED": "1"}

@@ -48,7 +48,8 @@ class Clock:
 
 @pytest.fixture(scope="session")
 def paper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperProcess]:
-    server = PaperProcess(tmp_path_factory.mktemp("paper"))
+    # Rich, so that what the risk desk lets through is not refused for want of money.
+    server = PaperProcess(tmp_path_factory.mktemp("paper"), "--cash", "1000000000")
     yield server
     server.stop()
 

@@ -22,6 +22,7 @@ from risk import control
 from risk.engine.facts import OrderType, Side
 from risk.models import Mode, TradingControl
 from tests.executor_process import manage
+from tests.orders.paper.paper_process import API_SECRET
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +35,7 @@ def zerodha(paper):
 @pytest.fixture
 def live(zerodha, clock) -> Desk:
     vault = TokenVault(Mode.LIVE, secret_key="a secret of the suite")
-    vault.keep("todays-token", user_id="PAPER1", now=clock())
+    vault.keep(zerodha.log_in("live-key"), user_id="PAPER1", now=clock())
     gateway = KiteGateway(api_key="live-key", root=zerodha.root, access_token=vault.token)
     desk = Desk(mode=Mode.LIVE, gateway=gateway, vault=vault, clock=clock)
     load_instruments(desk, "NSE")
@@ -134,13 +135,13 @@ def test_live_does_not_start_over_unfinished_paper_orders(live, desk, zerodha, b
 def test_the_daily_login_keeps_an_encrypted_token(zerodha, tmp_path: Path):
     live_settings = {
         "KITE_API_KEY": "live-key",
-        "KITE_API_SECRET": "live-secret",
+        "KITE_API_SECRET": API_SECRET,
         "KITE_ROOT_URL": zerodha.root,
         "SECRET_KEY": "a secret of the suite",
     }
 
     where = manage("kite_login", paper_url="", **live_settings)
-    done = manage("kite_login", "--request-token", "rt", paper_url="", **live_settings)
+    done = manage("kite_login", "--request-token", zerodha.request_token("live-key"), paper_url="", **live_settings)
 
     assert "api_key=live-key" in where.stdout
     assert "logged in as PAPER1" in done.stdout, done.stderr

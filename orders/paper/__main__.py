@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from orders.paper.program import CannotStart, Options, add_arguments, run
+from orders.paper.options import Options, add_arguments
+from orders.paper.program import CannotStart, run
 
 
 def announce(line: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import fcntl
 import os
@@ -10,20 +9,34 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
+from orders.paper.clock import Clock
+from orders.paper.exchange.events import ClockSet, FaultStruck
 from orders.paper.exchange.exchange import Exchange
+from orders.paper.exchange.gtt_desk import GttDesk
 from orders.paper.exchange.journal import Journal, JournalDamaged, JournalUnwritable
-from orders.paper.faults.faults import FaultQueue
+from orders.paper.exchange.ledger import Ledger
+from orders.paper.exchange.turns import Turns
+from orders.paper.faults.faults import Fault, FaultQueue, Route
+from orders.paper.faults.specification import spell
+from orders.paper.furnishing import furnish
 from orders.paper.indian_time import IST
 from orders.paper.market.market import Market
-from orders.paper.server.app import build_app
+from orders.paper.market.replay import ReplayUnreadable, read_replay
+from orders.paper.market.sessions import AlwaysOpen, ExchangeHours
+from orders.paper.options import Options, check_pair
+from orders.paper.profile import PROFILES
+from orders.paper.server.app import PaperKite
+from orders.paper.server.limits import RateLimits
+from orders.paper.server.logins import Logins, LoginsDamaged
+from orders.paper.server.site import Site, build_site
 
-MATCH_EVERY_SECONDS = 0.2
+TURN_SECONDS = 0.2
 # A fault may keep an answer dribbling for a minute; stopping does not wait for it.
 SHUTDOWN_SECONDS = 1.0
 
@@ -32,78 +45,98 @@ class CannotStart(Exception):
     """The server cannot run here; the text is one sentence that says what to do."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    host: str
-    port: int
-    state_dir: Path
-    seed: int
-
-    @classmethod
-    def from_namespace(cls, chosen: argparse.Namespace) -> Options:
-        return cls(host=chosen.host, port=chosen.port, state_dir=chosen.state_dir, seed=chosen.seed)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options, for the management command and for `python -m orders.paper` alike."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=port_number, default=8800, help="0 picks a free one (default: %(default)s)")
-    parser.add_argument("--state-dir", type=Path, required=True, help="where the journal of the book is kept")
-    parser.add_argument("--seed", type=int, default=1, help="another seed moves prices along another path")
-
-
-def port_number(text: str) -> int:
-    """Return the TCP port that the text names; 0 stands for any free one."""
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port between 0 and 65535")
-    return int(text)
-
-
 def run(options: Options, announce: Callable[[str], None]) -> None:
     """
-    Serve until SIGTERM or SIGINT; `announce` gets the one line that says where, once connections are taken.
+    Serve until SIGTERM or SIGINT; `announce` gets the lines that say where and how, once connections are taken.
 
-    Raise `CannotStart` when the state directory or the port cannot be had.
+    Raise `CannotStart` when the state directory, the port or an option cannot be had.
     """
+    problem = check_pair(options.api_key, options.access_token)
+    if problem:
+        raise CannotStart(problem)
     with exclusive(options.state_dir), listening(options.host, options.port) as listener:
         try:
-            journal = Journal(options.state_dir)
-            exchange = Exchange(Market(options.seed), journal)
-            asyncio.run(serve(exchange, listener, announce))
-        except JournalDamaged as damage:
+            paper = open_paper(options)
+            site = build_site(paper, redirect_url=options.redirect_url, postback_url=options.postback_url)
+            asyncio.run(serve(site, listener, announce))
+        except (JournalDamaged, LoginsDamaged, ReplayUnreadable) as damage:
             raise CannotStart(str(damage)) from damage
         except JournalUnwritable as failure:
             raise CannotStart(f"{failure}: make room or permissions right, then start again.") from failure
 
 
-async def serve(exchange: Exchange, listener: socket.socket, announce: Callable[[str], None]) -> None:
-    """Answer requests and match resting orders until a stop signal arrives or matching fails."""
+def open_paper(options: Options) -> PaperKite:
+    """Bring back the state of the directory, and lay over it what the options ask for."""
+    profile = PROFILES[options.profile]
+    keeps_hours = options.market_hours == "nse" and profile.keeps_hours
+    market = Market(options.seed, ExchangeHours() if keeps_hours else AlwaysOpen())
+    if options.replay:
+        market.replay(read_replay(options.replay))
+    clock = Clock(wall)
+    journal = Journal(options.state_dir)
+    ledger = Ledger(market, journal, clock, options.cash)
+    if options.clock:
+        ledger.write(ClockSet(at=options.clock, moment=options.clock, speed=1, wall=wall()))
+    exchange = Exchange(ledger, profile)
+    paper = PaperKite(
+        exchange=exchange,
+        turns=Turns(exchange, GttDesk(exchange)),
+        journal=journal,
+        clock=clock,
+        faults=FaultQueue(options.fault, partial(note_strike, ledger)),
+        logins=Logins(options.state_dir, api_secret=options.api_secret, pair=options.pair),
+        limits=RateLimits(enabled=profile.rate_limits and options.rate_limits),
+    )
+    if options.pair:
+        furnish(exchange, clock())
+    return paper
+
+
+async def serve(site: Site, listener: socket.socket, announce: Callable[[str], None]) -> None:
+    """Answer requests and let time pass until a stop signal arrives or the journal cannot be written."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    app = build_app(exchange, FaultQueue(), clock)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = web.AppRunner(site.app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()
         announce(f"paper kite listening on {address(listener)}")
-        await match_until(stopping, exchange)
+        for line in example(site.paper, address(listener)):
+            announce(line)
+        await turn_until(stopping, site.paper)
     finally:
         await runner.cleanup()
 
 
-async def match_until(stopping: asyncio.Event, exchange: Exchange) -> None:
+async def turn_until(stopping: asyncio.Event, paper: PaperKite) -> None:
     """Let the market move: fill what the price has crossed, expire what is of an earlier day."""
     while not stopping.is_set():
-        exchange.match(clock())
+        paper.turns.take(paper.clock())
+        await paper.journal.settle()
         try:
-            await asyncio.wait_for(stopping.wait(), MATCH_EVERY_SECONDS)
+            await asyncio.wait_for(stopping.wait(), TURN_SECONDS)
         except TimeoutError:
             continue
 
 
-def clock() -> datetime:
-    """Return the present moment: the only place where this server asks for it."""
+def example(paper: PaperKite, root: str) -> list[str]:
+    """Return three lines that place an order with the SDK."""
+    api_key, access_token = paper.logins.example_pair
+    return [
+        "  from kiteconnect import KiteConnect",
+        f'  kite = KiteConnect("{api_key}", "{access_token}", root="{root}")',
+        '  kite.place_order("regular", "NSE", "INFY", "BUY", 1, "CNC", "MARKET", market_protection=-1)',
+    ]
+
+
+def note_strike(ledger: Ledger, fault: Fault, route: Route, number: int) -> None:
+    """Write down that a fault struck, for the journal to be a witness of it."""
+    ledger.write(FaultStruck(at=ledger.clock(), route=route, fault=spell(fault), number=number))
+
+
+def wall() -> datetime:
+    """Return the present moment on the machine's clock: the only place where this server asks for it."""
     return datetime.now(IST)
 
 

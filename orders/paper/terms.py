@@ -18,13 +18,39 @@ class Product(StrEnum):
     CNC = "CNC"
     MIS = "MIS"
     NRML = "NRML"
+    CO = "CO"  # never asked for: what a cover order's legs and position show
+
+    @property
+    def intraday(self) -> bool:
+        """Tell whether the position is to be closed on its day."""
+        return self in (Product.MIS, Product.CO)
 
 
 class OrderType(StrEnum):
     MARKET = "MARKET"
     LIMIT = "LIMIT"
+    SL = "SL"
+    SL_M = "SL-M"
+
+    @property
+    def is_stop(self) -> bool:
+        return self in (OrderType.SL, OrderType.SL_M)
+
+    @property
+    def has_limit(self) -> bool:
+        """Tell whether the client names its price."""
+        return self in (OrderType.LIMIT, OrderType.SL)
 
 
 class Validity(StrEnum):
     DAY = "DAY"
     IOC = "IOC"
+    TTL = "TTL"
+
+
+class Variety(StrEnum):
+    REGULAR = "regular"
+    AMO = "amo"
+    CO = "co"
+    ICEBERG = "iceberg"
+    AUCTION = "auction"

@@ -199,7 +199,7 @@ def test_a_part_marked_as_filled_neither_ends_a_doubt_nor_revives_what_was_not_p
 def live(db, paper, clock):
     """A live desk, its broker the paper server, armed for the account PAPER1 and logged in as it."""
     vault = TokenVault(Mode.LIVE, secret_key="a secret of the suite")
-    vault.keep("todays token", user_id="PAPER1", now=clock())
+    vault.keep(paper.log_in("live"), user_id="PAPER1", now=clock())
     gateway = KiteGateway(api_key="live", root=paper.root, access_token=vault.token)
     desk = Desk(mode=Mode.LIVE, gateway=gateway, vault=vault, clock=clock)
     load_instruments(desk, "NSE")
@@ -211,7 +211,7 @@ def live(db, paper, clock):
 
 def test_a_login_of_another_account_after_the_decision_withdraws_the_order(live, wish, paper, clock):
     order = decide_manual(live, wish())
-    live.vault.keep("somebody else's token", user_id="ZZ9999", now=clock())
+    live.vault.keep(paper.log_in("live"), user_id="ZZ9999", now=clock())
 
     submit(live, order)
 
@@ -224,7 +224,7 @@ def test_the_book_of_another_account_ends_no_doubt(live, wish, wired, paper, clo
     order = decide_manual(live, wish())
     paper.fault("place", "drop_after")
     submit(live, order)
-    live.vault.keep("somebody else's token", user_id="ZZ9999", now=clock())
+    live.vault.keep(paper.log_in("live"), user_id="ZZ9999", now=clock())
     clock.advance(seconds=125)
 
     for _ in range(2):
@@ -235,9 +235,9 @@ def test_the_book_of_another_account_ends_no_doubt(live, wish, wired, paper, clo
     assert order.status == "IN_DOUBT"
 
 
-def test_a_refusal_of_the_login_counts_for_that_login_and_not_for_one_made_meanwhile(live, wish, wired, clock):
+def test_a_refusal_of_the_login_counts_for_that_login_and_not_for_one_made_meanwhile(live, wish, wired, paper, clock):
     def log_in_again(_request):
-        live.vault.keep("a new token", user_id="PAPER1", now=clock())
+        live.vault.keep(paper.log_in("live"), user_id="PAPER1", now=clock())
         raise SessionRefused("Incorrect `api_key` or `access_token`.")
 
     submit(wired(live, gateway=Sender(live.gateway, log_in_again)), decide_manual(live, wish()))

@@ -6,7 +6,8 @@ from argparse import Namespace
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from orders.paper.program import CannotStart, Options, add_arguments, run
+from orders.paper.options import Options, add_arguments
+from orders.paper.program import CannotStart, run
 
 
 class Command(BaseCommand):

@@ -1,13 +1,13 @@
-"""The book: every order with all its states, every trade. It changes only by applying an event."""
+"""The book: every order of the day with all its states, every trade. It changes only by applying an event."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
-from enum import StrEnum
 
+from orders.paper.exchange import states
 from orders.paper.exchange.events import (
     Accepted,
     BookOpened,
@@ -16,56 +16,21 @@ from orders.paper.exchange.events import (
     Modified,
     Opened,
     OrderHappened,
+    Queued,
     Rejected,
+    Triggered,
 )
+from orders.paper.exchange.states import CHANGEABLE, ENDED, OrderState, Status
 from orders.paper.exchange.tickets import Ticket
 from orders.paper.indian_time import trading_date
-from orders.paper.terms import OrderType, Product, Side
+from orders.paper.terms import Product, Side
 
 ORDER_ID_PREFIX = "SIM"
 FIRST_TRADE_NUMBER = 10_000_001
+NOTHING = Decimal(0)
 
 
-class Status(StrEnum):
-    RECEIVED = "PUT ORDER REQ RECEIVED"
-    VALIDATING = "VALIDATION PENDING"
-    OPENING = "OPEN PENDING"
-    OPEN = "OPEN"
-    MODIFY_VALIDATING = "MODIFY VALIDATION PENDING"
-    MODIFYING = "MODIFY PENDING"
-    MODIFIED = "MODIFIED"
-    CANCELLING = "CANCEL PENDING"
-    COMPLETE = "COMPLETE"
-    CANCELLED = "CANCELLED"
-    REJECTED = "REJECTED"
-
-
-@dataclass(frozen=True, kw_only=True)
-class OrderState:
-    """An order as it was from one moment on: a row of its history."""
-
-    status: Status
-    at: datetime
-    quantity: int
-    order_type: OrderType
-    price: Decimal  # INR
-    market_protection: Decimal  # percent
-    filled_quantity: int = 0
-    cancelled_quantity: int = 0
-    average_price: Decimal = Decimal(0)  # INR
-    status_message: str | None = None
-    status_message_raw: str | None = None
-    reached_exchange_at: datetime | None = None
-    modified: bool = False
-
-    @property
-    def pending_quantity(self) -> int:
-        if self.status is Status.REJECTED:
-            return 0
-        return self.quantity - self.filled_quantity - self.cancelled_quantity
-
-
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class Order:
     order_id: str
     ticket: Ticket
@@ -73,7 +38,12 @@ class Order:
     hidden_until: datetime | None
     reject_at: datetime | None
     held: bool  # does not fill before the price is next set
+    stuck_until: datetime | None
+    fill_at_most: int | None  # shares that may fill before the price is next set
+    due_at: datetime | None = None  # when an after-market order goes to the exchange
+    margin: Decimal = NOTHING  # INR blocked for the whole quantity
     history: list[OrderState] = field(default_factory=list)
+    trades: list[Trade] = field(default_factory=list)
     modifications: int = 0
 
     @property
@@ -86,25 +56,44 @@ class Order:
 
     @property
     def working(self) -> bool:
-        return self.state.status in (Status.VALIDATING, Status.OPEN)
+        return self.state.status not in ENDED
+
+    @property
+    def changeable(self) -> bool:
+        return self.state.status in CHANGEABLE
+
+    @property
+    def limit(self) -> Decimal | None:
+        """Return the worst price it may trade at, INR; None for any."""
+        return self.state.price or None
+
+    @property
+    def fillable_quantity(self) -> int:
+        """Return how many shares may fill now."""
+        state = self.state
+        if self.held or state.status is not Status.OPEN:
+            return 0
+        if self.fill_at_most is None:
+            return state.pending_quantity
+        return min(state.pending_quantity, max(self.fill_at_most - state.filled_quantity, 0))
+
+    @property
+    def blocked(self) -> Decimal:
+        """Return the margin that its unfilled part holds, INR."""
+        state = self.state
+        if not self.margin or state.status in ENDED:
+            return NOTHING
+        return self.margin * state.pending_quantity / state.quantity
 
     def visible(self, now: datetime) -> bool:
         return self.hidden_until is None or now >= self.hidden_until
 
-    def belongs_to(self, now: datetime) -> bool:
-        """Tell whether the order is of the moment's trading day."""
-        return trading_date(self.accepted_at) == trading_date(now)
-
-    def crossed_by(self, last_price: Decimal) -> bool:
-        """Tell whether the order would trade at this price."""
-        if self.state.order_type is OrderType.MARKET:
-            return True
-        if self.ticket.side is Side.BUY:
-            return last_price <= self.state.price
-        return last_price >= self.state.price
+    def belongs_to(self, day: date) -> bool:
+        """Tell whether the order is of that trading day; an after-market order is until its own."""
+        return trading_date(self.accepted_at) == day or (self.due_at is not None and trading_date(self.due_at) >= day)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Trade:
     trade_id: str
     order: Order
@@ -112,33 +101,34 @@ class Trade:
     price: Decimal  # INR
     at: datetime
 
-    @property
-    def signed_quantity(self) -> int:
-        return self.quantity if self.order.ticket.side is Side.BUY else -self.quantity
-
 
 class Book:
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
         self.working: dict[str, Order] = {}
-        self.trades: list[Trade] = []
+        self.blocked = NOTHING  # INR, margin of the working orders
+        self._on_sale: dict[tuple[str, str], int] = {}
         self.last_order_id = ""
         self.last_trade_number = FIRST_TRADE_NUMBER - 1
 
-    def apply(self, event: BookOpened | Accepted | OrderHappened) -> None:
-        """Change the book as the event says; events come from our own decisions, so they always fit."""
+    def apply(self, event: BookOpened | Accepted | OrderHappened) -> Order | None:
+        """Change the book as the event says and return the order; events come from our own decisions, so they fit."""
         match event:
             case BookOpened():
-                self.orders, self.working, self.trades = {}, {}, []
+                self.orders, self.working, self._on_sale, self.blocked = {}, {}, {}, NOTHING
                 self.last_order_id = event.last_order_id
                 self.last_trade_number = event.last_trade_number
+                return None
             case Accepted():
-                self._accept(event)
+                return self._accept(event)
             case _:
                 order = self.orders[event.order_id]
+                self._count(order, -1)
                 self._advance(order, event)
+                self._count(order, +1)
                 if not order.working:
                     self.working.pop(order.order_id, None)
+                return order
 
     def next_order_id(self, now: datetime) -> str:
         """Return an id that no order of this state directory has had, whatever the clock did."""
@@ -149,108 +139,73 @@ class Book:
         # Within the day, and also when the clock was set back: then the later day's numbers go on.
         return f"{ORDER_ID_PREFIX}{last_day}{last_number + 1:06d}"
 
-    def orders_of_day(self, now: datetime) -> Iterator[Order]:
-        return (order for order in self.orders.values() if order.belongs_to(now))
+    def orders_of(self, day: date) -> Iterator[Order]:
+        return (order for order in self.orders.values() if order.belongs_to(day))
 
-    def held_shares(self, exchange: str, tradingsymbol: str) -> int:
-        """Return how many shares bought for delivery are here and not already on sale."""
-        wanted = (exchange, tradingsymbol, Product.CNC)
-        owned = sum(trade.signed_quantity for trade in self.trades if position_key(trade.order) == wanted)
-        on_sale = sum(
-            order.state.pending_quantity
-            for order in self.working.values()
-            if position_key(order) == wanted and order.ticket.side is Side.SELL and order.state.status is Status.OPEN
-        )
-        return owned - on_sale
+    def trades_of(self, day: date) -> Iterator[Trade]:
+        """Yield the day's trades, oldest first within an order."""
+        return (trade for order in self.orders.values() for trade in order.trades if trading_date(trade.at) == day)
 
-    def _accept(self, event: Accepted) -> None:
-        ticket = event.ticket
+    def forget_before(self, day: date) -> None:
+        """Drop the ended orders of earlier days, as Zerodha does at night."""
+        self.orders = {
+            order_id: order for order_id, order in self.orders.items() if order.working or order.belongs_to(day)
+        }
+
+    def on_sale(self, exchange: str, tradingsymbol: str) -> int:
+        """Return how many shares working delivery orders would sell."""
+        return self._on_sale.get((exchange, tradingsymbol), 0)
+
+    def _count(self, order: Order, sign: int) -> None:
+        """Add the order to the sums over all working orders, or take it out: counting anew would be slow."""
+        self.blocked += sign * order.blocked
+        ticket = order.ticket
+        if order.changeable and ticket.side is Side.SELL and ticket.product is Product.CNC:
+            key = (ticket.exchange, ticket.tradingsymbol)
+            self._on_sale[key] = self._on_sale.get(key, 0) + sign * order.state.pending_quantity
+
+    def _accept(self, event: Accepted) -> Order:
         order = Order(
             order_id=event.order_id,
-            ticket=ticket,
+            ticket=event.ticket,
             accepted_at=event.at,
             hidden_until=event.hidden_until,
             reject_at=event.reject_at,
             held=event.held,
+            stuck_until=event.stuck_until,
+            fill_at_most=event.fill_at_most,
+            history=states.received(event),
         )
-        received = OrderState(
-            status=Status.RECEIVED,
-            at=event.at,
-            quantity=ticket.quantity,
-            order_type=ticket.order_type,
-            price=ticket.price,
-            market_protection=ticket.market_protection,
-        )
-        order.history += [received, replace(received, status=Status.VALIDATING)]
         self.orders[order.order_id] = self.working[order.order_id] = order
         self.last_order_id = order.order_id
+        return order
 
     def _advance(self, order: Order, event: OrderHappened) -> None:
+        state = order.state
         match event:
+            case Queued():
+                order.history += states.queued(state, event.at)
+                order.due_at = event.until
             case Opened():
-                self._open(order, event)
+                order.history += states.opened(state, event)
+                order.margin = event.margin
+            case Triggered():
+                order.history += states.triggered(state, event)
             case Rejected():
-                order.history.append(rejected(order.state, event))
+                order.history += states.rejected(state, event)
             case Modified():
-                order.history += modified(order.state, event)
+                order.history += states.modified(state, event)
+                order.margin = event.margin
                 order.modifications += 1
             case Filled():
                 self._fill(order, event)
             case Cancelled():
-                order.history += cancelled(order.state, event)
-
-    def _open(self, order: Order, event: Opened) -> None:
-        opening = replace(order.state, status=Status.OPENING, at=event.at)
-        order.history += [opening, replace(opening, status=Status.OPEN, reached_exchange_at=event.at)]
+                order.history += states.cancelled(state, event)
 
     def _fill(self, order: Order, event: Filled) -> None:
-        order.history.append(filled(order.state, event))
-        trade_id = str(event.trade_number)
-        self.trades.append(
-            Trade(trade_id=trade_id, order=order, quantity=event.quantity, price=event.price, at=event.at)
+        order.history += states.filled(order.state, event)
+        trade = Trade(
+            trade_id=str(event.trade_number), order=order, quantity=event.quantity, price=event.price, at=event.at
         )
+        order.trades.append(trade)
         self.last_trade_number = event.trade_number
-
-
-def position_key(order: Order) -> tuple[str, str, Product]:
-    """Return what a position is counted by."""
-    return order.ticket.exchange, order.ticket.tradingsymbol, order.ticket.product
-
-
-def rejected(state: OrderState, event: Rejected) -> OrderState:
-    return replace(
-        state,
-        status=Status.REJECTED,
-        at=event.at,
-        status_message=event.message,
-        status_message_raw=event.message_raw,
-    )
-
-
-def modified(state: OrderState, event: Modified) -> list[OrderState]:
-    """Return the rows of a modification; as at Zerodha, only the last of them carries the new terms."""
-    before = replace(state, at=event.at)
-    after = replace(
-        before,
-        status=Status.OPEN,
-        quantity=event.quantity,
-        price=event.price,
-        order_type=event.order_type,
-        market_protection=event.market_protection,
-        modified=True,
-    )
-    interim = (Status.MODIFY_VALIDATING, Status.MODIFYING, Status.MODIFIED)
-    return [replace(before, status=status) for status in interim] + [after]
-
-
-def filled(state: OrderState, event: Filled) -> OrderState:
-    quantity = state.filled_quantity + event.quantity
-    paid = state.average_price * state.filled_quantity + event.price * event.quantity
-    status = Status.COMPLETE if quantity == state.quantity else Status.OPEN
-    return replace(state, status=status, at=event.at, filled_quantity=quantity, average_price=paid / quantity)
-
-
-def cancelled(state: OrderState, event: Cancelled) -> list[OrderState]:
-    before = replace(state, at=event.at)
-    after = replace(before, status=Status.CANCELLED, cancelled_quantity=state.pending_quantity)
-    return [replace(before, status=Status.CANCELLING), after]

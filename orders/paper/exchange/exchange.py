@@ -1,276 +1,307 @@
 """
-The exchange: decides what happens to an order, and lets nothing count before it is recorded.
+The exchange: decides what happens to an order.
 
-Every decision ends in events that are first written down and then applied to the book, so a process killed
-anywhere comes back as if it had stopped before or after, never in between: an order found accepted but not
-yet opened, or crossed but not filled, is carried on by the next `match`.
+Every decision ends in events that the ledger writes down before they count. An order that a restart finds
+accepted but not yet opened, or crossed but not filled, is carried on by the next `match`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 
 from orders.paper.errors import (
     BEING_CANCELLED,
     BEING_MODIFIED,
-    MARKET_PROTECTION_NEEDED,
     TOO_MANY_CHANGES,
     KiteRefusal,
     bad_input,
     no_such_order,
 )
-from orders.paper.exchange.book import Book, Order, Status
+from orders.paper.exchange import checks, legs
+from orders.paper.exchange.book import Book, Order
+from orders.paper.exchange.changes import modification
+from orders.paper.exchange.checks import Objection
 from orders.paper.exchange.events import (
     Accepted,
     BookOpened,
     Cancelled,
+    ClockSet,
     Event,
     Filled,
-    Modified,
     Opened,
-    PriceSet,
+    Queued,
     Rejected,
+    Triggered,
 )
-from orders.paper.exchange.tickets import Change, Ticket
-from orders.paper.market.instruments import INSTRUMENTS, Instrument
+from orders.paper.exchange.ledger import Ledger
+from orders.paper.exchange.matching import band_edge, offered, walk
+from orders.paper.exchange.quirks import NO_QUIRKS, Quirks
+from orders.paper.exchange.states import Status
+from orders.paper.exchange.tickets import NO_PRICE, Change, Ticket
+from orders.paper.indian_time import trading_date
 from orders.paper.market.market import Market
-from orders.paper.terms import OrderType, Product, Side, Validity
+from orders.paper.money.account import Account
+from orders.paper.money.margins import Wanted
+from orders.paper.profile import STRICT, Profile
+from orders.paper.terms import OrderType, Product, Side, Validity, Variety
 
 MODIFICATIONS_MAX = 25
 
 
-class Record(Protocol):
-    """Where events are written down: all of those passed at once, or none."""
-
-    def replay(self) -> Iterable[Event]: ...
-
-    def append(self, *events: Event) -> None: ...
-
-    def restart(self, opening: BookOpened) -> str: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quirks:
-    """How one order is to be treated, when a fault asks for it."""
-
-    hidden_for: timedelta | None = None
-    rejected_after: timedelta | None = None
-    held: bool = False
-
-
-NO_QUIRKS = Quirks()
-
-
 class Exchange:
-    def __init__(self, market: Market, record: Record) -> None:
-        self.market = market
-        self.book = Book()
-        self.record = record
-        self.happened: list[Event] = []
-        for event in record.replay():
-            self._apply(event)
+    def __init__(self, ledger: Ledger, profile: Profile = STRICT) -> None:
+        self.ledger = ledger
+        self.profile = profile
+
+    @property
+    def market(self) -> Market:
+        return self.ledger.market
+
+    @property
+    def book(self) -> Book:
+        return self.ledger.book
+
+    @property
+    def account(self) -> Account:
+        return self.ledger.account
 
     def place(self, ticket: Ticket, now: datetime, quirks: Quirks = NO_QUIRKS) -> str:
-        """Accept the order, carry it as far as the market allows, and return its id."""
-        order_id = self.book.next_order_id(now)
-        self._write(
-            Accepted(
-                at=now,
-                order_id=order_id,
-                ticket=ticket,
-                hidden_until=now + quirks.hidden_for if quirks.hidden_for is not None else None,
-                reject_at=now + quirks.rejected_after if quirks.rejected_after is not None else None,
-                held=quirks.held,
-            )
-        )
-        order = self.book.orders[order_id]
-        if order.reject_at is None:
-            self._validate(order, now)
-        return order_id
+        """Accept the order, carry it as far as the market allows, and return its id; raise `KiteRefusal`."""
+        self.ledger.roll_to(now)
+        checks.check_hours(ticket, self.market, self.profile, now)
+        if self.profile.refuses_wrong_side_stops:
+            last = self.market.last_price(ticket.instrument, now)
+            checks.check_stop_side(ticket.side, ticket.order_type, ticket.trigger_price, last)
+            checks.check_cover_trigger(ticket, last)
+        accepted = self._acceptance(ticket, now, quirks)
+        self.ledger.write(accepted)
+        order = self.book.orders[accepted.order_id]
+        if order.reject_at is None and order.stuck_until is None:
+            self.admit(order, now)
+        return order.order_id
 
-    def modify(self, order_id: str, change: Change, now: datetime) -> None:
-        """Change the terms of an open order; it trades at once if the new ones allow it."""
+    def modify(self, order_id: str, change: Change, now: datetime, quirks: Quirks = NO_QUIRKS) -> None:
+        """Change the terms of a waiting order; it trades at once if the new ones allow it."""
         order = self.find(order_id, now)
-        modification = self._modification(order, change, now)
-        self._write(modification)
-        if not order.held:
-            self._trade_if_crossed(order, now)
+        if not order.changeable:
+            raise bad_input(BEING_MODIFIED)
+        if order.modifications >= MODIFICATIONS_MAX:
+            raise bad_input(TOO_MANY_CHANGES)
+        event = modification(order, change, self.market, self.profile, now)
+        self._check_growth(order, event.quantity, now)
+        margin = self.margin_of(order.ticket, event.quantity, event.price or event.trigger_price, now)
+        if margin - order.blocked > self.account.available(self.book.blocked):
+            objection = checks.insufficient_funds(margin, self.account.available(self.book.blocked) + order.blocked)
+            assert objection is not None
+            raise KiteRefusal(400, "MarginException", objection.message)
+        if quirks.ignored:
+            return
+        self.ledger.write(event.model_copy(update={"margin": margin}))
+        self._arrive(order, now)
 
-    def cancel(self, order_id: str, now: datetime) -> None:
+    def cancel(self, order_id: str, now: datetime, quirks: Quirks = NO_QUIRKS) -> None:
+        """Take a waiting order back; a cover order's second leg is let go at the market instead."""
         order = self.find(order_id, now)
-        if order.state.status is not Status.OPEN:
-            raise bad_input(BEING_CANCELLED)
-        self._write(Cancelled(at=now, order_id=order_id, reason="asked"))
-
-    def set_price(self, instrument: Instrument, price: Decimal | None, now: datetime) -> None:
-        """Freeze the price and match against it, or let it move again when None."""
-        released = [
-            order for order in self.book.working.values() if order.held and order.ticket.instrument == instrument
-        ]
-        self._write(PriceSet(at=now, instrument=instrument.key, price=price))
-        # What was held counts as arriving only now, so it gets the market's price, not its own.
-        for order in released:
-            if not order.held and order.state.status is Status.OPEN:
-                self._trade_if_crossed(order, now)
-        self.match(now)
-
-    def match(self, now: datetime) -> None:
-        """Let time pass: expire, reject and fill what is due."""
-        for order in list(self.book.working.values()):
-            if not order.belongs_to(now):
-                self._write(Cancelled(at=now, order_id=order.order_id, reason="expired"))
-            elif order.state.status is Status.VALIDATING:
-                self._resume_validation(order, now)
-            elif not order.held:
-                self._fill_resting(order, now)
-
-    def reset(self, now: datetime) -> str:
-        """Put the whole book aside and begin an empty one; return the archive's name. Numbering goes on."""
-        opening = BookOpened(
-            at=now, last_order_id=self.book.last_order_id, last_trade_number=self.book.last_trade_number
-        )
-        archive = self.record.restart(opening)
-        self._apply(opening)
-        return archive
+        if not order.changeable:
+            order = self._open_stop_of(order)
+        if quirks.ignored:
+            return
+        if quirks.fill_first:
+            self._fill_regardless(order, now)
+        elif order.ticket.parent_order_id and order.state.status is Status.TRIGGER_PENDING:
+            self.release_stop(order, now)
+        else:
+            self.end(order, "asked", now)
 
     def find(self, order_id: str, now: datetime) -> Order:
         """Return the order if it is of today, as Zerodha forgets the others."""
         order = self.book.orders.get(order_id)
-        if order is None or not order.belongs_to(now):
+        if order is None or not (order.belongs_to(trading_date(now)) or order.working):
             raise no_such_order()
         return order
 
-    def last_price(self, order: Order, now: datetime) -> Decimal:
-        return self.market.last_price(order.ticket.instrument, now)
-
-    def _validate(self, order: Order, now: datetime) -> None:
-        """Refuse a delivery sale of what is not there, as the broker's risk system does, or let it out."""
-        shortage = self._shortage(order.ticket, order.ticket.quantity)
-        if shortage:
-            raw = (
-                "RMS:Rule: Check holdings including BTST/T1 holdings for entity account-PAPER1 "
-                "across exchange across segment across product"
+    def reset(self, now: datetime) -> str:
+        """Put the whole book aside and begin an empty one; return the archive's name. Numbering goes on."""
+        opening: list[Event] = [
+            BookOpened(
+                at=now,
+                last_order_id=self.book.last_order_id,
+                last_trade_number=self.book.last_trade_number,
+                last_gtt_id=self.ledger.gtts.last_id,
+                cash=self.ledger.cash,
             )
-            self._write(Rejected(at=now, order_id=order.order_id, message=shortage, message_raw=raw))
-            return
-        self._write(Opened(at=now, order_id=order.order_id))
-        if order.held:
-            return
-        if not self._trade_if_crossed(order, now) and order.ticket.validity is Validity.IOC:
-            self._write(Cancelled(at=now, order_id=order.order_id, reason="ioc"))
+        ]
+        setting = self.ledger.clock.setting
+        if setting is not None:
+            opening.append(ClockSet(at=now, moment=setting.moment, speed=setting.speed, wall=setting.set_at))
+        archive = self.ledger.record.restart(*opening)
+        for event in opening:
+            self.ledger.apply(event)
+        return archive
 
-    def _resume_validation(self, order: Order, now: datetime) -> None:
-        if order.reject_at is None:
-            self._validate(order, now)
-        elif now >= order.reject_at:
-            reason = "Your order was rejected by the exchange after it was accepted."
-            self._write(Rejected(at=now, order_id=order.order_id, message=reason, message_raw="RMS:Blocked on request"))
+    def admit(self, order: Order, now: datetime) -> None:
+        """Check the order as the risk system does, and reject it, queue it or let it out."""
+        ticket = order.ticket
+        if ticket.variety is Variety.AMO and order.due_at is None:
+            self.ledger.write(Queued(at=now, order_id=order.order_id, until=self._next_session(ticket, now)))
+            return
+        opened = self._opening(order, now)
+        objection = self._objection(order, opened, now)
+        if objection is not None:
+            self.ledger.write(
+                Rejected(at=now, order_id=order.order_id, message=objection.message, message_raw=objection.raw)
+            )
+            return
+        self.ledger.write(opened)
+        self._arrive(order, now)
 
-    def _shortage(self, ticket: Ticket, wanted: int) -> str | None:
+    def release_stop(self, order: Order, now: datetime) -> None:
+        """Let a stop go to the exchange, as when its trigger price was reached."""
+        ticket, state = order.ticket, order.state
+        price = state.price
+        if state.order_type is OrderType.SL_M and state.market_protection:
+            last = self.market.last_price(ticket.instrument, now)
+            price = band_edge(ticket.instrument, ticket.side, last, state.market_protection)
+        self.ledger.write(Triggered(at=now, order_id=order.order_id, price=price))
+        self._arrive(order, now)
+
+    def trade(self, order: Order, now: datetime) -> None:
+        """Fill an arriving order level by level from what is visible, up to its limit."""
+        ticket = order.ticket
+        levels = offered(self.market.depth(ticket.instrument, now), ticket.side)
+        self.fill(order, walk(levels, ticket.side, order.limit, order.fillable_quantity), now)
+
+    def fill(self, order: Order, fills: list[tuple[Decimal, int]], now: datetime) -> None:
+        """Write down fills of price (INR) and shares, and in the same breath the order that follows the last."""
+        if not fills:
+            return
+        number = self.book.last_trade_number
+        events: list[Event] = [
+            Filled(at=now, order_id=order.order_id, trade_number=number + place, quantity=shares, price=price)
+            for place, (price, shares) in enumerate(fills, start=1)
+        ]
+        filled = order.state.filled_quantity + sum(shares for _, shares in fills)
+        follower = self._follower(order, filled, now) if filled == order.state.quantity else None
+        self.ledger.write(*events, *([follower] if follower else []))
+        if follower:
+            self.admit(self.book.orders[follower.order_id], now)
+
+    def end(self, order: Order, reason: str, now: datetime) -> None:
+        """Cancel what is left of the order; a cover order that was filled in part keeps its stop."""
+        filled = order.state.filled_quantity
+        follower = self._follower(order, filled, now) if order.ticket.variety is Variety.CO and filled else None
+        cancelled = Cancelled.model_validate({"at": now, "order_id": order.order_id, "reason": reason})
+        self.ledger.write(cancelled, *([follower] if follower else []))
+        if follower:
+            self.admit(self.book.orders[follower.order_id], now)
+
+    def margin_of(self, ticket: Ticket, quantity: int, price: Decimal, now: datetime) -> Decimal:
+        """Return what an order of this size blocks, INR; one without a limit is counted at the last price."""
+        return self.account.margin_of(
+            Wanted(
+                instrument=ticket.instrument,
+                product=ticket.product,
+                side=ticket.side,
+                quantity=quantity,
+                price=price or self.market.last_price(ticket.instrument, now),
+            )
+        )
+
+    def _acceptance(self, ticket: Ticket, now: datetime, quirks: Quirks = NO_QUIRKS) -> Accepted:
+        return Accepted(
+            at=now,
+            order_id=self.book.next_order_id(now),
+            ticket=ticket,
+            hidden_until=now + quirks.hidden_for if quirks.hidden_for is not None else None,
+            reject_at=now + quirks.rejected_after if quirks.rejected_after is not None else None,
+            held=quirks.held,
+            stuck_until=now + quirks.stuck_for if quirks.stuck_for is not None else None,
+            fill_at_most=quirks.fill_at_most,
+        )
+
+    def _opening(self, order: Order, now: datetime) -> Opened:
+        """Return how the order reaches the exchange: a protected market order as a limit at its band's edge."""
+        ticket, state = order.ticket, order.state
+        order_type, price = state.order_type, state.price
+        if order_type is OrderType.MARKET and state.market_protection:
+            last = self.market.last_price(ticket.instrument, now)
+            price = band_edge(ticket.instrument, ticket.side, last, state.market_protection)
+            order_type = OrderType.LIMIT
+        stopped = order_type.is_stop
+        margin = self.margin_of(ticket, state.quantity, price or state.trigger_price, now)
+        return Opened(
+            at=now, order_id=order.order_id, margin=margin, order_type=order_type, price=price, stopped=stopped
+        )
+
+    def _objection(self, order: Order, opened: Opened, now: datetime) -> Objection | None:
+        ticket = order.ticket
+        if ticket.squares_off or ticket.parent_order_id:
+            return None  # the broker's own, and it only closes
+        asked = order.state
+        return (
+            checks.frozen_quantity(ticket)
+            or checks.out_of_range(asked.price, ticket.instrument, self.market, now)
+            or checks.out_of_range(asked.trigger_price, ticket.instrument, self.market, now)
+            or self._shortage(ticket, ticket.quantity)
+            or checks.insufficient_funds(opened.margin, self.account.available(self.book.blocked))
+        )
+
+    def _shortage(self, ticket: Ticket, wanted: int) -> Objection | None:
         if ticket.product is not Product.CNC or ticket.side is not Side.SELL:
             return None
-        held = max(self.book.held_shares(ticket.exchange, ticket.tradingsymbol), 0)
-        if wanted <= held:
-            return None
-        return (
-            f"Insufficient stock holding. Holding quantity: {held}, required quantity: {wanted}. "
-            "Check your holdings and open sell orders."
-        )
+        held = self.account.sellable(ticket.instrument) - self.book.on_sale(ticket.exchange, ticket.tradingsymbol)
+        return checks.shortage(wanted, held)
 
-    def _trade_if_crossed(self, order: Order, now: datetime) -> bool:
-        """Fill an arriving order at the last price, which may be better than its limit."""
-        last = self.last_price(order, now)
-        crossed = order.crossed_by(last)
-        if crossed:
-            self._fill(order, last, now)
-        return crossed
-
-    def _fill_resting(self, order: Order, now: datetime) -> None:
-        """Fill a waiting order whose price was reached: at its own limit, for it was there first."""
-        last = self.last_price(order, now)
-        if order.crossed_by(last):
-            at_market = order.state.order_type is OrderType.MARKET
-            self._fill(order, last if at_market else order.state.price, now)
-        elif order.ticket.validity is Validity.IOC:
-            # It rests only because it was held, or because the server died before this line.
-            self._write(Cancelled(at=now, order_id=order.order_id, reason="ioc"))
-
-    def _fill(self, order: Order, price: Decimal, now: datetime) -> None:
-        self._write(
-            Filled(
-                at=now,
-                order_id=order.order_id,
-                trade_number=self.book.last_trade_number + 1,
-                quantity=order.state.pending_quantity,
-                price=price,
-            )
-        )
-
-    def _modification(self, order: Order, change: Change, now: datetime) -> Modified:
-        """Return the order's new terms, or raise why it cannot have them."""
-        state = order.state
-        if state.status is not Status.OPEN:
-            raise bad_input(BEING_MODIFIED)
-        if order.modifications >= MODIFICATIONS_MAX:
-            raise bad_input(TOO_MANY_CHANGES)
-        if change.validity not in (None, order.ticket.validity):
-            raise bad_input("Invalid `validity`: the validity of an open order cannot be changed on paper.")
-        quantity = state.quantity if change.quantity is None else change.quantity
-        shortage = self._shortage(order.ticket, quantity - state.quantity) if quantity > state.quantity else None
-        if shortage:
-            raise KiteRefusal(400, "HoldingException", shortage)
-        order_type = change.order_type or state.order_type
-        return Modified(
-            at=now,
-            order_id=order.order_id,
-            quantity=quantity,
-            price=modified_price(order, order_type, change),
-            order_type=order_type,
-            market_protection=change.market_protection or state.market_protection,
-        )
-
-    def _write(self, *events: Event) -> None:
-        self.record.append(*events)
-        for event in events:
-            self._apply(event)
-
-    def _apply(self, event: Event) -> None:
-        match event:
-            case PriceSet():
-                self._apply_price(event)
-            case BookOpened():
-                self.book.apply(event)
-                self.market.release_all()
-                self.happened.clear()
-            case _:
-                self.book.apply(event)
-                self.happened.append(event)
-
-    def _apply_price(self, event: PriceSet) -> None:
-        # A journal may know an instrument that a later list does not have any more.
-        instrument = INSTRUMENTS.get(event.instrument)
-        if instrument is None:
+    def _check_growth(self, order: Order, quantity: int, now: datetime) -> None:
+        if quantity <= order.state.quantity:
             return
-        if event.price is None:
-            self.market.release(instrument)
+        larger = replace(order.ticket, quantity=quantity)
+        objection = checks.frozen_quantity(larger)
+        if objection is not None:
+            raise bad_input(objection.message)
+        objection = self._shortage(order.ticket, quantity - order.state.quantity)
+        if objection is not None:
+            raise KiteRefusal(400, "HoldingException", objection.message)
+
+    def _arrive(self, order: Order, now: datetime) -> None:
+        """Let an order that is now at the exchange trade, and end what may not wait."""
+        if order.held or order.state.status is not Status.OPEN:
             return
-        self.market.freeze(instrument, event.price)
-        for order in self.book.working.values():
-            if order.ticket.instrument == instrument:
-                order.held = False
+        self.trade(order, now)
+        if order.state.validity is Validity.IOC and order.state.status is Status.OPEN and order.fill_at_most is None:
+            self.end(order, "ioc", now)
 
+    def _follower(self, order: Order, filled: int, now: datetime) -> Accepted | None:
+        """Return the order that this one's end brings about: an iceberg's next leg, a cover order's stop."""
+        ticket = order.ticket
+        following = None
+        if ticket.variety is Variety.ICEBERG:
+            following = legs.next_leg(ticket)
+        elif ticket.variety is Variety.CO and ticket.parent_order_id is None:
+            following = legs.cover_stop(order.order_id, ticket, filled)
+        return self._acceptance(following, now) if following else None
 
-def modified_price(order: Order, order_type: OrderType, change: Change) -> Decimal:
-    """Return the limit after a modification, INR; 0 for a MARKET order."""
-    if order_type is OrderType.MARKET:
-        if change.market_protection == 0 and order.state.order_type is not OrderType.MARKET:
-            raise bad_input(MARKET_PROTECTION_NEEDED)
-        return Decimal(0)
-    price = order.state.price if change.price is None else change.price
-    if price == 0:
-        raise bad_input("Missing or empty field `price`")
-    return price
+    def _open_stop_of(self, parent: Order) -> Order:
+        """Return the waiting second leg of a cover order whose first leg is done, or refuse as too late."""
+        if parent.ticket.variety is Variety.CO:
+            for order in self.book.working.values():
+                if order.ticket.parent_order_id == parent.order_id and order.changeable:
+                    return order
+        raise bad_input(BEING_CANCELLED)
+
+    def _fill_regardless(self, order: Order, now: datetime) -> None:
+        """Fill the whole order although it was to be cancelled: the race that every desk meets one day."""
+        if order.state.status is Status.TRIGGER_PENDING:
+            self.ledger.write(Triggered(at=now, order_id=order.order_id, price=NO_PRICE))
+        price = order.limit or self.market.last_price(order.ticket.instrument, now)
+        self.fill(order, [(price, order.state.pending_quantity)], now)
+
+    def _next_session(self, ticket: Ticket, now: datetime) -> datetime:
+        sessions, instrument = self.market.sessions, ticket.instrument
+        if not sessions.is_open(instrument, now):
+            return sessions.next_open(instrument, now)
+        opening = sessions.opens_at(instrument, sessions.next_trading_day(trading_date(now)))
+        assert opening is not None
+        return opening

@@ -1,5 +1,9 @@
 """
-The journal: one JSON line for each thing that happened, on disk before anybody is told of it.
+The journal: a line of JSON for whatever happened at once, on disk before anybody is told of it.
+
+An event is written at the moment of the decision, which is enough to survive the end of this process; what
+survives the end of the machine is waited for before an answer leaves (`settle`), once for all requests that
+are waiting for it.
 
 A process killed in the middle of a write leaves a torn last line. Nobody was told of what it says, so it is
 cut off at the next start. Any other damage is not ours to guess about, and stops the start.
@@ -7,15 +11,18 @@ cut off at the next start. Any other damage is not ours to guess about, and stop
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from orders.paper.exchange.events import EVENTS, BookOpened, Event
+from orders.paper.exchange.events import Event, decode, encode
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +45,11 @@ class Journal:
             sync_directory(state_dir)
         except OSError as error:
             raise JournalUnwritable(f"{self.path} cannot be written ({error.strerror})") from error
+        self._in_use = threading.Lock()  # the descriptor, by the thread that syncs
+        self._syncing: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "journal")
+        self._written = self._synced = 0
+        self._failure: JournalUnwritable | None = None
 
     def replay(self) -> Iterator[Event]:
         """Yield everything that happened, and cut off a torn last line."""
@@ -47,7 +59,7 @@ class Journal:
             if number == len(lines) and not line:
                 return
             try:
-                event = EVENTS.validate_json(line)
+                events = decode(line)
             except ValidationError as error:
                 if any(lines[number:]):
                     raise JournalDamaged(
@@ -60,47 +72,87 @@ class Journal:
                 # Whole but for its line end, which the next record would otherwise be glued to.
                 os.write(self._descriptor, b"\n")
             sound_bytes += len(line) + 1
-            yield event
+            yield from events
 
     def append(self, *events: Event) -> None:
-        """Put the events on disk, all of them or none; raise `JournalUnwritable` if that fails."""
-        lines = b"".join(EVENTS.dump_json(event) + b"\n" for event in events)
+        """Write the events down, all of them or none; raise `JournalUnwritable` if that fails."""
+        if self._failure:
+            raise self._failure
+        line = encode(events) + b"\n"
         size = os.fstat(self._descriptor).st_size
         try:
-            write_all(self._descriptor, lines)
-            os.fsync(self._descriptor)
+            write_all(self._descriptor, line)
         except OSError as error:
             # Half a line in the middle of the file would make all of it unreadable.
             os.ftruncate(self._descriptor, size)
-            raise JournalUnwritable(f"{self.path} cannot be written ({error.strerror})") from error
+            raise self._unwritable(error) from error
+        self._written += 1
 
-    def restart(self, opening: BookOpened) -> str:
-        """Put the journal aside and begin a new one with this event; return the archive's file name."""
-        try:
-            archive = self._archive(opening.at)
-            descriptor = self._begin(opening)
-            os.close(self._descriptor)
-            self._descriptor = descriptor
-            sync_directory(self.path.parent)
-        except OSError as error:
-            raise JournalUnwritable(f"{self.path} cannot be archived ({error.strerror})") from error
+    async def settle(self) -> None:
+        """Return when all that was written is on the disk; raise `JournalUnwritable` if it cannot be."""
+        wanted = self._written
+        while self._synced < wanted:
+            if self._failure:
+                raise self._failure
+            if self._syncing is None:
+                self._syncing = asyncio.create_task(self._sync())
+            await asyncio.shield(self._syncing)
+
+    def restart(self, *opening: Event) -> str:
+        """Put the journal aside and begin a new one with these events; return the archive's file name."""
+        with self._in_use:
+            try:
+                archive = self._archive(opening[0].at)
+                descriptor = self._begin(*opening)
+                os.close(self._descriptor)
+                self._descriptor = descriptor
+                sync_directory(self.path.parent)
+            except OSError as error:
+                raise JournalUnwritable(f"{self.path} cannot be archived ({error.strerror})") from error
         return archive.name
 
+    def events(self) -> Iterator[Event]:
+        """Yield what was written since the journal began, read from the disk."""
+        with self.path.open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):
+                    yield from decode(line)
+
     def close(self) -> None:
+        self._thread.shutdown()
         os.close(self._descriptor)
+
+    async def _sync(self) -> None:
+        upto = self._written
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._force)
+            self._synced = upto
+        except OSError as error:
+            # What a failed sync left unwritten is not known, and trying again would not tell (fsync(2)).
+            self._failure = self._unwritable(error)
+            raise self._failure from error
+        finally:
+            self._syncing = None
+
+    def _force(self) -> None:
+        with self._in_use:
+            os.fsync(self._descriptor)
+
+    def _unwritable(self, error: OSError) -> JournalUnwritable:
+        return JournalUnwritable(f"{self.path} cannot be written ({error.strerror})")
 
     def _archive(self, at: datetime) -> Path:
         archive = self.path.with_name(f"journal-{at:%Y%m%dT%H%M%S.%f}.jsonl")
         archive.hardlink_to(self.path)
         return archive
 
-    def _begin(self, opening: BookOpened) -> int:
+    def _begin(self, *opening: Event) -> int:
         """Give the journal's name to a new file; return its descriptor."""
         fresh = self.path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
         descriptor = os.open(fresh, APPEND, 0o600)
         try:
-            write_all(descriptor, EVENTS.dump_json(opening) + b"\n")
+            write_all(descriptor, encode(opening) + b"\n")
             os.fsync(descriptor)
             # The archive is a second name of the old journal: whenever we are killed, one of the two is in place.
             fresh.replace(self.path)

@@ -1,18 +1,25 @@
 """
 Faults on demand: what a rehearsal or a test wants the next requests to suffer.
 
-A fault waits for requests of its route, spends itself on as many as it was given times, and is gone. What
-each kind does to a request is in `misbehaviour`.
+A fault waits for requests of its route, spends itself on as many as it was given times, and is gone. It has
+two parts that combine freely: what the client gets to see, and what happens to the order. What each answer
+looks like is in `misbehaviour`.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from orders.paper.exchange.exchange import NO_QUIRKS, Quirks
+from orders.paper.exchange.quirks import Quirks
+
+DAY_SECONDS = 86_400
 
 
 class Route(StrEnum):
@@ -22,56 +29,125 @@ class Route(StrEnum):
     ORDERS = "orders"
     TRADES = "trades"
     POSITIONS = "positions"
+    HOLDINGS = "holdings"
+    MARGINS = "margins"
     QUOTE = "quote"
-    ANY = "any"
+    INSTRUMENTS = "instruments"
+    HISTORICAL = "historical"
+    GTT = "gtt"
+    CALCULATORS = "calculators"
+    PROFILE = "profile"
+    SESSION = "session"
+    ANY = "any"  # every request over HTTP
+    UPDATES = "updates"  # order updates over the socket
+    STREAM = "stream"  # the socket itself
 
 
 class Kind(StrEnum):
     DROP_BEFORE = "drop_before"
     DROP_AFTER = "drop_after"
+    DROP_MID_ANSWER = "drop_mid_answer"
     ERROR_503 = "error_503"
     ERROR_502_HTML = "error_502_html"
     ERROR_504 = "error_504"
-    ERROR_503_AFTER = "error_503_after"
     ERROR_429 = "error_429"
+    ERROR_503_AFTER = "error_503_after"
+    ERROR_502_AFTER = "error_502_after"
+    ERROR_504_AFTER = "error_504_after"
+    ERROR_429_AFTER = "error_429_after"
     ERROR_400_TIMEOUT_AFTER = "error_400_timeout_after"
     REFUSE_MARGIN = "refuse_margin"
     REFUSE_INPUT = "refuse_input"
     TOKEN = "token"  # noqa: S105 - the kind of a fault
     DELAY = "delay"
     LATE_AFTER = "late_after"
+    EMPTY_SUCCESS = "empty_success"
+    TRICKLE = "trickle"
+    # What happens to a new order.
     HIDE = "hide"
     HOLD_FILL = "hold_fill"
     REJECT_LATER = "reject_later"
-    EMPTY_SUCCESS = "empty_success"
-    TRICKLE = "trickle"
+    STUCK = "stuck"
+    PARTIAL_FILL = "partial_fill"
+    # What happens to a change of one.
+    IGNORE = "ignore"
+    FILL_FIRST = "fill_first"
+    # What happens to an order update.
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    MISSING = "missing"
+    OUT_OF_ORDER = "out_of_order"
+    # What happens to the socket.
+    SILENT = "silent"
+    DROP = "drop"
+    REFUSE = "refuse"
+    STRAY_PONG = "stray_pong"
 
 
-# These shape the life of a new order, so only a placement can suffer them.
-ORDER_KINDS = frozenset({Kind.HIDE, Kind.HOLD_FILL, Kind.REJECT_LATER})
-NEED_SECONDS = frozenset({Kind.DELAY, Kind.LATE_AFTER, Kind.HIDE})
+ORDER_KINDS = frozenset({Kind.HIDE, Kind.HOLD_FILL, Kind.REJECT_LATER, Kind.STUCK, Kind.PARTIAL_FILL})
+UPDATE_KINDS = frozenset({Kind.DUPLICATE, Kind.LATE, Kind.MISSING, Kind.OUT_OF_ORDER})
+STREAM_KINDS = frozenset({Kind.SILENT, Kind.DROP, Kind.REFUSE, Kind.STRAY_PONG})
+# Those that are for some routes only; all others are for any request over HTTP.
+ROUTES_OF = {
+    **dict.fromkeys(ORDER_KINDS, (Route.PLACE, Route.ANY)),
+    Kind.IGNORE: (Route.MODIFY, Route.CANCEL),
+    Kind.FILL_FIRST: (Route.CANCEL,),
+    **dict.fromkeys(UPDATE_KINDS, (Route.UPDATES,)),
+    **dict.fromkeys(STREAM_KINDS, (Route.STREAM,)),
+}
+OVER_HTTP = tuple(route for route in Route if route not in (Route.UPDATES, Route.STREAM))
+NEED_SECONDS = frozenset({Kind.DELAY, Kind.LATE_AFTER, Kind.HIDE, Kind.STUCK, Kind.LATE})
+NOT_REACHING_ORDERS = frozenset(
+    {
+        Kind.DROP_BEFORE,
+        Kind.ERROR_503,
+        Kind.ERROR_502_HTML,
+        Kind.ERROR_504,
+        Kind.ERROR_429,
+        Kind.REFUSE_MARGIN,
+        Kind.REFUSE_INPUT,
+        Kind.TOKEN,
+    }
+)
 
 
 class Fault(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     route: Route
     do: Kind
     times: int = Field(default=1, ge=1, le=100_000)
-    seconds: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
+    seconds: float | None = Field(default=None, ge=0, le=DAY_SECONDS, allow_inf_nan=False)
+    skip: int = Field(default=0, ge=0, le=100_000)  # so many requests of the route pass first
+    probability: float = Field(default=1, gt=0, le=1)  # of those that come then
+    seed: int = 0  # another seed strikes others of them
+    # What happens to the order, beside what the client sees.
+    hide_seconds: float | None = Field(default=None, ge=0, le=DAY_SECONDS, allow_inf_nan=False)
+    stuck_seconds: float | None = Field(default=None, ge=0, le=DAY_SECONDS, allow_inf_nan=False)
+    reject_seconds: float | None = Field(default=None, ge=0, le=DAY_SECONDS, allow_inf_nan=False)
+    hold: bool = False
+    shares: int | None = Field(default=None, ge=0, le=999_999_999)  # that may fill
 
     @model_validator(mode="after")
     def check_meaning(self) -> Fault:
-        if self.do in ORDER_KINDS and self.route not in (Route.PLACE, Route.ANY):
-            raise ValueError(f"{self.do} is for the route place")
+        allowed = ROUTES_OF.get(self.do, OVER_HTTP)
+        if self.route not in allowed:
+            raise ValueError(f"{self.do} is for the route {' or '.join(allowed)}")
         if self.do in NEED_SECONDS and self.seconds is None:
             raise ValueError(f"{self.do} needs seconds")
+        if self.do is Kind.PARTIAL_FILL and self.shares is None:
+            raise ValueError(f"{self.do} needs shares")
+        if self._shapes_order and (self.route is not Route.PLACE or self.do in NOT_REACHING_ORDERS):
+            raise ValueError("what happens to an order can be said of the route place, when the order gets there")
         return self
 
     def strikes(self, route: Route) -> bool:
+        """Tell whether a request of this route is one that it waits for."""
         if self.do in ORDER_KINDS:
             return route is Route.PLACE
-        return self.route in (route, Route.ANY)
+        if self.route is Route.ANY:
+            return route in OVER_HTTP
+        return self.route is route
 
     @property
     def duration(self) -> timedelta:
@@ -79,34 +155,104 @@ class Fault(BaseModel):
 
     @property
     def quirks(self) -> Quirks:
-        """Return how the placed order is to be treated."""
+        """Return how the order is to be treated."""
+        hide, stuck, reject = self.hide_seconds, self.stuck_seconds, self.reject_seconds
         match self.do:
             case Kind.HIDE:
-                return Quirks(hidden_for=self.duration)
-            case Kind.HOLD_FILL:
-                return Quirks(held=True)
+                hide = self.seconds
+            case Kind.STUCK:
+                stuck = self.seconds
             case Kind.REJECT_LATER:
-                return Quirks(rejected_after=self.duration)
-            case _:
-                return NO_QUIRKS
+                reject = self.seconds or 0
+        return Quirks(
+            hidden_for=lasting(hide),
+            stuck_for=lasting(stuck),
+            rejected_after=lasting(reject),
+            held=self.hold or self.do is Kind.HOLD_FILL,
+            fill_at_most=self.shares,
+            ignored=self.do is Kind.IGNORE,
+            fill_first=self.do is Kind.FILL_FIRST,
+        )
+
+    @property
+    def _shapes_order(self) -> bool:
+        """Tell whether more is said of the order than the kind says by itself."""
+        said = (self.hide_seconds, self.stuck_seconds, self.reject_seconds)
+        return self.hold or any(value is not None for value in said) or self._shares_aside
+
+    @property
+    def _shares_aside(self) -> bool:
+        return self.shares is not None and self.do is not Kind.PARTIAL_FILL
+
+
+# One, or a script of them in order.
+FAULTS: TypeAdapter[Fault | list[Fault]] = TypeAdapter(Fault | Annotated[list[Fault], Field(min_length=1)])
+
+OnStrike = Callable[[Fault, Route, int], None]
+
+
+@dataclass(kw_only=True, slots=True)
+class Pending:
+    """A fault that waits: how many requests it has seen, and how many it struck."""
+
+    fault: Fault
+    seen: int = 0
+    struck: int = 0
+
+    @property
+    def spent(self) -> bool:
+        return self.struck >= self.fault.times
+
+    def meets(self) -> bool:
+        """Count a request that it waits for, and tell whether it strikes it."""
+        self.seen += 1
+        if self.seen <= self.fault.skip:
+            return False
+        if self.fault.probability < 1 and drawn(self.fault.seed, self.seen) >= self.fault.probability:
+            return False
+        self.struck += 1
+        return True
 
 
 class FaultQueue:
-    def __init__(self) -> None:
-        self.waiting: list[Fault] = []
+    def __init__(self, faults: Iterable[Fault] = (), on_strike: OnStrike | None = None) -> None:
+        self.waiting = [Pending(fault=fault) for fault in faults]
+        self.on_strike = on_strike
 
     def add(self, fault: Fault) -> None:
-        self.waiting.append(fault)
+        self.waiting.append(Pending(fault=fault))
 
     def clear(self) -> None:
         self.waiting.clear()
 
-    def take(self, route: Route) -> Fault | None:
-        """Return the oldest fault for a request of this route, one time less of it left."""
-        for fault in self.waiting:
-            if fault.strikes(route):
-                fault.times -= 1
-                if not fault.times:
-                    self.waiting.remove(fault)
+    def take(self, route: Route, kinds: frozenset[Kind] | None = None) -> Fault | None:
+        """Return the oldest fault that strikes a request of this route; of these kinds only, when they are given."""
+        for pending in self.waiting:
+            fault = pending.fault
+            if not fault.strikes(route) or (kinds is not None and fault.do not in kinds):
+                continue
+            if pending.meets():
+                if pending.spent:
+                    self.waiting.remove(pending)
+                if self.on_strike is not None:
+                    self.on_strike(fault, route, pending.struck)
                 return fault
         return None
+
+    def describe(self) -> list[dict[str, object]]:
+        """Return what waits, and how far each of it has come."""
+        return [
+            pending.fault.model_dump(mode="json", exclude_defaults=True)
+            | {"left": pending.fault.times - pending.struck, "seen": pending.seen, "struck": pending.struck}
+            for pending in self.waiting
+        ]
+
+
+def lasting(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def drawn(seed: int, number: int) -> float:
+    """Return a number from 0 up to, not with, 1 that is always the same for the same arguments."""
+    digest = hashlib.blake2b(f"{seed}:{number}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64

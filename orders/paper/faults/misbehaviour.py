@@ -8,9 +8,9 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from orders.paper.envelope import refusal, success
 from orders.paper.errors import BAD_TOKEN, TIMED_OUT, KiteRefusal
 from orders.paper.faults.faults import Fault, Kind
-from orders.paper.server.wire import refusal, success
 
 TRICKLE_SECONDS = 0.5
 
@@ -18,12 +18,13 @@ Answer = Callable[[], Awaitable[web.Response]]
 
 UNAVAILABLE = KiteRefusal(503, "NetworkException", "Unable to communicate with the OMS. Please try again later.")
 GATEWAY_TIMEOUT = KiteRefusal(504, "NetworkException", "Gateway timed out.")
+TOO_MANY = KiteRefusal(429, "NetworkException", "Too many requests")
 
 # Answered without looking at the request: nothing is accepted.
 INSTEAD = {
     Kind.ERROR_503: UNAVAILABLE,
     Kind.ERROR_504: GATEWAY_TIMEOUT,
-    Kind.ERROR_429: KiteRefusal(429, "NetworkException", "Too many requests"),
+    Kind.ERROR_429: TOO_MANY,
     Kind.REFUSE_MARGIN: KiteRefusal(
         400,
         "MarginException",
@@ -35,6 +36,8 @@ INSTEAD = {
 # Answered after the request was carried out.
 AFTERWARDS = {
     Kind.ERROR_503_AFTER: UNAVAILABLE,
+    Kind.ERROR_504_AFTER: GATEWAY_TIMEOUT,
+    Kind.ERROR_429_AFTER: TOO_MANY,
     Kind.ERROR_400_TIMEOUT_AFTER: KiteRefusal(400, "OrderException", TIMED_OUT),
 }
 BAD_GATEWAY = "<html>\n<head><title>502 Bad Gateway</title></head>\n<body><h1>502 Bad Gateway</h1></body>\n</html>\n"
@@ -48,7 +51,7 @@ async def suffer(
         return refusal(INSTEAD[fault.do])
     match fault.do:
         case Kind.ERROR_502_HTML:
-            return web.Response(status=502, text=BAD_GATEWAY, content_type="text/html")
+            return bad_gateway()
         case Kind.DROP_BEFORE:
             return drop(request)
         case Kind.LATE_AFTER:
@@ -69,12 +72,39 @@ async def distort(fault: Fault, request: web.Request, honest: web.Response) -> w
     match fault.do:
         case Kind.DROP_AFTER:
             return drop(request)
+        case Kind.ERROR_502_AFTER:
+            return bad_gateway()
+        case Kind.DROP_MID_ANSWER:
+            return await drop_mid_answer(request, honest)
         case Kind.EMPTY_SUCCESS:
             return success(None)
         case Kind.TRICKLE:
             return await trickle(request, honest, TRICKLE_SECONDS if fault.seconds is None else fault.seconds)
         case _:
             return honest
+
+
+def bad_gateway() -> web.Response:
+    return web.Response(status=502, text=BAD_GATEWAY, content_type="text/html")
+
+
+async def drop_mid_answer(request: web.Request, honest: web.Response) -> web.StreamResponse:
+    """Send half of the body and close the connection."""
+    slow, body = await begin(request, honest)
+    with suppress(ConnectionError):
+        await slow.write(body[: len(body) // 2])
+    drop(request)
+    return slow
+
+
+async def begin(request: web.Request, honest: web.Response) -> tuple[web.StreamResponse, bytes]:
+    """Send the head of an answer; return what the body goes into, and the body."""
+    body = honest.body
+    assert isinstance(body, bytes)
+    slow = web.StreamResponse(status=honest.status, headers={"Content-Type": honest.headers["Content-Type"]})
+    slow.content_length = len(body)
+    await slow.prepare(request)
+    return slow, body
 
 
 def drop(request: web.Request) -> web.Response:
@@ -97,11 +127,7 @@ def keep(task: asyncio.Task[None], late: set[asyncio.Task[None]]) -> None:
 
 async def trickle(request: web.Request, honest: web.Response, seconds: float) -> web.StreamResponse:
     """Send the body byte by byte, slower than anyone expects yet faster than a read times out."""
-    body = honest.body
-    assert isinstance(body, bytes)
-    slow = web.StreamResponse(status=honest.status, headers={"Content-Type": honest.headers["Content-Type"]})
-    slow.content_length = len(body)
-    await slow.prepare(request)
+    slow, body = await begin(request, honest)
     # A client that loses patience and hangs up is what this is for.
     with suppress(ConnectionError):
         for position in range(len(body)):

@@ -1,27 +1,23 @@
 """
-Positions, counted from the trades.
+Positions, counted fill by fill.
 
-`day` is today's trading alone, `net` is what there is. What was bought on earlier days stays in `net` as
-the overnight part, at its average cost: this account has no settlement, so nothing moves to the holdings.
+`day` is today's trading alone, `net` is what there is. What is carried over a night stays in `net` as the
+overnight part, at its average cost. Delivery positions are not carried: they become holdings.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date
 from decimal import Decimal
 
-from orders.paper.exchange.book import Trade, position_key
-from orders.paper.indian_time import trading_date
 from orders.paper.market.instruments import Instrument
+from orders.paper.money.fills import Fill
 from orders.paper.terms import Product, Side
 
 NOTHING = Decimal(0)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Turnover:
     """What was bought, or sold: `value` is INR."""
 
@@ -37,7 +33,7 @@ class Turnover:
         self.value += quantity * price
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Position:
     instrument: Instrument
     product: Product
@@ -55,6 +51,14 @@ class Position:
         """Tell whether it has a row today; one that was closed on an earlier day has none."""
         return bool(self.overnight_quantity or self.bought_today.quantity or self.sold_today.quantity)
 
+    @property
+    def average_price(self) -> Decimal:
+        """Return what the open quantity cost on average, INR; 0 when nothing is open."""
+        if not self.quantity:
+            return NOTHING
+        side = self.bought if self.quantity > 0 else self.sold
+        return side(self.overnight_price).price
+
     def bought(self, overnight_price: Decimal) -> Turnover:
         """Return all that was bought, the overnight part counted at this price."""
         total = Turnover(quantity=self.bought_today.quantity, value=self.bought_today.value)
@@ -67,20 +71,26 @@ class Position:
         total.add(max(-self.overnight_quantity, 0), overnight_price)
         return total
 
-    def carry(self, trade: Trade) -> None:
-        """Count a trade of an earlier day: additions move the average cost, reductions do not."""
-        before, change = self.overnight_quantity, trade.signed_quantity
-        after = before + change
-        if before * change >= 0:
-            cost = self.overnight_price * abs(before) + trade.price * abs(change)
-            self.overnight_price = cost / abs(after)
-        elif before * after <= 0:
-            self.overnight_price = trade.price if after else NOTHING
-        self.overnight_quantity = after
+    def profit(self, last_price: Decimal) -> Decimal:
+        """Return realised and unrealised profit together, INR."""
+        value = self.sold(self.overnight_price).value - self.bought(self.overnight_price).value
+        return value + self.quantity * last_price
 
-    def trade_today(self, trade: Trade) -> None:
-        side = self.bought_today if trade.order.ticket.side is Side.BUY else self.sold_today
-        side.add(trade.quantity, trade.price)
+    @property
+    def realised(self) -> Decimal:
+        """Return the profit of what was opened and closed, INR: the smaller of the two sides at their averages."""
+        bought, sold = self.bought(self.overnight_price), self.sold(self.overnight_price)
+        return min(bought.quantity, sold.quantity) * (sold.price - bought.price)
+
+    def trade(self, fill: Fill) -> None:
+        side = self.bought_today if fill.side is Side.BUY else self.sold_today
+        side.add(fill.quantity, fill.price)
+
+    def carry_over_night(self) -> None:
+        """End the day: today's trading becomes part of the overnight quantity, at average cost."""
+        quantity, price = self.quantity, self.average_price
+        self.overnight_quantity, self.overnight_price = quantity, price
+        self.bought_today, self.sold_today = Turnover(), Turnover()
 
     def today_alone(self) -> Position:
         return Position(
@@ -89,24 +99,3 @@ class Position:
             bought_today=self.bought_today,
             sold_today=self.sold_today,
         )
-
-
-def net_positions(trades: Iterable[Trade], today: date) -> list[Position]:
-    """Return the position of every instrument and product that is open or was traded today."""
-    grouped = defaultdict[tuple[str, str, Product], list[Trade]](list)
-    for trade in trades:
-        grouped[position_key(trade.order)].append(trade)
-    positions = [net_position(some, today) for some in grouped.values()]
-    return [position for position in positions if position.listed]
-
-
-def net_position(trades: list[Trade], today: date) -> Position:
-    """Return what trades of one instrument and product, oldest first, amount to."""
-    ticket = trades[0].order.ticket
-    position = Position(instrument=ticket.instrument, product=ticket.product)
-    for trade in trades:
-        if trading_date(trade.at) == today:
-            position.trade_today(trade)
-        else:
-            position.carry(trade)
-    return position

@@ -1,6 +1,6 @@
 """
-The routes under /paper/, for tests and rehearsals: set prices, ask for faults, read the journal, start
-afresh.
+The routes under /paper/, for tests and rehearsals: set prices and the clock, ask for faults, read the journal,
+give the account funds and shares, start afresh.
 
 They have no counterpart at Zerodha and no password, which is why the server listens on loopback by default.
 """
@@ -8,93 +8,191 @@ They have no counterpart at Zerodha and no password, which is why the server lis
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from typing import Annotated, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from orders.paper.clock import SPEED_MAX
+from orders.paper.envelope import success
 from orders.paper.errors import NO_SUCH_INSTRUMENT, KiteRefusal, bad_input
-from orders.paper.exchange.book import Book
-from orders.paper.exchange.events import Accepted, Cancelled, Event, Filled, Modified, Rejected
-from orders.paper.exchange.exchange import Exchange
-from orders.paper.faults.faults import Fault, FaultQueue
-from orders.paper.market.instruments import INSTRUMENTS
-from orders.paper.server.wire import Row, number, success
+from orders.paper.exchange.account_desk import AccountDesk
+from orders.paper.exchange.events import ClockSet
+from orders.paper.faults.faults import FAULTS
+from orders.paper.market.instruments import INSTRUMENTS, Instrument
+from orders.paper.market.market import Depth, Level
+from orders.paper.server.app import Door, PaperKite
+from orders.paper.server.wire import Row, number
+from orders.paper.server.witness import journal_rows
+
+Shape = TypeVar("Shape", bound=BaseModel)
+Amount = Annotated[Decimal, Field(gt=0, le=10_000_000, decimal_places=2)]  # INR
 
 
-class NewPrice(BaseModel):
+class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    price: Decimal | None = Field(gt=0, le=10_000_000, decimal_places=2)  # INR; None lets it move again
+
+class NewLevel(Asked):
+    price: Amount
+    quantity: int = Field(gt=0, le=999_999_999)
+    orders: int = Field(default=1, gt=0, le=100_000)
 
 
-def add_control_routes(
-    app: web.Application,
-    exchange: Exchange,
-    faults: FaultQueue,
-    late: set[asyncio.Task[None]],
-    clock: Callable[[], datetime],
-) -> None:
-    control = Control(exchange, faults, late, clock)
-    app.router.add_put("/paper/prices/{exchange}/{symbol}", control.set_price)
-    app.router.add_post("/paper/faults", control.add_fault)
-    app.router.add_delete("/paper/faults", control.clear_faults)
-    app.router.add_get("/paper/journal", control.journal, allow_head=False)
-    app.router.add_post("/paper/reset", control.reset)
+class NewPrice(Asked):
+    price: Amount | None  # None lets it move again
+    buy: list[NewLevel] = Field(default=[], max_length=5)
+    sell: list[NewLevel] = Field(default=[], max_length=5)
+
+
+class NewTime(Asked):
+    at: AwareDatetime | None = None  # None: the present moment on
+    speed: float = Field(default=1, ge=0, le=SPEED_MAX, allow_inf_nan=False)
+
+
+class NewFunds(Asked):
+    amount: Decimal = Field(ge=-1_000_000_000, le=1_000_000_000, decimal_places=2)  # INR, negative takes out
+
+
+class NewHolding(Asked):
+    quantity: int = Field(gt=0, le=999_999_999)
+    average_price: Amount
 
 
 class Control:
-    def __init__(
-        self,
-        exchange: Exchange,
-        faults: FaultQueue,
-        late: set[asyncio.Task[None]],
-        clock: Callable[[], datetime],
-    ) -> None:
-        self.exchange = exchange
-        self.faults = faults
-        self.late = late
-        self.clock = clock
+    def __init__(self, paper: PaperKite, door: Door) -> None:
+        self.paper = paper
+        self.door = door
+        self.account = AccountDesk(paper.exchange)
+
+    def add_to(self, app: web.Application) -> None:
+        router = app.router
+        router.add_put("/paper/prices/{exchange}/{symbol}", self.set_price)
+        router.add_post("/paper/faults", self.add_faults)
+        router.add_get("/paper/faults", self.list_faults, allow_head=False)
+        router.add_delete("/paper/faults", self.clear_faults)
+        router.add_get("/paper/clock", self.tell_time, allow_head=False)
+        router.add_post("/paper/clock", self.set_clock)
+        router.add_delete("/paper/clock", self.release_clock)
+        router.add_post("/paper/funds", self.add_funds)
+        router.add_post("/paper/holdings/{exchange}/{symbol}", self.give_holding)
+        router.add_get("/paper/journal", self.journal, allow_head=False)
+        router.add_post("/paper/reset", self.reset)
 
     async def set_price(self, request: web.Request) -> web.Response:
-        """Freeze an instrument's price and match at once, or release it; answer the price now."""
-        instrument = INSTRUMENTS.get(f"{request.match_info['exchange']}:{request.match_info['symbol']}")
-        if instrument is None:
-            raise bad_input(NO_SUCH_INSTRUMENT)
-        try:
-            wanted = NewPrice.model_validate_json(await request.read())
-        except ValidationError as error:
-            raise malformed(error) from error
-        now = self.clock()
-        self.exchange.set_price(instrument, wanted.price, now)
-        return success({"last_price": number(self.exchange.market.last_price(instrument, now))})
+        """Set an instrument's price, with what can be traded around it, or release it; answer the price now."""
+        instrument = named(request)
+        wanted = await asked(request, NewPrice)
+        now = self.paper.clock()
+        depth = Depth(buy=levels(wanted.buy), sell=levels(wanted.sell)) if wanted.buy or wanted.sell else None
+        if depth:
+            check_depth(depth)
+        self.paper.turns.set_price(instrument, wanted.price, now, depth)
+        last = self.paper.exchange.market.last_price(instrument, now)
+        return await self._done({"last_price": number(last)})
 
-    async def add_fault(self, request: web.Request) -> web.Response:
+    async def add_faults(self, request: web.Request) -> web.Response:
+        """Add a fault, or a script of them in order."""
         try:
-            fault = Fault.model_validate_json(await request.read())
+            wanted = FAULTS.validate_json(await request.read())
         except ValidationError as error:
             raise malformed(error) from error
-        self.faults.add(fault)
-        return success(fault.model_dump(mode="json"))
+        faults = wanted if isinstance(wanted, list) else [wanted]
+        for fault in faults:
+            self.paper.faults.add(fault)
+        rows = [fault.model_dump(mode="json") for fault in faults]
+        return success(rows if isinstance(wanted, list) else rows[0])
+
+    async def list_faults(self, _request: web.Request) -> web.Response:
+        return success(self.paper.faults.describe())
 
     async def clear_faults(self, _request: web.Request) -> web.Response:
-        self.faults.clear()
+        self.paper.faults.clear()
         return success(True)
+
+    async def tell_time(self, _request: web.Request) -> web.Response:
+        setting = self.paper.clock.setting
+        speed = 1.0 if setting is None else setting.speed
+        return success({"now": self.paper.clock().isoformat(), "speed": speed, "set": setting is not None})
+
+    async def set_clock(self, request: web.Request) -> web.Response:
+        """Set the clock to a moment, and how fast it goes on from there."""
+        wanted = await asked(request, NewTime)
+        return await self._run_clock(wanted.at or self.paper.clock(), wanted.speed)
+
+    async def release_clock(self, _request: web.Request) -> web.Response:
+        """Let the clock be the machine's again."""
+        return await self._run_clock(None, 1)
+
+    async def add_funds(self, request: web.Request) -> web.Response:
+        wanted = await asked(request, NewFunds)
+        self.account.add_funds(wanted.amount, self.paper.clock())
+        return await self._done(True)
+
+    async def give_holding(self, request: web.Request) -> web.Response:
+        instrument = named(request)
+        wanted = await asked(request, NewHolding)
+        self.account.give_holding(instrument, wanted.quantity, wanted.average_price, self.paper.clock())
+        return await self._done(True)
 
     async def journal(self, _request: web.Request) -> web.Response:
         """Answer all that happened to orders since the book began, oldest first, as a bare list."""
-        rows = [journal_row(event, self.exchange.book) for event in self.exchange.happened]
-        return web.json_response([row for row in rows if row])
+        rows = await asyncio.to_thread(self._read_journal)
+        return web.json_response(rows)
 
     async def reset(self, _request: web.Request) -> web.Response:
         """Archive the journal; begin an empty book with moving prices, no faults and nothing pending."""
-        archive = self.exchange.reset(self.clock())
-        self.faults.clear()
-        for task in self.late:
-            task.cancel()
+        archive = self.paper.exchange.reset(self.paper.clock())
+        self.paper.faults.clear()
+        self.paper.limits.forget()
+        self.door.cancel_late()
         return success({"archived": archive})
+
+    def _read_journal(self) -> list[Row]:
+        return list(self._journal_rows())
+
+    def _journal_rows(self) -> Iterator[Row]:
+        return journal_rows(self.paper.journal.events())
+
+    async def _run_clock(self, moment: datetime | None, speed: float) -> web.Response:
+        clock = self.paper.clock
+        self.paper.exchange.ledger.write(ClockSet(at=clock(), moment=moment, speed=speed, wall=clock.wall()))
+        self.paper.turns.take(clock())
+        return await self._done({"now": clock().isoformat(), "speed": speed})
+
+    async def _done(self, payload: object) -> web.Response:
+        await self.paper.journal.settle()
+        return success(payload)
+
+
+def named(request: web.Request) -> Instrument:
+    instrument = INSTRUMENTS.get(f"{request.match_info['exchange']}:{request.match_info['symbol']}")
+    if instrument is None:
+        raise bad_input(NO_SUCH_INSTRUMENT)
+    return instrument
+
+
+async def asked(request: web.Request, shape: type[Shape]) -> Shape:
+    """Return the request's JSON body in its shape, or refuse with what is wrong with it."""
+    try:
+        return shape.model_validate_json(await request.read() or b"{}")
+    except ValidationError as error:
+        raise malformed(error) from error
+
+
+def levels(rows: list[NewLevel]) -> tuple[Level, ...]:
+    return tuple(Level(price=row.price, quantity=row.quantity, orders=row.orders) for row in rows)
+
+
+def check_depth(depth: Depth) -> None:
+    bids, offers = [level.price for level in depth.buy], [level.price for level in depth.sell]
+    if bids != sorted(bids, reverse=True) or offers != sorted(offers):
+        raise bad_input("Invalid depth: the best level comes first on each side.")
+    if bids and offers and bids[0] > offers[0]:
+        raise bad_input("Invalid depth: the best bid is above the best offer.")
 
 
 def malformed(error: ValidationError) -> KiteRefusal:
@@ -102,42 +200,3 @@ def malformed(error: ValidationError) -> KiteRefusal:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "body"
     return bad_input(f"Invalid `{where}`: {first['msg']}.")
-
-
-def journal_row(event: Event, book: Book) -> Row | None:
-    """Return what a witness would say of the event, or None when it says nothing new of the order."""
-    if not isinstance(event, Accepted | Rejected | Modified | Filled | Cancelled):
-        return None
-    ticket = book.orders[event.order_id].ticket
-    row: Row = {
-        "event": event.kind.removeprefix("order."),
-        "at": event.at.isoformat(),
-        "order_id": event.order_id,
-        "tag": ticket.tag,
-        "exchange": ticket.exchange,
-        "tradingsymbol": ticket.tradingsymbol,
-        "transaction_type": str(ticket.side),
-        "product": str(ticket.product),
-    }
-    return row | details(event)
-
-
-def details(event: Accepted | Rejected | Modified | Filled | Cancelled) -> Row:
-    """Return what is particular to the kind of event."""
-    match event:
-        case Accepted(ticket=terms):
-            price = number(terms.price)
-            return {"quantity": terms.quantity, "order_type": str(terms.order_type), "price": price}
-        case Modified():
-            price = number(event.price)
-            return {"quantity": event.quantity, "order_type": str(event.order_type), "price": price}
-        case Filled():
-            return {
-                "quantity": event.quantity,
-                "price": number(event.price),
-                "trade_id": str(event.trade_number),
-            }
-        case Rejected():
-            return {"reason": event.message}
-        case Cancelled():
-            return {"reason": event.reason}

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 
-from orders.paper.indian_time import midnight, timestamp
+from orders.paper.indian_time import timestamp
 from orders.paper.market.instruments import Instrument
-from orders.paper.market.market import Market
+from orders.paper.market.market import DayPrices, Level, Market
 from orders.paper.server.wire import Row, number
 
 DEPTH_LEVELS = 5
-SHARES_A_SECOND = 25
 
 
 def ltp_row(market: Market, instrument: Instrument, now: datetime) -> Row:
@@ -22,39 +21,51 @@ def ltp_row(market: Market, instrument: Instrument, now: datetime) -> Row:
 
 
 def ohlc_row(market: Market, instrument: Instrument, now: datetime) -> Row:
-    day = market.day(instrument, now)
-    ohlc = {"open": day.open, "high": day.high, "low": day.low, "close": day.close}
-    return ltp_row(market, instrument, now) | {"ohlc": {key: number(price) for key, price in ohlc.items()}}
+    return ltp_row(market, instrument, now) | {"ohlc": day_row(market.day(instrument, now))}
 
 
 def quote_row(market: Market, instrument: Instrument, now: datetime) -> Row:
-    last = market.last_price(instrument, now)
-    lower, upper = market.circuit(instrument, now)
-    seconds = int((now - midnight(now)).total_seconds())
-    return ohlc_row(market, instrument, now) | {
+    seen = market.snapshot(instrument, now)
+    row: Row = {
+        "instrument_token": instrument.instrument_token,
         "timestamp": timestamp(now),
-        "last_trade_time": timestamp(now),
-        "last_quantity": 1 + seconds % 100,
-        "buy_quantity": 1000 * DEPTH_LEVELS,
-        "sell_quantity": 1000 * DEPTH_LEVELS,
-        "volume": seconds * SHARES_A_SECOND,
-        "average_price": number(last),
+        "last_price": number(seen.last_price),
+        "net_change": number(seen.net_change),
+        "ohlc": day_row(seen.day),
+    }
+    if instrument.is_index:
+        return row  # nobody trades an index: it has no volume, depth or limits
+    return row | {
+        "last_trade_time": timestamp(seen.last_trade_time),
+        "last_quantity": seen.last_quantity,
+        "buy_quantity": seen.buy_quantity,
+        "sell_quantity": seen.sell_quantity,
+        "volume": seen.volume,
+        "average_price": number(seen.average_price),
         "oi": 0,
         "oi_day_high": 0,
         "oi_day_low": 0,
-        "net_change": number(last - market.previous_close(instrument, now)),
-        "lower_circuit_limit": number(lower),
-        "upper_circuit_limit": number(upper),
-        "depth": {"buy": levels(last, -instrument.tick_size), "sell": levels(last, instrument.tick_size)},
+        "lower_circuit_limit": number(seen.lower_circuit),
+        "upper_circuit_limit": number(seen.upper_circuit),
+        "depth": {"buy": level_rows(seen.depth.buy), "sell": level_rows(seen.depth.sell)},
     }
 
 
-def levels(last: Decimal, step: Decimal) -> list[Row]:
-    """Return five levels that begin one step from the last price."""
-    return [
-        {"price": number(max(last + step * level, Decimal(0))), "quantity": 1000, "orders": level}
-        for level in range(1, DEPTH_LEVELS + 1)
+def day_row(day: DayPrices) -> Row:
+    return {
+        "open": number(day.open),
+        "high": number(day.high),
+        "low": number(day.low),
+        "close": number(day.close),
+    }
+
+
+def level_rows(levels: Iterable[Level]) -> list[Row]:
+    """Return five levels, the missing ones empty."""
+    rows: list[Row] = [
+        {"price": number(level.price), "quantity": level.quantity, "orders": level.orders} for level in levels
     ]
+    return rows + [{"price": 0, "quantity": 0, "orders": 0}] * (DEPTH_LEVELS - len(rows))
 
 
 QUOTE_SHAPES = {"/quote": (quote_row, 500), "/quote/ohlc": (ohlc_row, 1000), "/quote/ltp": (ltp_row, 1000)}

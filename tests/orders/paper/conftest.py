@@ -20,8 +20,8 @@ def kite(paper: PaperProcess) -> KiteConnect:
 def start_paper(tmp_path: Path) -> Iterator[Callable[..., PaperProcess]]:
     started = []
 
-    def start(*options: str) -> PaperProcess:
-        server = PaperProcess(tmp_path / "state", *options)
+    def start(*options: str, **how: bool) -> PaperProcess:
+        server = PaperProcess(tmp_path / "state", *options, **how)
         started.append(server)
         return server
 

@@ -16,11 +16,16 @@ from kiteconnect import KiteConnect
 REPOSITORY = Path(__file__).resolve().parents[3]
 LISTENING = re.compile(r"paper kite listening on (http://\S+:(\d+))")
 
+API_SECRET = "paper"
+
 
 class PaperProcess:
-    def __init__(self, state_dir: Path, *options: str) -> None:
+    """Without rate limits, as tests ask oftener than a client may, unless they are what is tested."""
+
+    def __init__(self, state_dir: Path, *options: str, rate_limits: bool = False) -> None:
         self.state_dir = state_dir
         command = [sys.executable, "-m", "orders.paper", "--port", "0", "--state-dir", str(state_dir), *options]
+        command += [] if rate_limits else ["--no-rate-limits"]
         self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
         found = LISTENING.fullmatch(self.process.stdout.readline().strip())
         if not found:
@@ -36,6 +41,17 @@ class PaperProcess:
         client.reqsession.trust_env = False
         self.clients.append(client)
         return client
+
+    def request_token(self, api_key: str) -> str:
+        """Log in as a person does, and return what the page shows."""
+        page = self.http.post(f"{self.root}/connect/login", data={"api_key": api_key}, timeout=5)
+        return re.search(r"<code>([\w-]+)</code>", page.text)[1]
+
+    def log_in(self, api_key: str) -> str:
+        """Return an access token for this key."""
+        client = self.kite()
+        client.api_key = api_key
+        return client.generate_session(self.request_token(api_key), API_SECRET)["access_token"]
 
     def control(self, method: str, path: str, json: object = None) -> object:
         answer = self.http.request(method, f"{self.root}/paper/{path}", json=json, timeout=5)

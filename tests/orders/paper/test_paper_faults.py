@@ -145,7 +145,7 @@ def test_a_trickle_keeps_the_connection_busy(paper, order):
     body = "&".join(f"{name}={value}" for name, value in order().items())
     began = time.monotonic()
 
-    connection.request("POST", "/orders/regular", body, {"Authorization": "token a:b"})
+    connection.request("POST", "/orders/regular", body, {"Authorization": "token paper:paper"})
     first_bytes = connection.getresponse().read(2)
 
     connection.close()

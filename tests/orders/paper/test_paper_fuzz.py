@@ -6,7 +6,7 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-HEADERS = {"Authorization": "token a:b", "Content-Type": "application/x-www-form-urlencoded"}
+HEADERS = {"Authorization": "token paper:paper", "Content-Type": "application/x-www-form-urlencoded"}
 sensible = st.sampled_from(
     ["NSE", "INFY", "BUY", "SELL", "1", "10", "CNC", "MIS", "MARKET", "LIMIT", "DAY", "IOC", "-1", "0", "1500"]
 )

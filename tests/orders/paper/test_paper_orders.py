@@ -147,9 +147,12 @@ def test_an_unknown_order_is_not_found(kite, call):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"variety": "amo"}, "variety"),
+        ({"variety": "auction"}, "variety"),
+        ({"variety": "bo"}, "variety"),
+        ({"variety": "amo"}, "only while the market is closed"),
         ({"tradingsymbol": "NOSUCH"}, "does not exist"),
-        ({"exchange": "BSE"}, "does not exist"),
+        ({"exchange": "NFO"}, "does not exist"),
+        ({"tradingsymbol": "NIFTY 50"}, "does not exist"),
         ({"tradingsymbol": ""}, "Missing or empty field `tradingsymbol`"),
         ({"transaction_type": "HOLD"}, "transaction_type"),
         ({"quantity": 0}, "quantity"),
@@ -159,7 +162,7 @@ def test_an_unknown_order_is_not_found(kite, call):
         ({"quantity": "٣"}, "quantity"),
         ({"quantity": ""}, "Missing or empty field `quantity`"),
         ({"product": "MTF"}, "product"),
-        ({"order_type": "SL"}, "order_type"),
+        ({"order_type": "SL"}, "Missing or empty field `trigger_price`"),
         ({"validity": "TTL"}, "validity"),
         ({"price": None}, "Missing or empty field `price`"),
         ({"price": 0}, "price"),
@@ -190,7 +193,7 @@ def test_twenty_characters_of_tag_are_kept(kite, order):
 
 @pytest.mark.parametrize("body", [b"x" * 100_000, b"a=1&" * 200, b"\xff\xfe", b"", b"{}"])
 def test_a_body_that_is_no_form_is_refused(paper, body):
-    headers = {"Authorization": "token a:b", "Content-Type": "application/x-www-form-urlencoded; charset=none"}
+    headers = {"Authorization": "token paper:paper", "Content-Type": "application/x-www-form-urlencoded; charset=none"}
 
     answer = requests.post(f"{paper.root}/orders/regular", data=body, headers=headers, timeout=5)
 

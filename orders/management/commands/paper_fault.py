@@ -1,0 +1,49 @@
+"""Ask a running paper Kite server to fail."""
+
+from __future__ import annotations
+
+import json
+from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, Request, build_opener
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from orders.paper.faults.specification import FaultUnreadable, read_fault
+
+SECONDS = 5
+
+
+class Command(BaseCommand):
+    help = "Ask a running paper Kite server to fail, such as place:drop_after:skip=2; without one, list what waits."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("fault", nargs="*", metavar="SPEC", help="route:what:name=value,… in the order given")
+        parser.add_argument("--url", default="http://127.0.0.1:8800", help="of the server (default: %(default)s)")
+        parser.add_argument("--clear", action="store_true", help="first forget the faults that wait")
+
+    def handle(self, *args: object, fault: list[str], url: str, clear: bool, **options: object) -> None:
+        try:
+            wanted = [read_fault(text).model_dump(mode="json") for text in fault]
+        except FaultUnreadable as reason:
+            raise CommandError(str(reason)) from reason
+        if clear:
+            call(url, "DELETE")
+        if wanted:
+            call(url, "POST", wanted)
+        for row in call(url, "GET"):
+            self.stdout.write(json.dumps(row))
+
+
+def call(url: str, method: str, faults: object = None) -> list[object]:
+    """Send one request to the server's control route and return its data."""
+    content = None if faults is None else json.dumps(faults).encode()
+    request = Request(f"{url.rstrip('/')}/paper/faults", data=content, method=method)  # noqa: S310 - the user's own
+    try:
+        with build_opener(ProxyHandler({})).open(request, timeout=SECONDS) as answer:
+            data = json.load(answer)["data"]
+    except HTTPError as error:
+        raise CommandError(f"The paper Kite server refused: {error.read().decode(errors='replace')}") from error
+    except (URLError, OSError, ValueError, KeyError, TypeError) as error:
+        raise CommandError(f"No paper Kite server answers at {url} ({error}): start it, or give --url.") from error
+    return data if isinstance(data, list) else []

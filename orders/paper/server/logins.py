@@ -1,0 +1,153 @@
+"""
+Sessions: who may ask, and until when.
+
+A login gives a request token, which a client exchanges once, with a checksum over its secret, for an access
+token that is good until six in the morning. Access tokens are kept as digests, in a file of their own beside
+the journal, so that a restart logs nobody out.
+
+Started with a key and a token, the server accepts exactly that pair for ever, and logins with that key;
+started without, it accepts `paper:paper` for ever, and logins with any key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from pathlib import Path
+
+from orders.paper.errors import BAD_TOKEN, KiteRefusal, bad_input
+from orders.paper.indian_time import IST
+
+STANDING_PAIR = ("paper", "paper")
+REQUEST_TOKEN_LIVES = timedelta(minutes=5)
+EXPIRES_AT = time(6, tzinfo=IST)
+WAITING_MAX = 1000  # request tokens that nobody came back with
+KEY_LENGTH_MAX = 64
+DEAD_REQUEST_TOKEN = "Token is invalid or has expired."  # noqa: S105 - a sentence about tokens
+BAD_CHECKSUM = "Invalid `checksum`."
+
+
+class LoginsDamaged(Exception):
+    """The file of sessions cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    api_key: str
+    access_token: str
+    opened_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    api_key: str
+    until: datetime
+
+
+class Logins:
+    def __init__(self, state_dir: Path, *, api_secret: str, pair: tuple[str, str] | None) -> None:
+        self.path = state_dir / "sessions.json"
+        self.api_secret = api_secret
+        self.pair = pair
+        self._waiting: dict[str, Waiting] = {}
+        self._expiries = self._load()
+
+    @property
+    def example_pair(self) -> tuple[str, str]:
+        """Return a key and a token that are accepted."""
+        return self.pair or STANDING_PAIR
+
+    def check(self, api_key: str, access_token: str, now: datetime) -> None:
+        """Raise a 403 `TokenException` unless the pair has a session."""
+        standing_key, standing_token = self.example_pair
+        if same(api_key, standing_key) and same(access_token, standing_token):
+            return
+        expiry = self._expiries.get(digest(api_key, access_token))
+        if expiry is None or now >= expiry:
+            raise KiteRefusal(403, "TokenException", BAD_TOKEN)
+
+    def check_key(self, api_key: str) -> None:
+        """Refuse a key that may not log in."""
+        if not api_key or len(api_key) > KEY_LENGTH_MAX or not api_key.isascii() or not api_key.isprintable():
+            raise bad_input("Missing or invalid `api_key`.")
+        if self.pair and not same(api_key, self.pair[0]):
+            raise bad_input("Invalid `api_key`.")
+
+    def request_token(self, api_key: str, now: datetime) -> str:
+        """Log in and return a token to be exchanged once, within five minutes."""
+        self.check_key(api_key)
+        self._waiting = {token: one for token, one in self._waiting.items() if now < one.until}
+        if len(self._waiting) >= WAITING_MAX:
+            self._waiting.pop(next(iter(self._waiting)))
+        token = secrets.token_urlsafe(24)
+        self._waiting[token] = Waiting(api_key=api_key, until=now + REQUEST_TOKEN_LIVES)
+        return token
+
+    def open(self, *, api_key: str, request_token: str, checksum: str, now: datetime) -> Session:
+        """Exchange a request token for a session; raise `KiteRefusal`."""
+        self.check_key(api_key)
+        expected = hashlib.sha256(f"{api_key}{request_token}{self.api_secret}".encode()).hexdigest()
+        if not same(checksum, expected):
+            raise KiteRefusal(403, "TokenException", BAD_CHECKSUM)
+        waiting = self._waiting.get(request_token)
+        if waiting is None or waiting.api_key != api_key or now >= waiting.until:
+            raise KiteRefusal(403, "TokenException", DEAD_REQUEST_TOKEN)
+        del self._waiting[request_token]
+        session = Session(api_key=api_key, access_token=secrets.token_urlsafe(24), opened_at=now)
+        self._expiries = {key: expiry for key, expiry in self._expiries.items() if now < expiry}
+        self._expiries[digest(api_key, session.access_token)] = next_expiry(now)
+        self._save()
+        return session
+
+    def close(self, api_key: str, access_token: str) -> None:
+        """End a session; the pair that the server was started with is not ended by a client."""
+        if self._expiries.pop(digest(api_key, access_token), None):
+            self._save()
+
+    def _load(self) -> dict[str, datetime]:
+        try:
+            rows = json.loads(self.path.read_text(encoding="utf-8"))
+            return {key: datetime.fromisoformat(expiry) for key, expiry in rows.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise LoginsDamaged(
+                f"{self.path} cannot be read ({error}): move it away, and clients log in again."
+            ) from error
+
+    def _save(self) -> None:
+        """Write the sessions beside the old file and put them in its place."""
+        draft = self.path.with_suffix(".new")
+        rows = {key: expiry.isoformat() for key, expiry in self._expiries.items()}
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as text:
+                json.dump(rows, text)
+                text.flush()
+                os.fsync(text.fileno())
+            draft.replace(self.path)
+        except OSError as error:
+            raise KiteRefusal(
+                500, "GeneralException", f"The session cannot be kept ({error.strerror}): make room in {self.path}."
+            ) from error
+
+
+def next_expiry(now: datetime) -> datetime:
+    """Return the next six o'clock in the morning in Mumbai."""
+    here = now.astimezone(IST)
+    expiry = datetime.combine(here.date(), EXPIRES_AT)
+    return expiry if here < expiry else expiry + timedelta(days=1)
+
+
+def digest(api_key: str, access_token: str) -> str:
+    return hashlib.sha256(f"{api_key}:{access_token}".encode(errors="replace")).hexdigest()
+
+
+def same(one: str, other: str) -> bool:
+    """Compare in a time that does not tell how much of it was right."""
+    return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))
