@@ -9,7 +9,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/pip-compile --quiet --gene
 
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: run test check lock clean
+.PHONY: run test check benchmark lock clean
 
 run: .venv/.installed  ## the local set, on PORT
 	@exec $(VENV)/python manage.py up --port $(PORT)
@@ -22,6 +22,9 @@ check: .venv/.installed-dev  ## lint, format, types, directions
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy .
 	$(VENV)/lint-imports
+
+benchmark: .venv/.installed-dev  ## how fast the paper Kite is; ARGS are --orders and --connections
+	@exec $(VENV)/python -m tests.benchmarks.paper_kite $(ARGS)
 
 lock: .venv/.installed-dev  ## pin what pyproject.toml asks for; UPGRADE=1 takes the newest
 	$(COMPILE) --extra local --output-file requirements.txt pyproject.toml
