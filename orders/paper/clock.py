@@ -14,6 +14,9 @@ from datetime import datetime, timedelta
 from orders.paper.indian_time import IST
 
 SPEED_MAX = 86_400
+# Beyond these, days before and after cannot be counted, and nobody means them.
+EARLIEST = datetime(2000, 1, 1, tzinfo=IST)
+LATEST = datetime(2100, 1, 1, tzinfo=IST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +38,9 @@ class Clock:
         wall = self.wall()
         if self.setting is None:
             return wall.astimezone(IST)
-        gone = max(wall - self.setting.set_at, timedelta(0))
-        return (self.setting.moment + gone * self.setting.speed).astimezone(IST)
+        # At the greatest speed the years of this clock pass within hours of the machine's.
+        gone = min(max(wall - self.setting.set_at, timedelta(0)), timedelta(days=1000))
+        return min(self.setting.moment + gone * self.setting.speed, LATEST).astimezone(IST)
 
     def set(self, setting: Setting | None) -> None:
         """Run from this moment at this speed, or with the machine's clock again when None."""

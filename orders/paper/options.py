@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from orders.paper.clock import EARLIEST, LATEST
 from orders.paper.faults.faults import Fault
 from orders.paper.faults.specification import FaultUnreadable, read_fault
 from orders.paper.indian_time import IST
@@ -107,7 +108,10 @@ def moment(text: str) -> datetime:
         named = datetime.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a moment such as 2026-11-23T09:15:00") from error
-    return named if named.tzinfo else named.replace(tzinfo=IST)
+    named = named if named.tzinfo else named.replace(tzinfo=IST)
+    if not EARLIEST <= named <= LATEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a moment from {EARLIEST.year} to {LATEST.year}")
+    return named
 
 
 def rupees(text: str) -> Decimal:

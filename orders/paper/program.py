@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -39,6 +40,11 @@ from orders.paper.server.site import Site, build_site
 TURN_SECONDS = 0.2
 # A fault may keep an answer dribbling for a minute; stopping does not wait for it.
 SHUTDOWN_SECONDS = 1.0
+# A thousand instruments in one quote.
+REQUEST_LINE_BYTES_MAX = 64 * 1024
+# What is not HTTP at all is answered 400 by aiohttp, which need not tell us of it with a traceback.
+WIRE_LOG = logging.getLogger("orders.paper.wire")
+WIRE_LOG.setLevel(logging.CRITICAL)
 
 
 class CannotStart(Exception):
@@ -97,7 +103,13 @@ async def serve(site: Site, listener: socket.socket, announce: Callable[[str], N
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    runner = web.AppRunner(site.app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        site.app,
+        access_log=None,
+        logger=WIRE_LOG,
+        max_line_size=REQUEST_LINE_BYTES_MAX,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from orders.paper.clock import EARLIEST, LATEST
 from orders.paper.indian_time import IST
 from orders.paper.market.instruments import INSTRUMENTS, Instrument
 
@@ -52,6 +53,9 @@ def read_row(row: dict[str, str], where: str) -> ReplayRow:
         raise ReplayUnreadable(
             f"{where}: write it like 2026-11-23T09:15:00,NSE,INFY,1540.50 (Mumbai time without an offset)."
         ) from error
+    at = at if at.tzinfo else at.replace(tzinfo=IST)
+    if not EARLIEST <= at <= LATEST:
+        raise ReplayUnreadable(f"{where}: the moment should be from {EARLIEST.year} to {LATEST.year}.")
     if not price.is_finite() or not 0 < price <= PRICE_MAX:
         raise ReplayUnreadable(f"{where}: the price should be above 0 and at most {PRICE_MAX} INR.")
-    return ReplayRow(at=at if at.tzinfo else at.replace(tzinfo=IST), instrument=instrument, price=price)
+    return ReplayRow(at=at, instrument=instrument, price=price)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,8 @@ from orders.paper.server.logins import Logins
 from orders.paper.server.routes import Handler, RouteTable
 
 BODY_BYTES_MAX = 256 * 1024  # a basket of a hundred orders fits
+log = logging.getLogger(__name__)
+
 Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -109,6 +112,9 @@ async def in_envelope(request: web.Request, handler: Answerer) -> web.StreamResp
     except web.HTTPException as error:
         message = "Route not found" if error.status == 404 else error.reason
         return refusal(KiteRefusal(error.status, "GeneralException", message))
+    except Exception:  # a defect of ours: the client still gets an answer that it can read
+        log.exception("%s %s failed", request.method, request.path)
+        return refusal(KiteRefusal(500, "GeneralException", "The paper server failed: its log says why."))
 
 
 def credentials(request: web.Request) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from typing import Annotated, TypeVar
 from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from orders.paper.clock import SPEED_MAX
+from orders.paper.clock import EARLIEST, LATEST, SPEED_MAX
 from orders.paper.envelope import success
 from orders.paper.errors import NO_SUCH_INSTRUMENT, KiteRefusal, bad_input
 from orders.paper.exchange.account_desk import AccountDesk
@@ -121,6 +121,8 @@ class Control:
     async def set_clock(self, request: web.Request) -> web.Response:
         """Set the clock to a moment, and how fast it goes on from there."""
         wanted = await asked(request, NewTime)
+        if wanted.at is not None and not EARLIEST <= wanted.at <= LATEST:
+            raise bad_input(f"Invalid `at`: use a moment from {EARLIEST.year} to {LATEST.year}.")
         return await self._run_clock(wanted.at or self.paper.clock(), wanted.speed)
 
     async def release_clock(self, _request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from aiohttp import web
 
+from orders.paper.clock import EARLIEST, LATEST
 from orders.paper.envelope import success
 from orders.paper.errors import bad_input
 from orders.paper.exchange.quirks import Quirks
@@ -101,9 +102,11 @@ def moment(text: str, field: str) -> datetime:
     """Return the moment in Mumbai that the text names."""
     for shape in MOMENT_FORMATS:
         try:
-            return datetime.strptime(text, shape).replace(tzinfo=IST)
+            named = datetime.strptime(text, shape).replace(tzinfo=IST)
         except ValueError:
             continue
+        if EARLIEST <= named <= LATEST:
+            return named
     raise bad_input(f"invalid {field} date: write it like 2026-11-23 09:15:00")
 
 
