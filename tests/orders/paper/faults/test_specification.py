@@ -1,0 +1,111 @@
+"""Faults as words of a command line, and which requests they strike."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from orders.paper.faults.faults import Fault, FaultQueue, Kind, Route
+from orders.paper.faults.specification import FaultUnreadable, read_fault, spell
+
+
+def struck(fault: Fault, requests: int) -> list[int]:
+    queue = FaultQueue([fault])
+    return [number for number in range(1, requests + 1) if queue.take(fault.route) is not None]
+
+
+def test_the_third_place_is_accepted_and_its_connection_dropped():
+    fault = read_fault("place:drop_after:skip=2")
+
+    assert (fault.route, fault.do) == (Route.PLACE, Kind.DROP_AFTER)
+    assert struck(fault, 10) == [3]
+
+
+def test_answer_429_place_it_anyway_show_it_after_five_seconds():
+    fault = read_fault("place:error_429_after:hide_seconds=5")
+
+    assert fault.do is Kind.ERROR_429_AFTER
+    assert fault.quirks.hidden_for.total_seconds() == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "with a route of place, modify"),
+        ("place", "'' is none of drop_before"),
+        ("nowhere:token", "with a route of"),
+        ("place:nothing", "'nothing' is none of"),
+        ("place:delay", "delay needs seconds"),
+        ("place:delay:seconds", "is not name=value"),
+        ("place:delay:seconds=x", "seconds: Input should be a valid number"),
+        ("place:delay:minutes=1", "with a name of times"),
+        ("place:token:times=0", "greater than or equal to 1"),
+        ("place:token:probability=0", "greater than 0"),
+        ("place:token:probability=1.1", "less than or equal to 1"),
+        ("place:error_503:hide_seconds=1", "when the order gets there"),
+        ("orders:drop_after:hold=true", "can be said of the route place"),
+        ("modify:fill_first", "for the route cancel"),
+        ("place:ignore", "for the route modify or cancel"),
+        ("place:silent", "for the route stream"),
+        ("stream:drop_after", "is for the route"),
+        ("place:token:times=1:skip=1", "with a route of"),
+    ],
+)
+def test_what_is_no_fault_is_refused_with_what_is_allowed(text, says):
+    with pytest.raises(FaultUnreadable, match=says):
+        read_fault(text)
+
+
+@given(
+    route=st.sampled_from(Route),
+    do=st.sampled_from(Kind),
+    times=st.integers(1, 9),
+    seconds=st.none() | st.floats(0, 100),
+    skip=st.integers(0, 9),
+    probability=st.floats(0.01, 1),
+    hold=st.booleans(),
+)
+def test_every_fault_is_read_back_from_its_spelling(**fields):
+    try:
+        fault = Fault(**fields)
+    except ValidationError:
+        return
+
+    assert read_fault(spell(fault)) == fault
+
+
+def test_probability_strikes_the_same_requests_for_the_same_seed():
+    fault = Fault(route="orders", do="error_503", probability=0.1, seed=7, times=1000)
+    other = fault.model_copy(update={"seed": 8})
+
+    assert struck(fault, 2000) == struck(fault, 2000)
+    assert struck(fault, 2000) != struck(other, 2000)
+    assert 150 <= len(struck(fault, 2000)) <= 250
+
+
+def test_skip_and_times_hold_at_their_limits():
+    assert struck(Fault(route="orders", do="error_503", skip=3, times=2), 10) == [4, 5]
+
+
+def test_a_script_strikes_in_its_order():
+    queue = FaultQueue([read_fault("place:error_503"), read_fault("any:error_504"), read_fault("place:token")])
+
+    assert [queue.take(Route.PLACE).do for _ in range(3)] == ["error_503", "error_504", "token"]
+    assert queue.take(Route.PLACE) is None
+
+
+@pytest.mark.parametrize("route", [Route.UPDATES, Route.STREAM])
+def test_any_means_any_request_and_not_the_socket(route):
+    assert FaultQueue([read_fault("any:token")]).take(route) is None
+
+
+def test_a_waiting_fault_says_how_far_it_has_come():
+    queue = FaultQueue([read_fault("place:token:times=3,skip=1")])
+    for _ in range(2):
+        queue.take(Route.PLACE)
+
+    assert queue.describe() == [
+        {"route": "place", "do": "token", "times": 3, "skip": 1, "left": 2, "seen": 2, "struck": 1}
+    ]
