@@ -110,7 +110,7 @@ class Market:
         closing = self.sessions.closes_at(instrument, day)
         assert closing is not None
         given = self._given_price(instrument, closing - timedelta(microseconds=1))
-        return self.paths.day(instrument, day).close * instrument.tick_size if given is None else given
+        return self.paths.close(instrument, day) * instrument.tick_size if given is None else given
 
     def day(self, instrument: Instrument, now: datetime) -> DayPrices:
         """Return the prices of the day so far; before its first trade all of them are the last price."""

@@ -76,10 +76,10 @@ class CalculatorRoutes:
         ]
 
     async def margins(self, request: web.Request, _: Quirks) -> web.Response:
-        """Answer each order by itself, as if the account had nothing."""
+        """Answer each order by itself, beside what the account has open (Kite Connect v3, "Margin calculation")."""
         compact = mode(request)
-        rows = [self._row(wanted, margin_of(wanted, 0), compact) for wanted in await self._wanted(request)]
-        return success(rows)
+        wanted = await self._wanted(request)
+        return success([self._row(one, margin_of(one, self._position_of(one)), compact) for one in wanted])
 
     async def basket(self, request: web.Request, _: Quirks) -> web.Response:
         """Answer the orders one after another: `initial` for each by itself, `final` after what sets off what."""

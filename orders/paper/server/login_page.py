@@ -34,5 +34,9 @@ def page(title: str, body: str, *, action: str | None = None, hidden: Mapping[st
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
         f"<body><main><h1>{escape(title)}</h1>{body}{form}</main></body></html>"
     )
-    headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+    }
     return web.Response(text=text, content_type="text/html", headers=headers)

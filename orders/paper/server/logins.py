@@ -27,6 +27,7 @@ STANDING_PAIR = ("paper", "paper")
 REQUEST_TOKEN_LIVES = timedelta(minutes=5)
 EXPIRES_AT = time(6, tzinfo=IST)
 WAITING_MAX = 1000  # request tokens that nobody came back with
+SESSIONS_MAX = 1000  # the oldest make room, so that logins fill neither memory nor disk
 KEY_LENGTH_MAX = 64
 DEAD_REQUEST_TOKEN = "Token is invalid or has expired."  # noqa: S105 - a sentence about tokens
 BAD_CHECKSUM = "Invalid `checksum`."
@@ -40,6 +41,7 @@ class LoginsDamaged(Exception):
 class Session:
     api_key: str
     access_token: str
+    public_token: str
     opened_at: datetime
 
 
@@ -68,7 +70,9 @@ class Logins:
         if same(api_key, standing_key) and same(access_token, standing_token):
             return
         expiry = self._expiries.get(digest(api_key, access_token))
-        if expiry is None or now >= expiry:
+        # The file may have sessions of a key that the server was started with another time.
+        foreign = self.pair is not None and not same(api_key, self.pair[0])
+        if expiry is None or now >= expiry or foreign:
             raise KiteRefusal(403, "TokenException", BAD_TOKEN)
 
     def check_key(self, api_key: str) -> None:
@@ -84,7 +88,7 @@ class Logins:
         self._waiting = {token: one for token, one in self._waiting.items() if now < one.until}
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.pop(next(iter(self._waiting)))
-        token = secrets.token_urlsafe(24)
+        token = new_token()
         self._waiting[token] = Waiting(api_key=api_key, until=now + REQUEST_TOKEN_LIVES)
         return token
 
@@ -98,21 +102,24 @@ class Logins:
         if waiting is None or waiting.api_key != api_key or now >= waiting.until:
             raise KiteRefusal(403, "TokenException", DEAD_REQUEST_TOKEN)
         del self._waiting[request_token]
-        session = Session(api_key=api_key, access_token=secrets.token_urlsafe(24), opened_at=now)
-        self._expiries = {key: expiry for key, expiry in self._expiries.items() if now < expiry}
+        session = Session(api_key=api_key, access_token=new_token(), public_token=new_token(), opened_at=now)
+        living = [(key, expiry) for key, expiry in self._expiries.items() if now < expiry]
+        self._expiries = dict(living[1 - SESSIONS_MAX :])
         self._expiries[digest(api_key, session.access_token)] = next_expiry(now)
         self._save()
         return session
 
-    def close(self, api_key: str, access_token: str) -> None:
-        """End a session; the pair that the server was started with is not ended by a client."""
-        if self._expiries.pop(digest(api_key, access_token), None):
-            self._save()
+    def close(self, api_key: str, access_token: str) -> bool:
+        """End a session, and tell whether there was one; the pair of the start is not ended by a client."""
+        if not self._expiries.pop(digest(api_key, access_token), None):
+            return False
+        self._save()
+        return True
 
     def _load(self) -> dict[str, datetime]:
         try:
             rows = json.loads(self.path.read_text(encoding="utf-8"))
-            return {key: datetime.fromisoformat(expiry) for key, expiry in rows.items()}
+            return {key: with_offset(expiry) for key, expiry in rows.items()}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, AttributeError, TypeError) as error:
@@ -137,6 +144,18 @@ class Logins:
             ) from error
 
 
+def new_token() -> str:
+    """Return 32 letters and digits, as Kite's tokens are: they stand in URLs and on command lines."""
+    return secrets.token_hex(16)
+
+
+def with_offset(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no offset")
+    return moment
+
+
 def next_expiry(now: datetime) -> datetime:
     """Return the next six o'clock in the morning in Mumbai."""
     here = now.astimezone(IST)
@@ -145,9 +164,9 @@ def next_expiry(now: datetime) -> datetime:
 
 
 def digest(api_key: str, access_token: str) -> str:
-    return hashlib.sha256(f"{api_key}:{access_token}".encode(errors="replace")).hexdigest()
+    return hashlib.sha256(f"{api_key}:{access_token}".encode(errors="surrogatepass")).hexdigest()
 
 
 def same(one: str, other: str) -> bool:
     """Compare in a time that does not tell how much of it was right."""
-    return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))
+    return hmac.compare_digest(one.encode(errors="surrogatepass"), other.encode(errors="surrogatepass"))

@@ -16,7 +16,7 @@ from orders.paper.exchange.quirks import Quirks
 from orders.paper.faults.faults import Route
 from orders.paper.money.positions import Position
 from orders.paper.server.forms import read_form
-from orders.paper.server.portfolio_wire import holding_row, margins_row, position_row
+from orders.paper.server.portfolio_wire import NOTHING, holding_row, holdings_summary_row, margins_row, position_row
 from orders.paper.server.routes import RouteTable
 from orders.paper.server.wire import Row
 from orders.paper.terms import Product, Side
@@ -37,6 +37,8 @@ class PortfolioRoutes:
             (Route.POSITIONS, "GET", "/portfolio/positions", self.positions),
             (Route.POSITIONS, "PUT", "/portfolio/positions", self.convert),
             (Route.HOLDINGS, "GET", "/portfolio/holdings", self.holdings),
+            (Route.HOLDINGS, "GET", "/portfolio/holdings/summary", self.holdings_summary),
+            (Route.HOLDINGS, "GET", "/portfolio/holdings/compact", self.holdings_compact),
             (Route.MARGINS, "GET", "/user/margins", self.margins),
             (Route.MARGINS, "GET", "/user/margins/{segment}", self.margins),
         ]
@@ -62,16 +64,28 @@ class PortfolioRoutes:
         return success(True)
 
     async def holdings(self, _request: web.Request, _: Quirks) -> web.Response:
-        now = self._today()
-        market = self.exchange.market
-        return success(
-            [
-                holding_row(
-                    one, market.last_price(one.instrument, now), market.previous_close(one.instrument, now), now
-                )
-                for one in self.exchange.account.holdings()
-            ]
-        )
+        return success(self._holding_rows())
+
+    async def holdings_compact(self, _request: web.Request, _: Quirks) -> web.Response:
+        """Answer the few keys of each holding that Zerodha's Go client reads."""
+        keys = ("exchange", "tradingsymbol", "instrument_token", "t1_quantity", "quantity")
+        return success([{key: row[key] for key in keys} for row in self._holding_rows()])
+
+    async def holdings_summary(self, _request: web.Request, _: Quirks) -> web.Response:
+        """Answer what all holdings together cost, are worth and have gained."""
+        now, market = self._today(), self.exchange.market
+        holdings = self.exchange.account.holdings()
+        value = sum((market.last_price(one.instrument, now) * one.quantity for one in holdings), NOTHING)
+        before = sum((market.previous_close(one.instrument, now) * one.quantity for one in holdings), NOTHING)
+        cost = sum((one.average_price * one.quantity for one in holdings), NOTHING)
+        return success(holdings_summary_row(cost=cost, value=value, before=before))
+
+    def _holding_rows(self) -> list[Row]:
+        now, market = self._today(), self.exchange.market
+        return [
+            holding_row(one, market.last_price(one.instrument, now), market.previous_close(one.instrument, now), now)
+            for one in self.exchange.account.holdings()
+        ]
 
     async def margins(self, request: web.Request, _: Quirks) -> web.Response:
         segment = request.match_info.get("segment")

@@ -103,6 +103,20 @@ def holding_row(holding: Holding, last_price: Decimal, previous_close: Decimal, 
     )
 
 
+def holdings_summary_row(*, cost: Decimal, value: Decimal, before: Decimal) -> Row:
+    """Return the sums over all holdings; `before` is what they were worth at the previous close, INR."""
+    return numbers(
+        {
+            "total_pnl": value - cost,
+            "total_pnl_percent": (value - cost) * PERCENT / cost if cost else NOTHING,
+            "today_pnl": value - before,
+            "today_pnl_percent": (value - before) * PERCENT / before if before else NOTHING,
+            "invested_amount": cost,
+            "current_value": value,
+        }
+    )
+
+
 def margins_row(funds: Funds) -> Row:
     """Return both segments of /user/margins; nothing is traded in commodities."""
     return {"equity": segment_row(funds), "commodity": segment_row(NO_FUNDS)}

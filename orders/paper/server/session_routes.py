@@ -80,7 +80,7 @@ class SessionRoutes:
                 f"<p>The request token, for the next five minutes and one use:</p><p><code>{token}</code></p>",
             )
         location = returned(self.redirect_url, token, form.get("redirect_params", ""))
-        return web.Response(status=302, headers={"Location": location})
+        return web.Response(status=302, headers={"Location": location, "Cache-Control": "no-store"})
 
     async def open(self, request: web.Request, _: Quirks) -> web.Response:
         form, now = await read_form(request), self.clock()
@@ -96,7 +96,7 @@ class SessionRoutes:
                 "user_id": PLACED_BY,
                 "api_key": session.api_key,
                 "access_token": session.access_token,
-                "public_token": session.access_token[::-1],
+                "public_token": session.public_token,
                 "enctoken": "",
                 "refresh_token": "",
                 "silo": "",
@@ -109,8 +109,8 @@ class SessionRoutes:
         query = request.query
         token = query.get("access_token") or query.get("refresh_token") or ""
         api_key = query.get("api_key", "")
-        self.logins.close(api_key, token)
-        self.on_logout(api_key, token)
+        if self.logins.close(api_key, token):
+            self.on_logout(api_key, token)
         return success(True)
 
     async def renew(self, _request: web.Request, _: Quirks) -> web.Response:
@@ -139,6 +139,8 @@ def profile_row() -> Row:
 def returned(redirect_url: str, request_token: str, redirect_params: str) -> str:
     """Return where the user goes on to: the app's address, with the token and what the app wanted echoed."""
     parts = urlsplit(redirect_url)
-    query = parse_qsl(parts.query) + parse_qsl(redirect_params)
-    query += [("action", "login"), ("type", "login"), ("status", "success"), ("request_token", request_token)]
-    return urlunsplit(parts._replace(query=urlencode(query)))
+    said = {"action": "login", "type": "login", "status": "success", "request_token": request_token}
+    # What is echoed cannot speak for the login itself.
+    echoed = [(name, text) for name, text in parse_qsl(redirect_params, keep_blank_values=True) if name not in said]
+    query = urlencode([*said.items(), *echoed])
+    return urlunsplit(parts._replace(query=f"{parts.query}&{query}" if parts.query else query))

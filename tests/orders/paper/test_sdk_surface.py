@@ -137,6 +137,20 @@ def test_the_furnished_account_has_a_position_a_holding_and_cash(kite):
     assert kite.convert_position("NSE", "INFY", "BUY", "day", 1, "CNC", "MIS") is True
 
 
+def test_holdings_are_summed_up_for_the_go_client(server, kite):
+    headers = {"Authorization": f"token {KEY}:{TOKEN}"}
+    compact, summary = (
+        server.http.get(f"{server.root}/portfolio/holdings/{name}", headers=headers, timeout=5).json()["data"]
+        for name in ("compact", "summary")
+    )
+
+    assert compact == [
+        {"exchange": "NSE", "tradingsymbol": "SBIN", "instrument_token": 779521, "t1_quantity": 0, "quantity": 10}
+    ]
+    assert summary["invested_amount"] == 8000.0
+    assert summary["total_pnl"] == pytest.approx(summary["current_value"] - 8000)
+
+
 @exercises("place_order", "modify_order", "cancel_order", "exit_order", "place_autoslice_order")
 def test_orders_are_placed_changed_sliced_and_taken_back(kite):
     order_id = kite.place_order("regular", **ORDER)
