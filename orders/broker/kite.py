@@ -88,8 +88,7 @@ class KiteGateway:
         )
 
     def positions(self) -> dict[tuple[str, str], int]:
-        # A holding's quantity has what is still to be settled in it.
-        return _read(lambda: _net([*self._client().positions()["net"], *self._client().holdings()]))
+        return _read(lambda: _net([*self._client().positions()["net"], *map(_held, self._client().holdings())]))
 
     def last_price(self, exchange: str, symbol: str) -> Decimal | None:
         key = f"{exchange}:{symbol}"
@@ -177,6 +176,16 @@ def _order_id(answer: Any) -> str:
     if not isinstance(answer, str) or not answer.isalnum():
         raise TypeError(f"an order id was expected, not {answer!r}")
     return answer
+
+
+def _held(row: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return a holding's row with what was held when the day began as its quantity.
+
+    Zerodha's sample rows leave out of `quantity` what is still to be settled, its documentation counts it; both
+    agree on `opening_quantity`. What was sold today is among the positions.
+    """
+    return {**row, "quantity": row.get("opening_quantity", row["quantity"])}
 
 
 def _net(rows: list[dict[str, Any]]) -> dict[tuple[str, str], int]:

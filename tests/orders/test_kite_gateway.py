@@ -475,6 +475,23 @@ def test_holdings_count_beside_positions(gateway_at, raw):
     assert gateway_at(raw.root).positions() == {("NSE", "INFY"): 3}
 
 
+@pytest.mark.parametrize(
+    ("quantity", "t1_quantity", "used_quantity"),
+    [(0, 2, 0), (2, 2, 0), (2, 0, 1), (1, 0, 1)],
+    ids=["left out of the quantity", "counted in it", "sold in part", "sold and taken off"],
+)
+def test_shares_still_to_be_settled_are_held(gateway_at, raw, quantity, t1_quantity, used_quantity):
+    net = {"exchange": "NSE", "tradingsymbol": "RELIANCE"}
+    sold = [{**net, "quantity": -used_quantity}]
+    held = {"quantity": quantity, "t1_quantity": t1_quantity, "used_quantity": used_quantity, "opening_quantity": 2}
+    raw.answer(
+        http(200, {"status": "success", "data": {"net": sold, "day": sold}}),
+        http(200, {"status": "success", "data": [net | held]}),
+    )
+
+    assert gateway_at(raw.root).positions() == {("NSE", "RELIANCE"): 2 - used_quantity}
+
+
 def test_an_unknown_symbol_has_no_last_price(gateway):
     assert gateway.last_price("NSE", "NOSUCHSHARE") is None
     assert gateway.last_price("NSE", "RELIANCE") == Decimal("1400.00")

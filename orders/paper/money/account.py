@@ -134,7 +134,7 @@ class Account:
         return [today for position in self._positions.values() if (today := position.today_alone()).listed]
 
     def holdings(self) -> list[Holding]:
-        return [holding for holding in self._holdings.values() if holding.quantity]
+        return [holding for holding in self._holdings.values() if holding.opening_quantity]
 
     def position(self, instrument: Instrument, product: Product) -> Position | None:
         return self._positions.get((instrument.key, product))
@@ -143,7 +143,7 @@ class Account:
         """Return how many delivery shares may be sold: those held and those bought today, less those sold today."""
         held = self._holdings.get(instrument.key)
         traded = self.position(instrument, Product.CNC)
-        return (held.quantity if held else 0) + (traded.quantity if traded else 0)
+        return (held.opening_quantity if held else 0) + (traded.quantity if traded else 0)
 
     def margin_of(self, wanted: Wanted) -> Decimal:
         """Return what the order would block."""
@@ -191,7 +191,7 @@ class Account:
         self._positions = {
             key: one for key, one in self._positions.items() if one.product is not Product.CNC and one.quantity
         }
-        self._holdings = {key: one for key, one in self._holdings.items() if one.quantity}
+        self._holdings = {key: one for key, one in self._holdings.items() if one.opening_quantity}
 
     def _take_into_holdings(self, position: Position, settles_on: date) -> None:
         """Let the day's purchases be held from now on; sales are set off against them first."""

@@ -33,7 +33,7 @@ class Holding:
     used_quantity: int = 0  # sold today
 
     @property
-    def quantity(self) -> int:
+    def opening_quantity(self) -> int:
         """Return what was carried over night: settled and still to be settled."""
         return sum(lot.quantity for lot in self.lots)
 
@@ -42,13 +42,13 @@ class Holding:
         return sum(lot.quantity for lot in self.lots if not lot.settled)
 
     @property
-    def realised_quantity(self) -> int:
-        return self.quantity - self.t1_quantity
+    def settled_quantity(self) -> int:
+        return self.opening_quantity - self.t1_quantity
 
     @property
     def average_price(self) -> Decimal:
         """Return the average cost of what is held, first in, first out, INR."""
-        quantity = self.quantity
+        quantity = self.opening_quantity
         return sum((lot.price * lot.quantity for lot in self.lots), NOTHING) / quantity if quantity else NOTHING
 
     def add(self, quantity: int, price: Decimal, settles_on: date) -> None:

@@ -75,9 +75,9 @@ class PortfolioRoutes:
         """Answer what all holdings together cost, are worth and have gained."""
         now, market = self._today(), self.exchange.market
         holdings = self.exchange.account.holdings()
-        value = sum((market.last_price(one.instrument, now) * one.quantity for one in holdings), NOTHING)
-        before = sum((market.previous_close(one.instrument, now) * one.quantity for one in holdings), NOTHING)
-        cost = sum((one.average_price * one.quantity for one in holdings), NOTHING)
+        value = sum((market.last_price(one.instrument, now) * one.opening_quantity for one in holdings), NOTHING)
+        before = sum((market.previous_close(one.instrument, now) * one.opening_quantity for one in holdings), NOTHING)
+        cost = sum((one.average_price * one.opening_quantity for one in holdings), NOTHING)
         return success(holdings_summary_row(cost=cost, value=value, before=before))
 
     def _holding_rows(self) -> list[Row]:

@@ -66,10 +66,10 @@ def holding_row(holding: Holding, last_price: Decimal, previous_close: Decimal, 
     """
     Return Kite's 25 keys.
 
-    `quantity` is what was carried over night; what was sold today is in `used_quantity`, and is a negative
-    position.
+    As in the rows of zerodha/kiteconnect-mocks, `quantity` is what has settled and `opening_quantity` all that was
+    carried over night. What was sold today is in `used_quantity`, and is a negative position.
     """
-    quantity, average = holding.quantity, holding.average_price
+    held, average = holding.opening_quantity, holding.average_price
     change = last_price - previous_close
     return {
         "tradingsymbol": holding.instrument.tradingsymbol,
@@ -78,14 +78,14 @@ def holding_row(holding: Holding, last_price: Decimal, previous_close: Decimal, 
         "isin": holding.instrument.isin,
         "product": "CNC",
         "price": 0,
-        "quantity": quantity,
+        "quantity": holding.settled_quantity,
         "used_quantity": holding.used_quantity,
         "t1_quantity": holding.t1_quantity,
-        "realised_quantity": holding.realised_quantity,
+        "realised_quantity": holding.settled_quantity,
         "authorised_quantity": 0,
         "authorised_date": timestamp(midnight(now)),
         "authorisation": {},
-        "opening_quantity": quantity,
+        "opening_quantity": held,
         "short_quantity": 0,
         "collateral_quantity": 0,
         "collateral_type": "",
@@ -96,7 +96,7 @@ def holding_row(holding: Holding, last_price: Decimal, previous_close: Decimal, 
             "average_price": average,
             "last_price": last_price,
             "close_price": previous_close,
-            "pnl": (last_price - average) * quantity,
+            "pnl": (last_price - average) * held,
             "day_change": change,
             "day_change_percentage": change * PERCENT / previous_close if previous_close else NOTHING,
         }

@@ -155,11 +155,11 @@ def test_delivery_shares_become_holdings_and_settle(stage):
 
     stage.ledger.roll_to(TUESDAY)
     (holding,) = stage.account.holdings()
-    assert (holding.quantity, holding.t1_quantity, holding.realised_quantity) == (10, 10, 0)
+    assert (holding.opening_quantity, holding.t1_quantity, holding.settled_quantity) == (10, 10, 0)
     assert stage.account.net_positions() == []
 
     stage.ledger.roll_to(WEDNESDAY)
-    assert (holding.quantity, holding.t1_quantity, holding.realised_quantity) == (10, 0, 10)
+    assert (holding.opening_quantity, holding.t1_quantity, holding.settled_quantity) == (10, 0, 10)
 
 
 def test_a_reset_goes_on_numbering_and_keeps_the_clock(stage):

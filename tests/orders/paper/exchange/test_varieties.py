@@ -305,7 +305,7 @@ def test_a_converted_position_is_delivery(stage):
     )
     stage.ledger.roll_to(TUESDAY)
 
-    assert [holding.quantity for holding in stage.account.holdings()] == [10]
+    assert [holding.opening_quantity for holding in stage.account.holdings()] == [10]
     assert stage.account.net_positions() == []
 
 
