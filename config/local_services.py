@@ -213,6 +213,7 @@ class PaperKite(LocalServer):
     def prepare(self) -> tuple[list[str], Identity]:
         state = self.home / "paper_kite"
         options = ["--host", HOST, "--port", str(self.port), "--state-dir", str(state)]
+        options += ["--market-hours", self.environment.get("PAPER_MARKET_HOURS") or "always"]
         # The executor asks for a quote with every decision: Kite's one a second would hold it up.
         return [sys.executable, "-m", "orders.paper", *options, "--no-rate-limits"], {}
 

@@ -74,6 +74,9 @@ KITE_API_SECRET = env.str("KITE_API_SECRET", default="").strip()
 KITE_ACCESS_TOKEN = env.str("KITE_ACCESS_TOKEN", default="").strip()
 KITE_ROOT_URL = env.str("KITE_ROOT_URL", default="https://api.kite.trade")
 PAPER_KITE_URL = env.str("PAPER_KITE_URL", default="")
+PAPER_MARKET_HOURS = env.str("PAPER_MARKET_HOURS", default="") or "always"
+if PAPER_MARKET_HOURS not in ("always", "nse"):
+    raise ImproperlyConfigured(f"PAPER_MARKET_HOURS is {PAPER_MARKET_HOURS!r}: use always or nse")
 if bool(KITE_API_KEY) != bool(KITE_API_SECRET):
     missing = "KITE_API_SECRET" if KITE_API_KEY else "KITE_API_KEY"
     raise ImproperlyConfigured(

@@ -17,8 +17,10 @@ import redis
 
 from config.attachment import Attachment
 from config.local_folder import FOLDER_VARIABLE, LocalFolder, LocalServersFailed
+from config.local_services import PaperKite
 from config.server_binaries import PUBLIC_ROOT
 from tests.config.conftest import eventually, kill_keeper, living, process_exists
+from tests.executor_process import manage
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root must become somebody else")
 
@@ -229,3 +231,20 @@ def test_a_taken_port_is_exchanged_for_another(folder, environment, use):
 
 def test_the_address_of_valkey_names_its_user_as_redis_cli_needs(environment, use):
     assert use(environment).urls["REDIS_URL"].startswith("redis://default:")
+
+
+@pytest.mark.parametrize(("hours", "given"), [({}, "always"), ({"PAPER_MARKET_HOURS": "nse"}, "nse")])
+def test_the_paper_market_keeps_the_hours_it_is_told(tmp_path, hours, given):
+    folder = LocalFolder(tmp_path)
+    folder.create()
+
+    command, _ = PaperKite(folder, hours).prepare()
+
+    assert command[command.index("--market-hours") + 1] == given
+
+
+def test_market_hours_that_make_no_sense_stop_every_command():
+    refused = manage("check", paper_url="", PAPER_MARKET_HOURS="sometimes")
+
+    assert refused.returncode != 0
+    assert "PAPER_MARKET_HOURS is 'sometimes': use always or nse" in refused.stderr
