@@ -8,6 +8,7 @@ Numbers that Zerodha changes are here and nowhere else. Sources: Kite Connect v3
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from types import MappingProxyType
 
 INTERVALS = ("minute", "3minute", "5minute", "10minute", "15minute", "30minute", "60minute", "day")
@@ -21,6 +22,7 @@ class Profile:
     keeps_hours: bool  # False: the market is open whatever the calendar says
     amo_at_any_hour: bool
     refuses_wrong_side_stops: bool
+    tick_max: Decimal  # INR; a price on this tick is taken also where the exchange's is coarser
     span_days: MappingProxyType[str, int]  # the longest history that one call may ask for, by interval
 
 
@@ -31,6 +33,7 @@ STRICT = Profile(
     keeps_hours=True,
     amo_at_any_hour=False,
     refuses_wrong_side_stops=True,
+    tick_max=Decimal("Infinity"),
     span_days=MappingProxyType(dict(zip(INTERVALS, (60, 100, 100, 100, 200, 200, 400, 2000), strict=True))),
 )
 RELAXED = Profile(
@@ -40,6 +43,7 @@ RELAXED = Profile(
     keeps_hours=False,
     amo_at_any_hour=True,
     refuses_wrong_side_stops=False,
+    tick_max=Decimal("0.05"),  # of every share until 2024
     span_days=MappingProxyType(dict(zip(INTERVALS, (30, 90, 90, 90, 180, 180, 365, 2000), strict=True))),
 )
 PROFILES = {profile.name: profile for profile in (STRICT, RELAXED)}

@@ -65,7 +65,12 @@ class Order:
     @property
     def limit(self) -> Decimal | None:
         """Return the worst price it may trade at, INR; None for any."""
-        return self.state.price or None
+        return on_grid(self.state.price) or None
+
+    @property
+    def stop(self) -> Decimal:
+        """Return the price at which a stop is triggered, INR."""
+        return on_grid(self.state.trigger_price)
 
     @property
     def fillable_quantity(self) -> int:
@@ -209,3 +214,8 @@ class Book:
         )
         order.trades.append(trade)
         self.last_trade_number = event.trade_number
+
+
+def on_grid(price: Decimal) -> Decimal:
+    """Return the price without the noise of a client's floats: no tick is finer than a paisa."""
+    return round(price, 2)

@@ -18,7 +18,9 @@ ICEBERG_LEGS = (2, 50)
 TTL_MINUTES_MAX = 360  # a session is not longer
 # Longer ones are no price or quantity of this market, and int() and Decimal() accept far stranger texts.
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
-DECIMAL_NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+DECIMAL_NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,18})?", re.ASCII)
+# Clients reckon in floats: 1523.5500000000002 is meant to be on a tick of 0.05.
+NOISE = Decimal("0.000001")
 
 Form = Mapping[str, str]
 
@@ -32,8 +34,8 @@ def read_ticket(variety: str, form: Form, profile: Profile = STRICT) -> Ticket:
     market_protection = protection(form)
     if not order_type.has_limit and profile.needs_market_protection:
         require_protection(market_protection)
-    price = price_field(form, "price", instrument) if order_type.has_limit else NO_PRICE
-    trigger_price = trigger(form, kind, order_type, instrument)
+    price = price_field(form, "price", instrument, profile) if order_type.has_limit else NO_PRICE
+    trigger_price = trigger(form, kind, order_type, instrument, profile)
     if order_type is OrderType.SL:
         check_stop_limit(side, trigger_price, price)
     quantity = positive_quantity(form, instrument)
@@ -58,7 +60,7 @@ def read_ticket(variety: str, form: Form, profile: Profile = STRICT) -> Ticket:
     )
 
 
-def read_change(variety: str, form: Form, instrument: Instrument) -> Change:
+def read_change(variety: str, form: Form, instrument: Instrument, profile: Profile = STRICT) -> Change:
     """Return the change that a PUT to /orders/{variety}/{order_id} describes; refuse as `read_ticket`."""
     known_variety(variety)
     order_type = OrderType(choice(form, "order_type", list(OrderType))) if form.get("order_type") else None
@@ -68,8 +70,8 @@ def read_change(variety: str, form: Form, instrument: Instrument) -> Change:
     triggered = filled_in(form, "trigger_price") and (order_type is None or order_type.is_stop)
     return Change(
         quantity=positive_quantity(form, instrument) if form.get("quantity") else None,
-        price=price_field(form, "price", instrument) if priced else None,
-        trigger_price=price_field(form, "trigger_price", instrument) if triggered else None,
+        price=price_field(form, "price", instrument, profile) if priced else None,
+        trigger_price=price_field(form, "trigger_price", instrument, profile) if triggered else None,
         order_type=order_type,
         validity=validity,
         validity_ttl=time_to_live(form) if validity is Validity.TTL else None,
@@ -147,23 +149,24 @@ def positive_quantity(form: Form, instrument: Instrument) -> int:
     return quantity
 
 
-def price_field(form: Form, field: str, instrument: Instrument) -> Decimal:
+def price_field(form: Form, field: str, instrument: Instrument, profile: Profile) -> Decimal:
+    """Return a price on the instrument's tick, INR, as the client sent it."""
     price = decimal_number(form, field)
     if price <= 0:
         what = "a limit order needs a price" if field == "price" else "a stop order needs a trigger price"
         raise bad_input(f"Invalid `{field}`: {what} above zero.")
-    if price % instrument.tick_size:
+    tick = min(instrument.tick_size, profile.tick_max)
+    if abs(price - round(price / tick) * tick) > NOISE:
         raise bad_input(
-            f"Tick size for this script is {instrument.tick_size}. "
-            "Kindly enter price in the multiple of tick size for this script."
+            f"Tick size for this script is {tick}. Kindly enter price in the multiple of tick size for this script."
         )
     return price
 
 
-def trigger(form: Form, variety: Variety, order_type: OrderType, instrument: Instrument) -> Decimal:
+def trigger(form: Form, variety: Variety, order_type: OrderType, instrument: Instrument, profile: Profile) -> Decimal:
     if not order_type.is_stop and variety is not Variety.CO:
         return NO_PRICE
-    return price_field(form, "trigger_price", instrument)
+    return price_field(form, "trigger_price", instrument, profile)
 
 
 def check_stop_limit(side: Side, trigger_price: Decimal, price: Decimal) -> None:

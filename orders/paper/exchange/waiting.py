@@ -70,7 +70,7 @@ class Waiting:
         buys = order.ticket.side is Side.BUY
         if order.state.status is Status.TRIGGER_PENDING:
             stops = self.stops_above if buys else self.stops_below
-            stops.add(order.state.trigger_price, order)
+            stops.add(order.stop, order)
             return
         limit = order.limit
         if limit is None:

@@ -50,7 +50,7 @@ class OrderRoutes:
     async def modify(self, request: web.Request, quirks: Quirks) -> web.Response:
         form, now = await read_form(request), self.clock()
         order = self._order_of_variety(request, now)
-        change = read_change(request.match_info["variety"], form, order.ticket.instrument)
+        change = read_change(request.match_info["variety"], form, order.ticket.instrument, self.exchange.profile)
         self.exchange.modify(order.order_id, change, now, quirks)
         return success({"order_id": order.order_id})
 

@@ -24,6 +24,11 @@ def number(amount: Decimal) -> float:
     return float(round(amount, 4)) + 0.0  # not the minus zero that a loss of nothing is
 
 
+def echoed(price: Decimal) -> float:
+    """Return a client's own price as it was sent, to the last bit: some compare."""
+    return float(price) + 0.0
+
+
 def order_row(order: Order) -> Row:
     """Return the row of the order book."""
     ticket, state = order.ticket, order.state
@@ -70,8 +75,8 @@ def state_row(order: Order, state: OrderState) -> Row:
         "product": str(ticket.product),
         "quantity": state.quantity,
         "disclosed_quantity": state.disclosed_quantity,
-        "price": number(state.price),
-        "trigger_price": number(state.trigger_price),
+        "price": echoed(state.price),
+        "trigger_price": echoed(state.trigger_price),
         "average_price": number(state.average_price),
         "filled_quantity": state.filled_quantity,
         "pending_quantity": state.pending_quantity,

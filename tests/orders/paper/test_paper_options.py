@@ -215,3 +215,22 @@ def test_it_prints_its_address_and_an_example_that_works(start_paper):
 
     assert len(paper.kite().orders()) == 1
     names["kite"].reqsession.close()
+
+
+def test_the_relaxed_profile_takes_prices_reckoned_in_floats_and_says_them_back(start_paper, order):
+    """As the SDK's own integration suite reckons: a hundredth below the last price, on the tick of 2018."""
+    paper = start_paper("--profile", "relaxed", "--cash", "100000000")
+    client = paper.kite()
+
+    for paise in range(150_000, 150_400, 10):
+        last = paise / 100
+        paper.set_price("NSE:RELIANCE", f"{last:.2f}")
+        difference = last * 0.01
+        price = last - (difference - difference % 0.05)
+        asked = order(tradingsymbol="RELIANCE", product="MIS", quantity=1, price=price)
+        order_id = client.place_order(**asked)
+        assert client.order_history(order_id)[-1]["price"] == price
+        client.modify_order("regular", order_id, quantity=2, price=price - 1)
+        assert client.order_history(order_id)[-1]["price"] == price - 1
+
+    assert client.place_order(**asked | {"order_type": "SL", "trigger_price": price - 1})
