@@ -22,6 +22,7 @@ class Profile:
     keeps_hours: bool  # False: the market is open whatever the calendar says
     amo_at_any_hour: bool
     refuses_wrong_side_stops: bool
+    refuses_missing_price: bool  # False: a limit order without a price gets an id, and is rejected then
     tick_max: Decimal  # INR; a price on this tick is taken also where the exchange's is coarser
     span_days: MappingProxyType[str, int]  # the longest history that one call may ask for, by interval
 
@@ -33,6 +34,7 @@ STRICT = Profile(
     keeps_hours=True,
     amo_at_any_hour=False,
     refuses_wrong_side_stops=True,
+    refuses_missing_price=True,
     tick_max=Decimal("Infinity"),
     span_days=MappingProxyType(dict(zip(INTERVALS, (60, 100, 100, 100, 200, 200, 400, 2000), strict=True))),
 )
@@ -43,6 +45,7 @@ RELAXED = Profile(
     keeps_hours=False,
     amo_at_any_hour=True,
     refuses_wrong_side_stops=False,
+    refuses_missing_price=False,
     tick_max=Decimal("0.05"),  # of every share until 2024
     span_days=MappingProxyType(dict(zip(INTERVALS, (30, 90, 90, 90, 180, 180, 365, 2000), strict=True))),
 )

@@ -86,6 +86,13 @@ def out_of_range(price: Decimal, instrument: Instrument, market: Market, now: da
     )
 
 
+def missing_price(ticket: Ticket) -> Objection | None:
+    """Object to a limit order without a limit, which only a lenient profile lets come so far."""
+    if ticket.price or not ticket.order_type.has_limit:
+        return None
+    return Objection(message="The order needs a price.", raw="RMS:Rule: Price not given for a limit order")
+
+
 def frozen_quantity(ticket: Ticket) -> Objection | None:
     """Object to more than the exchange takes in one order."""
     if ticket.quantity <= ticket.instrument.freeze_quantity:

@@ -241,7 +241,8 @@ class Exchange:
             return None  # the broker's own, and it only closes
         asked = order.state
         return (
-            checks.frozen_quantity(ticket)
+            checks.missing_price(ticket)
+            or checks.frozen_quantity(ticket)
             or checks.out_of_range(asked.price, ticket.instrument, self.market, now)
             or checks.out_of_range(asked.trigger_price, ticket.instrument, self.market, now)
             or self._shortage(ticket, ticket.quantity)

@@ -34,9 +34,10 @@ def read_ticket(variety: str, form: Form, profile: Profile = STRICT) -> Ticket:
     market_protection = protection(form)
     if not order_type.has_limit and profile.needs_market_protection:
         require_protection(market_protection)
-    price = price_field(form, "price", instrument, profile) if order_type.has_limit else NO_PRICE
+    priced = order_type.has_limit and (profile.refuses_missing_price or filled_in(form, "price"))
+    price = price_field(form, "price", instrument, profile) if priced else NO_PRICE
     trigger_price = trigger(form, kind, order_type, instrument, profile)
-    if order_type is OrderType.SL:
+    if order_type is OrderType.SL and price:
         check_stop_limit(side, trigger_price, price)
     quantity = positive_quantity(form, instrument)
     validity, validity_ttl = duration(form, kind, order_type)
