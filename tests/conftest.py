@@ -33,6 +33,16 @@ from tests.orders.paper.paper_process import PaperProcess
 RELIANCE_PRICE = Decimal("1400.00")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Run the browser's tests last.
+
+    From its first test on, Playwright keeps an event loop running in this thread until the whole session ends, and
+    asyncio refuses another loop beside it.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 class Clock:
     """The real time, moved ahead by what a test asks for."""
 
