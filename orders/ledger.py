@@ -8,32 +8,45 @@ another order ends in the same book. The caller holds the mode's lock.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 
 import pgtrigger
 from django.db.models import Sum
 
+from orders.average_cost import Step, Traded, net_of
 from orders.lifecycle import OrderStatus
-from orders.models import Fill, Order, Position
+from orders.models import Adjustment, Fill, Order, Position
 from risk.engine.facts import Origin, Side
+
+FOUR_PLACES = Decimal("0.0001")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Net:
-    """A position by average cost: signed shares, INR a share, INR realised."""
+class Line:
+    """What has a position of its own: a product of a symbol at an exchange, in a mode."""
 
-    quantity: int
-    average_price: Decimal
-    realised_pnl: Decimal
+    mode: str
+    exchange: str
+    symbol: str
+    product: str
+
+    @classmethod
+    def of(cls, row: Order | Position) -> Line:
+        return cls(mode=row.mode, exchange=row.exchange, symbol=row.symbol, product=row.product)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """One execution as it counts: when, how many shares, INR a share."""
+    """
+    One execution as it counts: when, how many shares, INR a share.
+
+    Kite's times are whole seconds: `name` keeps the order of what happened within one, whenever it is recorded.
+    """
 
     at: datetime
+    name: str
     quantity: int
     price: Decimal
 
@@ -50,7 +63,8 @@ def settle(order: Order, *, now: datetime, actor: str) -> None:
     filled = sum(each.quantity for each in counted)
     if filled == 0:
         return
-    average = sum((each.quantity * each.price for each in counted), Decimal(0)) / filled
+    # As the column keeps it, so that settling again finds nothing changed.
+    average = (sum((each.quantity * each.price for each in counted), Decimal(0)) / filled).quantize(FOUR_PLACES)
     changed = (filled, average) != (order.filled_quantity, order.average_price)
     Order.objects.filter(pk=order.pk).update(filled_quantity=filled, average_price=average)
     order.refresh_from_db()
@@ -63,45 +77,55 @@ def settle(order: Order, *, now: datetime, actor: str) -> None:
     if changed and not moved:
         order.note(note, at=now, actor=actor)
     if order.origin != Origin.EXTERNAL:
-        recompute_position(order, now=now)
+        recompute_position(Line.of(order), now=now)
 
 
 def counted_fills(fills: Iterable[Fill]) -> list[Counted]:
     """Return what counts of one order's fills: the broker's, and of the hand fills what those lack."""
     by_broker = [fill for fill in fills if fill.source == Fill.Source.BROKER]
     by_hand = [fill for fill in fills if fill.source == Fill.Source.HAND]
-    counted = [Counted(at=fill.filled_at, quantity=fill.quantity, price=fill.price) for fill in by_broker]
+    counted = [
+        Counted(at=fill.filled_at, name=fill.trade_id, quantity=fill.quantity, price=fill.price) for fill in by_broker
+    ]
     total = sum(fill.quantity for fill in by_hand)
     lacking = total - sum(fill.quantity for fill in by_broker)
     if lacking > 0:
         average = sum((fill.quantity * fill.price for fill in by_hand), Decimal(0)) / total
-        counted.append(Counted(at=max(fill.filled_at for fill in by_hand), quantity=lacking, price=average))
+        at = max(fill.filled_at for fill in by_hand)
+        counted.append(Counted(at=at, name="HAND", quantity=lacking, price=average))
     return counted
 
 
-def recompute_position(order: Order, *, now: datetime) -> Position:
-    """Recompute the position of the order's symbol and product from all its fills, in the order of time."""
+def steps_of(line: Line) -> list[Step]:
+    """Return what made the line's position, in the order of time: all its executions and adjustments."""
     filled = (
-        Order.objects.ours(order.mode)
-        .filter(exchange=order.exchange, symbol=order.symbol, product=order.product, filled_quantity__gt=0)
+        Order.objects.ours(line.mode)
+        .filter(exchange=line.exchange, symbol=line.symbol, product=line.product, filled_quantity__gt=0)
         .prefetch_related("fills")
     )
-    executions = [
-        (each.at, each_order.pk, each_order.side, each)
-        for each_order in filled
-        for each in counted_fills(each_order.fills.all())
+    timed: list[tuple[tuple[datetime, int, int, str], Step]] = [
+        ((each.at, 0, order.pk, each.name), _traded(order, each))
+        for order in filled
+        for each in counted_fills(order.fills.all())
     ]
-    executions.sort(key=lambda execution: execution[:2])
-    net = net_of((Side(side), each.quantity, each.price) for _, _, side, each in executions)
+    timed += [((each.at, 1, each.pk, ""), each.step) for each in Adjustment.objects.filter(**asdict(line))]
+    return [step for _, step in sorted(timed, key=lambda pair: pair[0])]
+
+
+def _traded(order: Order, each: Counted) -> Traded:
+    return Traded(at=each.at, side=Side(order.side), quantity=each.quantity, price=each.price)
+
+
+def recompute_position(line: Line, *, now: datetime) -> Position:
+    """Recompute the position from everything that made it."""
+    net = net_of(steps_of(line))
     position, _ = Position.objects.update_or_create(
-        mode=order.mode,
-        exchange=order.exchange,
-        symbol=order.symbol,
-        product=order.product,
+        **asdict(line),
         defaults={
             "quantity": net.quantity,
-            "average_price": net.average_price,
-            "realised_pnl": net.realised_pnl,
+            "average_price": net.average_price.quantize(FOUR_PLACES),
+            "cost": net.cost.quantize(FOUR_PLACES),
+            "realised_pnl": net.realised_pnl.quantize(FOUR_PLACES),
             "updated_at": now,
         },
     )
@@ -128,25 +152,8 @@ def take_broker_id(order: Order, broker_order_id: str, *, now: datetime) -> None
         stranger.advance(OrderStatus.CANCELLED, at=now, note=note)
     Order.objects.filter(pk=order.pk).update(broker_order_id=broker_order_id)
     order.refresh_from_db()
-
-
-def net_of(trades: Iterable[tuple[Side, int, Decimal]]) -> Net:
-    """Return the position after trades of (side, shares, INR a share), in order, by average cost."""
-    quantity, average, realised = 0, Decimal(0), Decimal(0)
-    for side, shares, price in trades:
-        signed = shares if side == Side.BUY else -shares
-        if quantity * signed >= 0:  # opens or adds
-            average = (average * abs(quantity) + price * shares) / (abs(quantity) + shares)
-            quantity += signed
-            continue
-        closing = min(shares, abs(quantity))
-        realised += (price - average) * closing * (1 if quantity > 0 else -1)
-        quantity += signed
-        if quantity == 0:
-            average = Decimal(0)
-        elif shares > closing:  # turned over: the rest opened at this price
-            average = price
-    return Net(quantity=quantity, average_price=average, realised_pnl=realised)
+    if stranger is not None:
+        settle(order, now=now, actor="broker")  # the book lists these fills already: nobody would ask again
 
 
 def own_quantity(mode: str, exchange: str, symbol: str) -> int:

@@ -21,6 +21,7 @@ GRAB_BAGS = {"utils", "helpers", "common", "misc", "core", "base", "services", "
 
 CONFINED = {
     r"transaction\.atomic": {
+        "orders/adjusting.py",
         "orders/by_hand.py",
         "orders/deciding.py",
         "orders/differences.py",

@@ -1,3 +1,4 @@
+from orders.models.adjustment import Adjustment
 from orders.models.broker import BrokerSession, ExecutorHeartbeat, Instrument
 from orders.models.decision import Decision
 from orders.models.fill import Fill
@@ -6,6 +7,7 @@ from orders.models.position import Position
 from orders.models.signal import Signal
 
 __all__ = [
+    "Adjustment",
     "BrokerSession",
     "Decision",
     "ExecutorHeartbeat",

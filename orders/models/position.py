@@ -20,6 +20,13 @@ class Position(models.Model):
     product = models.CharField(max_length=6)
     quantity = models.IntegerField("ours (shares)", default=0)
     average_price = models.DecimalField("average price (₹)", max_digits=18, decimal_places=4, default=0)
+    cost = models.DecimalField(
+        "cost (₹)",
+        max_digits=18,
+        decimal_places=4,
+        default=0,
+        help_text="Of all the open shares, below zero for a short position: exact, which the average is not.",
+    )
     realised_pnl = models.DecimalField("realised P&L (₹)", max_digits=18, decimal_places=4, default=0)
     broker_quantity = models.IntegerField("at the broker (shares)", null=True, blank=True)
     broker_as_of = models.DateTimeField(null=True, blank=True)
@@ -34,7 +41,10 @@ class Position(models.Model):
     class Meta:
         ordering = ["symbol"]
         constraints = [models.UniqueConstraint(fields=["mode", "exchange", "symbol", "product"], name="position_once")]
-        permissions = [("exit_position", "Can exit positions, even when trading is halted")]
+        permissions = [
+            ("exit_position", "Can exit positions, even when trading is halted"),
+            ("adjust_position", "Can adjust positions: bonus, split, correction"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.quantity} {self.symbol}"
