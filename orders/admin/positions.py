@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html_join
 from unfold.enums import ActionVariant
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+)
 
-from orders import by_hand
+from orders import adjusting, by_hand
 from orders.admin.refusals import REFUSALS
 from orders.admin.wording import money, number
-from orders.desk import Desk
+from orders.average_cost import realised_on
+from orders.desk import Desk, trading_date
+from orders.ledger import Line, steps_of
 from orders.lifecycle import OrderStatus
-from orders.models import Order, Position
-from risk.admin.dialogs import Dialog, answered, dialog_action, refusals_told, token_field
-from risk.admin.display import Tone, badge, moment
+from orders.models import Adjustment, Order, Position
+from risk.admin.dialogs import Dialog, ReasonDialog, answered, dialog_action, refusals_told, token_field
+from risk.admin.display import NOTHING, Tone, badge, moment
 from risk.admin.mode_filter import ModeFilter
 from risk.admin.read_only import ReadOnlyAdmin, named_by
 
@@ -42,6 +53,54 @@ class ExitDialog(Dialog):
         return exit_facts(position) if position else []
 
 
+class AdjustDialog(ReasonDialog):
+    kind = forms.ChoiceField(choices=Adjustment.Kind.choices, widget=UnfoldAdminSelectWidget)
+    ratio_new = forms.IntegerField(
+        min_value=1,
+        required=False,
+        label="Ratio: new shares",
+        help_text="Bonus 1 for 4: 1, and 4 below. Split of one share into 5: 5, and 1 below.",
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
+    ratio_old = forms.IntegerField(
+        min_value=1, required=False, label="Ratio: for each (shares)", widget=UnfoldAdminIntegerFieldWidget
+    )
+    quantity = forms.IntegerField(
+        required=False,
+        label="Correction: shares from now on",
+        help_text="Below zero for a short position.",
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
+    price = forms.DecimalField(
+        max_digits=14,
+        decimal_places=4,
+        required=False,
+        label="Correction: price (₹ a share)",
+        help_text="For the broker's quantity too; empty there keeps the average.",
+        widget=UnfoldAdminDecimalFieldWidget,
+    )
+    shown = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    token = token_field()
+    field_order = ("kind", "ratio_new", "ratio_old", "quantity", "price", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        position = named_by(Position.objects.all(), self.object_id)
+        self.initial["shown"] = position.broker_quantity if position else None
+
+    def facts(self) -> list[tuple[str, Any]]:
+        position = named_by(Position.objects.all(), self.object_id)
+        return exit_facts(position)[1:] if position else []
+
+
+def adjustment_wished(answers: dict[str, Any], *, by: str) -> adjusting.Wish:
+    """Return the dialog's answers as a wish: the broker's quantity is the one that the dialog showed."""
+    shown, numbers = answers.pop("shown"), {**answers, "by": by}
+    if numbers["kind"] == Adjustment.Kind.BROKER:
+        numbers["quantity"] = shown
+    return adjusting.Wish(**{**numbers, "kind": Adjustment.Kind(numbers["kind"])})
+
+
 def exit_told(request: HttpRequest, position: Position, *, token: str) -> Order:
     """Exit the position at the desk of the settings and say so. Raise the use case's refusals."""
     desk = Desk.from_settings()
@@ -63,16 +122,18 @@ class PositionAdmin(ReadOnlyAdmin):
     fieldsets = (
         (None, {"fields": (("symbol", "exchange"), ("product", "mode"))}),
         ("Shares", {"fields": (("ours", "broker"), ("agreement", "as_of"))}),
-        ("Money", {"fields": (("average", "cost"), ("realised", "updated"))}),
+        ("Money", {"fields": (("average", "cost_shown"), ("realised_today", "realised"), "updated")}),
+        ("Adjustments", {"fields": ("adjustments",)}),
     )
-    actions_detail = ["exit"]
+    actions_detail = ["adjust", "exit"]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Offer the exit of what is open in the mode that is traded; the use case checks again."""
-        is_open = (
-            named_by(Position.objects.filter(mode=settings.TRADING_MODE).exclude(quantity=0), object_id) is not None
-        )
-        return super().get_actions_detail(request, object_id) if is_open else []
+        """Offer what makes sense for a position of the mode that is traded; the use cases check again."""
+        position = named_by(Position.objects.filter(mode=settings.TRADING_MODE), object_id)
+        if position is None:
+            return []
+        offered = super().get_actions_detail(request, object_id)
+        return [each for each in offered if position.quantity or not each.action_name.endswith("_exit")]
 
     @dialog_action(
         label="Exit",
@@ -92,6 +153,54 @@ class PositionAdmin(ReadOnlyAdmin):
             self.log_change(request, position, f"Exit: order {order.client_order_id}")
             page = reverse("admin:orders_order_change", args=(order.pk,))
         return answered(request, page)
+
+    @dialog_action(
+        label="Adjust",
+        title="Adjust this position?",
+        explanation="It is for what was no trade. It is kept, and cannot be taken back but by another one.",
+        submit="Adjust position",
+        form=AdjustDialog,
+        permissions=["orders.adjust_position"],
+        icon="tune",
+    )
+    def adjust(self, request: HttpRequest, form: AdjustDialog, object_id: str) -> HttpResponse:
+        position: Position = self.row(request, object_id)
+        wish = adjustment_wished(form.answers, by=request.user.get_username())
+        with refusals_told(request, *REFUSALS, adjusting.AdjustmentRefused):
+            made = adjusting.adjust(Desk.from_settings(), position, wish)
+            told = f"{made.get_kind_display()}: {made.quantity_before} → {made.quantity_after} shares"
+            self.log_change(request, position, f"{told}: {made.reason}")
+            messages.success(request, told)
+        return answered(request, reverse("admin:orders_position_change", args=(position.pk,)))
+
+    @admin.display(description="realised today")
+    def realised_today(self, position: Position) -> str:
+        today = trading_date(timezone.now())
+        return money(realised_on(steps_of(Line.of(position)), today).quantize(Decimal("0.0001")))
+
+    @admin.display(description="what was no trade")
+    def adjustments(self, position: Position) -> str:
+        line = Line.of(position)
+        made = Adjustment.objects.filter(
+            mode=line.mode, exchange=line.exchange, symbol=line.symbol, product=line.product
+        )
+        told = format_html_join(
+            "",
+            "<p>{} · {}: {} → {} shares, {} · {}: {}</p>",
+            (
+                (
+                    moment(each.at),
+                    each.get_kind_display(),
+                    each.quantity_before,
+                    each.quantity_after,
+                    money(each.price),
+                    each.made_by,
+                    each.reason,
+                )
+                for each in made
+            ),
+        )
+        return told or NOTHING
 
     @admin.display(description="ours (shares)", ordering="quantity")
     def ours(self, position: Position) -> str:
@@ -115,8 +224,8 @@ class PositionAdmin(ReadOnlyAdmin):
         return money(position.average_price)
 
     @admin.display(description="cost")
-    def cost(self, position: Position) -> str:
-        return money(position.average_price * position.quantity)
+    def cost_shown(self, position: Position) -> str:
+        return money(position.cost)
 
     @admin.display(description="realised P&L", ordering="realised_pnl")
     def realised(self, position: Position) -> str:

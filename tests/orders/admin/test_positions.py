@@ -119,3 +119,40 @@ def test_an_incident_is_acknowledged_then_resolved_once(act, missed_exit):
     assert (missed_exit.status, missed_exit.closed_by, missed_exit.note) == ("RESOLVED", "tara", "sold by hand")
     assert "nothing was changed" in told(again)
     assert traces() == ["Acknowledged: looking", "Resolved: sold by hand"]
+
+
+def adjusting(**changes):
+    return {"kind": "BONUS", "ratio_new": 1, "ratio_old": 1, "reason": "bonus of one for one", "token": "a", **changes}
+
+
+def test_a_position_is_adjusted_once_by_one_form_and_says_so(act, tara, held):
+    position = held(2)
+
+    act("orders_position_adjust", position, **adjusting())
+    act("orders_position_adjust", position, **adjusting())
+
+    position.refresh_from_db()
+    assert (position.quantity, position.average_price) == (4, 700)
+    page = tara.get(reverse("admin:orders_position_change", args=[position.pk])).content.decode()
+    assert "bonus of one for one" in page
+    assert "Realised today" in page
+
+
+def test_a_refused_adjustment_is_told(act, held):
+    position = held(2)
+
+    answer = act("orders_position_adjust", position, **adjusting(kind="BROKER", shown=9))
+
+    assert "by now" in told(answer)
+    position.refresh_from_db()
+    assert position.quantity == 2
+
+
+def test_who_only_looks_adjusts_nothing(vera, held):
+    position = held(2)
+    url = reverse("admin:orders_position_adjust", args=[position.pk])
+
+    assert vera.get(url).status_code == 403
+    assert vera.post(url, {"_form_submitted": "True", **adjusting()}).status_code == 403
+    position.refresh_from_db()
+    assert position.quantity == 2
