@@ -177,6 +177,11 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     options="-c idle_in_transaction_session_timeout=5s -c statement_timeout=8s -c lock_timeout=8s"
     " -c synchronous_commit=on",
     connect_timeout=5,
+    # A line that was cut without a word is noticed by both: by whoever waits for an answer, and by whoever sends.
+    keepalives_idle=5,
+    keepalives_interval=2,
+    keepalives_count=3,
+    tcp_user_timeout=10_000,
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

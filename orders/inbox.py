@@ -2,7 +2,8 @@
 Write signals down, once each, before anything is done about them.
 
 A batch is one transaction. The unique (mode, signal id) is what makes a signal one row, however often and by
-whichever way it arrives; a stream entry is acknowledged only after this has committed.
+whichever way it arrives; a stream entry is acknowledged only after this has committed. A message that trips over a
+defect of ours is written down by itself, as failed, and takes no other with it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 
 import structlog
-from django.db import connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import F, Max
 
 from orders.desk import Desk
@@ -25,6 +26,18 @@ log = structlog.get_logger(__name__)
 
 # Scores are kept to so many places, cut and not rounded: what is written down is never stronger than what was sent.
 _SCORE_GRID = Decimal("1e-12")
+# What code and columns raise over one message; an outage raises other things, and is the same for all messages.
+_DEFECTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    DataError,
+    IntegrityError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +56,68 @@ class Recorded:
     new: int
     malformed: int
     duplicates: int
+    failed: int = 0
 
 
 def record(desk: Desk, messages: Sequence[Received]) -> Recorded:
     """Write a batch down in one transaction: a row for each new signal or malformed message, a count for the rest."""
+    try:
+        return _record(desk, messages)
+    except _DEFECTS:
+        log.critical("signals.batch_failed", messages=len(messages), exc_info=True)
+    each = [_record_alone(desk, message) for message in messages]
+    return Recorded(
+        new=sum(one.new for one in each),
+        malformed=sum(one.malformed for one in each),
+        duplicates=sum(one.duplicates for one in each),
+        failed=sum(one.failed for one in each),
+    )
+
+
+def _record_alone(desk: Desk, message: Received) -> Recorded:
+    try:
+        return _record(desk, [message])
+    except _DEFECTS as defect:
+        log.critical("signal.not_recorded", raw=message.raw[:RAW_BYTES_KEPT], exc_info=True)
+        _keep_as_failed(desk, message, f"{type(defect).__name__}: {defect}".replace("\x00", "␀"))
+    return Recorded(new=0, malformed=0, duplicates=0, failed=1)
+
+
+def _keep_as_failed(desk: Desk, message: Received, reason: str) -> None:
+    """Keep the bytes of a message that could not be taken in, and tell of it. Nothing of them is looked at again."""
+    now = desk.clock()
+    digest = malformed_digest(message.raw)
+    with transaction.atomic():
+        _, created = Signal.objects.get_or_create(
+            mode=desk.mode,
+            signal_id=f"failed:{digest[:32]}",
+            defaults={
+                "digest": digest,
+                "source": message.source,
+                "stream_entry_id": message.stream_entry_id,
+                "raw": message.raw[:RAW_BYTES_KEPT],
+                "received_at": now,
+                "status": Signal.Status.FAILED,
+                "reason": f"a defect of ours: {reason}",
+                "decided_at": now,
+            },
+        )
+        if not created:
+            Signal.objects.filter(mode=desk.mode, signal_id=f"failed:{digest[:32]}").update(
+                duplicates=F("duplicates") + 1
+            )
+        Incident.objects.open(
+            Incident.Kind.SIGNAL_FAILED,
+            mode=desk.mode,
+            subject=f"failed:{digest[:32]}",
+            title="A message could not be taken in as a signal",
+            detail=reason,
+            what_to_do="Its bytes are kept and it was not acted on. The executor's log has the traceback.",
+            now=now,
+        )
+
+
+def _record(desk: Desk, messages: Sequence[Received]) -> Recorded:
     now = desk.clock()
     rows = [_row(desk, message, now) for message in messages]
     with transaction.atomic():

@@ -1,8 +1,9 @@
 """
 The executor in one process: two receivers, one worker, one tracker, each a thread; this is what `listen_signals` runs.
 
-Leadership comes first and then the broker's book: nothing is sent before it was read once. The death of a thread ends
-the process.
+Leadership comes first and then the broker's book: nothing is sent before it was read once. A process that loses
+leadership, or the database, stands by without ending: what it heard and could not write down yet is still in its
+memory. The death of a thread ends the process.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ import socket
 import threading
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
+from orders.broker.deadline import boot_clock
 from orders.desk import Desk
-from orders.leadership import HEARTBEAT_SECONDS, Leadership, LeadershipLost
+from orders.leadership import HEARTBEAT_SECONDS, Leadership, LeadershipLost, Reign
 from orders.loops import Loop, Tracker, Worker
 from orders.receivers import ChannelReceiver, StreamReceiver, connect
 
 log = structlog.get_logger(__name__)
 
 JOIN_SECONDS = 15.0
+STAND_BY_SECONDS = 0.25
+DATABASE_PAUSE_SECONDS_MAX = 2.0
 
 
 class ExecutorDied(Exception):
@@ -34,72 +38,106 @@ class Listener:
     def __init__(self, desk: Desk, *, redis_url: str, channel: str, stream: str, group: str) -> None:
         self._desk = desk
         self._stopping = threading.Event()
+        self._reign = reign = Reign()
         ready = threading.Event()
         tracker = Tracker(desk, ready=ready)
-        worker = Worker(desk, ready=ready, sent=tracker.nudge)
+        worker = Worker(desk, ready=ready, sent=tracker.nudge, leads=reign.leads)
         consumer = f"{socket.gethostname()}-{os.getpid()}"
         self.ready = ready
-        self._loops = [
-            Loop("tracker", tracker, self._stopping),
-            Loop("worker", worker, self._stopping),
-            Loop(
-                "channel",
-                ChannelReceiver(desk, connect(redis_url), channel=channel, heard=worker.heard),
-                self._stopping,
-            ),
+        self._led = [
+            Loop("tracker", tracker, self._stopping, leads=reign.leads),
+            Loop("worker", worker, self._stopping, leads=reign.leads),
             Loop(
                 "stream",
                 StreamReceiver(
                     desk, connect(redis_url), stream=stream, group=group, consumer=consumer, heard=worker.heard
                 ),
                 self._stopping,
+                leads=reign.leads,
             ),
         ]
+        # The channel forgets what nobody hears, so it is listened to until another executor is known to do so.
+        self._channel = ChannelReceiver(
+            desk, connect(redis_url), channel=channel, heard=worker.heard, leads=reign.leads, rests=reign.another_leads
+        )
+        self._loops = [*self._led, Loop("channel", self._channel, self._stopping)]
 
     def stop(self) -> None:
         """Ask for the end; `run` returns after the turns under way."""
         self._stopping.set()
 
     def run(self) -> None:
-        """
-        Lead, or stand by until leading is possible, until stopped.
-
-        Raise `ExecutorDied` when a loop died and `LeadershipLost` when the lock's connection did.
-        """
+        """Lead, or stand by until leading is possible, until stopped. Raise `ExecutorDied` when a loop died."""
         leadership = Leadership(self._desk.mode)
         try:
-            if not self._lead(leadership):
-                return
-            for loop in self._loops:
-                loop.start()
-            self._watch(leadership)
+            while self._lead(leadership):
+                for loop in self._loops:
+                    if loop.ident is None:
+                        loop.start()
+                self._watch(leadership)
         finally:
             self.stop()
             for loop in self._loops:
                 if loop.ident is not None:
                     loop.join(JOIN_SECONDS)
+            self._channel.tell_what_is_lost()
             leadership.give_up()
             connection.close()
 
     def _lead(self, leadership: Leadership) -> bool:
         """Wait for the leader's lock. Return False when stopped before it came."""
-        told = False
-        while not self._stopping.is_set():
-            if leadership.try_to_lead(self._desk.clock()):
-                return True
-            if not told:
-                log.info("leadership.standing_by", mode=self._desk.mode)
-                told = True
-            leadership.end_a_silent_leader(self._desk.clock())
-            self._stopping.wait(HEARTBEAT_SECONDS)
+        told = ""
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            self._check_loops()
+            try:
+                if self._takes_over(leadership):
+                    return True
+            except (LeadershipLost, Error) as trouble:
+                leadership.give_up()
+                connection.close()
+                self._reign.end()  # nobody can be seen to lead
+                if told != "away":
+                    log.error("leadership.database_away", mode=self._desk.mode, reason=str(trouble)[:300])
+                    told = "away"
+                pause = min(DATABASE_PAUSE_SECONDS_MAX, max(STAND_BY_SECONDS, pause * 2))
+            else:
+                if told != "standing by":
+                    log.info("leadership.standing_by", mode=self._desk.mode)
+                    told = "standing by"
+                pause = STAND_BY_SECONDS
+        return False
+
+    def _takes_over(self, leadership: Leadership) -> bool:
+        """Return whether this process leads from now on. What an earlier reign began must have ended before."""
+        if not all(loop.at_rest.is_set() for loop in self._led):
+            return False
+        self.ready.clear()  # first the broker's book is read, whoever read it before
+        asked_at = boot_clock()
+        if leadership.try_to_lead():
+            self._reign.extend(asked_at)
+            return True
+        self._reign.leave_to_another()
+        leadership.end_a_silent_leader()
         return False
 
     def _watch(self, leadership: Leadership) -> None:
+        """Beat until stopped or until leadership is lost."""
         while not self._stopping.wait(HEARTBEAT_SECONDS):
-            dead = [loop.name for loop in self._loops if not loop.is_alive()]
-            if dead:
-                raise ExecutorDied(f"{', '.join(dead)} ended by itself")
+            self._check_loops()
+            if not self._reign.leads():
+                log.warning("leadership.paused", mode=self._desk.mode)
+            asked_at = boot_clock()
             try:
-                leadership.beat(self._desk.clock())
-            except (OperationalError, InterfaceError) as error:
-                raise LeadershipLost(f"the database cannot be reached: {error}") from error
+                leadership.beat()
+            except LeadershipLost as loss:
+                self._reign.end()
+                leadership.give_up()
+                log.error("leadership.lost", mode=self._desk.mode, reason=str(loss)[:300])
+                return
+            self._reign.extend(asked_at)
+
+    def _check_loops(self) -> None:
+        dead = [loop.name for loop in self._loops if loop.ident is not None and not loop.is_alive()]
+        if dead:
+            raise ExecutorDied(f"{', '.join(dead)} ended by itself")

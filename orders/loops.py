@@ -1,9 +1,9 @@
 """
 The loops of the executor: receive, work, track. Each is a thread that takes turns until it is told to stop.
 
-A turn is short, so that a stop is heard. Redis, the database or the broker being away is weathered: the turn is taken
-again after a pause that grows. Anything else is a defect: the thread ends, the process with it, and whoever supervises
-starts it again, which is the same path as any start.
+A turn is short, so that a stop is heard, and none is begun without leadership. Redis, the database or the broker being
+away is weathered: the turn is taken again after a pause that grows. Anything else is a defect: the thread ends, the
+process with it, and whoever supervises starts it again, which is the same path as any start.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from typing import Protocol
 
 import structlog
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, connection
 
 from orders.broker.gateway import BrokerUnreachable, SessionRefused
 from orders.deciding import decide
@@ -35,7 +35,13 @@ log = structlog.get_logger(__name__)
 PAUSE_SECONDS_MAX = 10.0
 LIVE_READ_SECONDS_MIN = 1.0
 FAILED_READS_MAX = 3  # in a row; then auto-trading goes off
-AWAY = (*REDIS_AWAY, OperationalError, InterfaceError)
+NOT_LEADING_SECONDS = 0.1
+# InternalError too: that is how a session ends that stood still in a transaction, and how a replica refuses to write.
+AWAY = (*REDIS_AWAY, OperationalError, InterfaceError, InternalError)
+
+
+def always() -> bool:
+    return True
 
 
 class Turns(Protocol):
@@ -47,18 +53,25 @@ class Turns(Protocol):
 
 
 class Loop(threading.Thread):
-    """Takes turns until stopped, pausing longer and longer while something it needs is away."""
+    """Takes turns while this process leads, until stopped, pausing longer and longer while what it needs is away."""
 
-    def __init__(self, name: str, turns: Turns, stopping: threading.Event) -> None:
+    def __init__(
+        self, name: str, turns: Turns, stopping: threading.Event, *, leads: Callable[[], bool] = always
+    ) -> None:
         super().__init__(name=name, daemon=True)
         self._turns = turns
         self._stopping = stopping
+        self._leads = leads
+        self.at_rest = threading.Event()
+        self.at_rest.set()
 
     def run(self) -> None:
         pause = 0.0
         try:
             while not self._stopping.wait(pause):
-                pause = self._turn(pause)
+                self.at_rest.clear()  # before asking: whoever ended the reign and waits must not miss a turn
+                pause = self._turn(pause) if self._leads() else NOT_LEADING_SECONDS
+                self.at_rest.set()
         except Exception:
             # The one place where a defect ends: the thread does, the process notices, and is started again.
             log.critical("loop.died", loop=self.name, exc_info=True)
@@ -84,10 +97,14 @@ class Loop(threading.Thread):
 class Worker:
     """Decides what was received, oldest first, and sends what was approved."""
 
-    def __init__(self, desk: Desk, *, ready: threading.Event, sent: Callable[[], None]) -> None:
+    def __init__(
+        self, desk: Desk, *, ready: threading.Event, sent: Callable[[], None], leads: Callable[[], bool] = always
+    ) -> None:
+        """`leads` is asked again before each step: this process may have been paused, and another one leads."""
         self._desk = desk
         self._ready = ready
         self._sent = sent
+        self._leads = leads
         self._wake = threading.Event()
 
     def heard(self) -> None:
@@ -112,10 +129,12 @@ class Worker:
             self._sent()
         old = self._desk.clock() - timedelta(seconds=self._desk.rules.decision_age_max_seconds)
         for order in Order.objects.unsent(self._desk.mode).filter(created_at__lt=old):
-            submit(self._desk, order)  # which withdraws it, and has its signal decided again
+            self._submit(order)  # which withdraws it, and has its signal decided again
 
     def _decide(self, signal: Signal) -> bool:
         """Decide one signal and send its order. Return whether it must wait and be asked again."""
+        if not self._leads():
+            return False
         with structlog.contextvars.bound_contextvars(signal=signal.signal_id):
             try:
                 order = decide(self._desk, signal)
@@ -127,14 +146,38 @@ class Worker:
                 self._fail(signal, f"{type(defect).__name__}: {defect}")
                 return False
             if order is not None:
-                submit(self._desk, order)
+                self._submit(order)
                 self._sent()
             else:
                 signal.refresh_from_db()
             return order is None and signal.status == Signal.Status.RECEIVED
 
+    def _submit(self, order: Order) -> None:
+        """Send an order, unless another executor leads by now: that one decides its signal again."""
+        if not self._leads():
+            return
+        try:
+            submit(self._desk, order)
+        except AWAY:
+            raise
+        except Exception as defect:
+            # Whatever it tripped over, its row says how far it got: unsent it is withdrawn, sent it is in doubt soon.
+            log.critical("order.failed", order=order.client_order_id, exc_info=True)
+            Incident.objects.open(
+                Incident.Kind.SIGNAL_FAILED,
+                mode=self._desk.mode,
+                subject=order.client_order_id or "",
+                title=f"{order} could not be sent, or its answer not be taken"[:200],
+                detail=f"a defect of ours: {type(defect).__name__}: {defect}".replace("\x00", "␀"),
+                what_to_do="The order's page shows how far it got. The executor's log has the traceback.",
+                symbol=order.symbol,
+                client_order_id=order.client_order_id or "",
+                now=self._desk.clock(),
+            )
+
     def _fail(self, signal: Signal, reason: str) -> None:
         now = self._desk.clock()
+        reason = reason.replace("\x00", "␀")  # which no column takes: telling of one defect must not be another
         signal.conclude(Signal.Status.FAILED, reason=f"a defect of ours: {reason}", now=now)
         Incident.objects.open(
             Incident.Kind.SIGNAL_FAILED,

@@ -8,13 +8,17 @@ while nobody listens.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import redis
 import structlog
+from django.db import Error, connection
 
+from orders.backlog import KEPT_MAX, Backlog, Gap
 from orders.desk import Desk
 from orders.inbox import Received, record
 from orders.models import Signal
@@ -24,7 +28,9 @@ log = structlog.get_logger(__name__)
 
 def connect(url: str) -> redis.Redis:
     """Return a client with the reply shapes of RESP2, which the receivers read, and time-outs on everything."""
-    return redis.Redis.from_url(url, protocol=2, socket_timeout=5, socket_connect_timeout=5, health_check_interval=15)
+    return redis.Redis.from_url(
+        url, protocol=2, socket_timeout=5, socket_connect_timeout=5, socket_keepalive=True, health_check_interval=15
+    )
 
 
 # Every error of Redis, a wrong type of key or a full memory included: receiving waits, tracking and cancels go on.
@@ -34,45 +40,164 @@ BLOCK_MS = 500
 CLAIM_EVERY_SECONDS = 60.0
 CLAIM_IDLE_MS = 60_000
 SIGNAL_FIELD = b"signal"
+SILENCE_SECONDS = 5.0  # without an answer to a ping; then the line is given up
+WRITE_PAUSE_SECONDS_MAX = 2.0
 
 
 class ChannelReceiver:
-    """Listens to the Pub/Sub channel."""
+    """
+    Listens to the Pub/Sub channel, and keeps what it heard until it is written down.
 
-    def __init__(self, desk: Desk, client: redis.Redis, *, channel: str, heard: Callable[[], None]) -> None:
+    The database being away does not end the listening: nobody says again what was published meanwhile. What is kept is
+    bounded; beyond that the oldest goes, is counted, and is told of as soon as anything can be told.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        client: redis.Redis,
+        *,
+        channel: str,
+        heard: Callable[[], None],
+        leads: Callable[[], bool] = lambda: True,
+        rests: Callable[[], bool] = lambda: False,
+        kept_max: int = KEPT_MAX,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
+        """While neither leading nor resting, nobody knows who leads: it listens, and writes nothing."""
         self._desk = desk
         self._client = client
         self._channel = channel
         self._heard = heard
+        self._leads = leads
+        self._rests = rests
+        self._silence_seconds = silence_seconds
         self._subscription: Any = None
-        self._unrecorded: list[Received] = []
+        self._asked_at = self._answered_at = 0.0  # monotonic: the last ping, and the last sign of life
+        self._heard_until: datetime | None = None
+        self._gap: Gap | None = None
+        self._backlog = Backlog(kept_max)
+        self._write_at = self._write_pause = 0.0
 
     def turn(self) -> None:
         """Wait up to half a second for messages and record what came. Raise redis errors to the loop."""
-        self._record()  # what an outage kept from being recorded
-        if self._subscription is None:
-            self._subscription = self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-            self._subscription.subscribe(self._channel)
-            log.info("channel.subscribed", channel=self._channel)
-        message = self._subscription.get_message(timeout=BLOCK_MS / 1000)
-        while message is not None:
-            # Kept until it is recorded: the database may be away, and nobody says it again.
-            self._unrecorded.append(Received(raw=_bytes(message["data"]), source=Signal.Source.CHANNEL))
-            full = len(self._unrecorded) >= BATCH
-            message = None if full else self._subscription.get_message(timeout=0.0)
-        self._record()
-
-    def _record(self) -> None:
-        if self._unrecorded:
-            record(self._desk, self._unrecorded)
-            self._unrecorded.clear()
-            self._heard()
+        if self._rests():  # another executor listens now; what was heard before it did is still written down
+            if self._subscription is not None:
+                self._drain()
+                self.reset()
+                self._gap = self._heard_until = None
+            self._write_down()
+            time.sleep(BLOCK_MS / 1000)
+            return
+        if self._leads():
+            self._write_down()  # what an outage kept from being recorded
+        try:
+            self._listen()
+        except redis.RedisError as error:
+            self._begin_gap(error)
+            raise
+        if self._leads():
+            self._write_down()
 
     def reset(self) -> None:
-        """Forget the subscription; the next turn makes a new one. What was published meanwhile is not heard."""
+        """Forget the subscription; the next turn makes a new one. What is published meanwhile is not heard."""
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
+
+    def tell_what_is_lost(self) -> None:
+        """Say in the log what the process takes with it when it ends."""
+        if self._backlog:
+            log.critical("channel.lost_at_the_end", messages=len(self._backlog))
+
+    def _listen(self) -> None:
+        if self._subscription is None:
+            self._subscribe()
+        self._hear(wait=BLOCK_MS / 1000)
+        self._check_the_line()
+
+    def _hear(self, *, wait: float) -> bool:
+        """Keep what has come, up to a batch. Return whether there may be more."""
+        for number in range(BATCH):
+            message = self._subscription.get_message(timeout=0.0 if number else wait)
+            if message is None:
+                return False
+            self._answered_at = time.monotonic()
+            if message["type"] == "message":
+                kept = Received(raw=_bytes(message["data"]), source=Signal.Source.CHANNEL)
+                self._backlog.keep(kept, self._desk.clock())
+        return True
+
+    def _drain(self) -> None:
+        """Hear out what was sent to us before another executor listened: nobody else may have heard it."""
+        with contextlib.suppress(redis.RedisError):
+            while self._hear(wait=0.0):
+                pass
+
+    def _subscribe(self) -> None:
+        subscription = self._client.pubsub()  # type: ignore[no-untyped-call]
+        try:
+            subscription.subscribe(self._channel)
+            if subscription.get_message(timeout=self._silence_seconds) is None:
+                raise redis.TimeoutError("no answer to SUBSCRIBE")
+        except redis.RedisError:
+            subscription.close()
+            raise
+        self._subscription = subscription
+        self._asked_at = self._answered_at = time.monotonic()
+        self._heard_until = self._desk.clock()
+        log.info("channel.subscribed", channel=self._channel)
+        if self._gap is not None:
+            self._gap.until = self._heard_until
+
+    def _check_the_line(self) -> None:
+        """Ask now and then whether anybody is there: a line that was cut without a word is as quiet as a quiet day."""
+        now = time.monotonic()
+        if self._answered_at >= self._asked_at:
+            self._heard_until = self._desk.clock()
+            if now - self._asked_at > self._silence_seconds / 2:
+                self._asked_at = now
+                self._subscription.ping()
+        elif now - self._asked_at > self._silence_seconds:
+            raise redis.TimeoutError(f"no answer for {self._silence_seconds:g} s")
+
+    def _begin_gap(self, error: redis.RedisError) -> None:
+        if self._gap is not None:  # not told yet: one longer gap
+            self._gap.until = None
+            return
+        self._gap = Gap(
+            what=f"channel {self._channel}",
+            meaning="What was published meanwhile is not known. Ask the publisher to send it again through the stream, "
+            "which keeps what nobody heard.",
+            since=self._heard_until or self._desk.clock(),
+            reason=f"{type(error).__name__}: {error}",
+        )
+
+    def _write_down(self) -> None:
+        if time.monotonic() < self._write_at or not (self._backlog or self._gap or self._backlog.lost):
+            return
+        try:
+            while batch := self._backlog.oldest(BATCH):
+                record(self._desk, batch)
+                self._backlog.forget(len(batch))
+                self._heard()
+            self._tell()
+        except Error as trouble:  # any: none is a reason to stop listening
+            if self._write_pause == 0.0:
+                log.error("channel.waiting_for_database", reason=f"{type(trouble).__name__}: {trouble}"[:300])
+            connection.close()
+            self._write_pause = min(WRITE_PAUSE_SECONDS_MAX, max(0.2, self._write_pause * 2))
+            self._write_at = time.monotonic() + self._write_pause
+        else:
+            self._write_pause = 0.0
+
+    def _tell(self) -> None:
+        if self._gap is not None:
+            self._gap.tell(self._desk)
+            if self._gap.until is not None:
+                self._gap = None
+        if self._backlog.lost:
+            self._backlog.tell(self._desk)
 
 
 class StreamReceiver:
@@ -97,18 +222,24 @@ class StreamReceiver:
         self._heard = heard
         self._claim_idle_ms = claim_idle_ms
         self._claimed_at: float | None = None
+        self._gap: Gap | None = None
 
     def turn(self) -> None:
         """Wait up to half a second for entries, record and acknowledge them. Raise redis errors to the loop."""
         try:
             self._claim_what_others_left()
             entries = self._read()
+            self._take(entries)
         except redis.ResponseError as error:
             if "NOGROUP" not in str(error):
+                self._tell_gap(error)
                 raise
             self._make_group()
             return
-        self._take(entries)
+        if self._gap is not None:
+            self._gap.until = self._desk.clock()
+            self._gap.tell(self._desk)
+            self._gap = None
 
     def reset(self) -> None:
         """Claim again at the next turn: what was read and not acknowledged is still ours to record."""
@@ -153,6 +284,20 @@ class StreamReceiver:
         )
         self._client.xack(self._stream, self._group, *[entry_id for entry_id, _ in taken])
         self._heard()
+
+    def _tell_gap(self, error: redis.ResponseError) -> None:
+        """Tell once of a Redis that answers and refuses: unlike an outage it does not pass by itself."""
+        if self._gap is not None:
+            return
+        gap = Gap(
+            what=f"stream {self._stream}",
+            meaning="Nothing in the stream is lost: it is read on from where reading stopped as soon as Redis allows "
+            "it. See what it says: another kind of key under that name, a full disk or memory, a missing permission.",
+            since=self._desk.clock(),
+            reason=str(error),
+        )
+        gap.tell(self._desk)
+        self._gap = gap
 
     def _make_group(self) -> None:
         """Make the group, and the stream if it is missing, from the beginning: nothing sent before is passed over."""

@@ -7,7 +7,6 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from orders.desk import Desk, DeskNotWired
-from orders.leadership import LeadershipLost
 from orders.listener import ExecutorDied, Listener
 from orders.start import StartRefused, prepare_start
 
@@ -32,5 +31,5 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: listener.stop())
         try:
             listener.run()
-        except (ExecutorDied, LeadershipLost) as end:
+        except ExecutorDied as end:
             raise CommandError(str(end)) from end
