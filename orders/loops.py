@@ -21,14 +21,15 @@ from orders.broker.gateway import BrokerUnreachable, SessionRefused
 from orders.deciding import decide
 from orders.desk import Desk
 from orders.differences import tell_of_past_days
-from orders.execution import doubt_overdue, submit
+from orders.execution import cancel, doubt_overdue, submit
 from orders.models import BrokerSession, Order, Signal
 from orders.quotes import load_instruments
 from orders.receivers import REDIS_AWAY
 from orders.reconciliation import carry_out_cancels, reconcile
 from orders.session_hours import is_in_session
 from risk import control as switch
-from risk.models import Incident
+from risk.engine.facts import TradingState
+from risk.models import Incident, TradingControl
 
 log = structlog.get_logger(__name__)
 
@@ -130,6 +131,16 @@ class Worker:
         old = self._desk.clock() - timedelta(seconds=self._desk.rules.decision_age_max_seconds)
         for order in Order.objects.unsent(self._desk.mode).filter(created_at__lt=old):
             self._submit(order)  # which withdraws it, and has its signal decided again
+        self._finish_the_halt()
+
+    def _finish_the_halt(self) -> None:
+        """Ask for the cancels of a halt whose process died right after it; exits made during the halt go on."""
+        control = TradingControl.objects.get(mode=self._desk.mode)
+        if control.state != TradingState.HALTED:
+            return
+        unfinished = Order.objects.unfinished(self._desk.mode).filter(created_at__lte=control.changed_at, is_exit=False)
+        for order in unfinished.filter(cancel_requested_at=None):
+            cancel(self._desk, order, by=control.changed_by, reason=f"trading halted: {control.reason}")
 
     def _decide(self, signal: Signal) -> bool:
         """Decide one signal and send its order. Return whether it must wait and be asked again."""

@@ -1,10 +1,11 @@
-"""An executor that kills itself, as `kill -9` would, at a named point of a signal's path."""
+"""An executor that kills itself, as `kill -9` would, or stands still, at a named point of a signal's path."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,78 @@ def dies_after(owner: Any, name: str) -> None:
         die()
 
     setattr(owner, name, then_die)
+
+
+def stands_still_once() -> Callable[[], None]:
+    """Return what stops this whole process the first time it is called, until somebody wakes it."""
+    moments = iter([signal.SIGSTOP])
+
+    def stand_still() -> None:
+        for how in moments:
+            # To this very thread, so that it stops right here; sent to the process it may run on for a moment.
+            signal.pthread_kill(threading.get_ident(), how)
+
+    return stand_still
+
+
+def pauses_before(owner: Any, name: str, *, when: Callable[..., bool] = lambda *_: True) -> None:
+    real, stand_still = getattr(owner, name), stands_still_once()
+
+    def pause_first(*args: Any, **kwargs: Any) -> Any:
+        if when(*args):
+            stand_still()
+        return real(*args, **kwargs)
+
+    setattr(owner, name, pause_first)
+
+
+def pauses_after(owner: Any, name: str, *, when: Callable[..., bool] = lambda *_: True) -> None:
+    real, stand_still = getattr(owner, name), stands_still_once()
+
+    def then_pause(*args: Any, **kwargs: Any) -> Any:
+        answer = real(*args, **kwargs)
+        if when(*args):
+            stand_still()
+        return answer
+
+    setattr(owner, name, then_pause)
+
+
+def pauses_in_connect() -> None:
+    """Stand still between the connection that is made for sending an order and the look at the clock."""
+    from orders.broker import deadline
+
+    def sends_an_order(*_: Any) -> bool:
+        call = deadline._current.get()
+        return call is not None and call.send_by is not None
+
+    real = deadline._LastLook.request
+
+    def on_a_new_connection(self: Any, *args: Any, **kwargs: Any) -> None:
+        if sends_an_order():
+            self.close()
+        real(self, *args, **kwargs)
+
+    deadline._LastLook.request = on_a_new_connection
+    pauses_after(deadline._Connection, "connect", when=sends_an_order)
+
+
+def arm_pause(point: str) -> None:
+    from orders import deciding, execution, loops, reconciliation
+    from orders.broker.kite import KiteGateway
+
+    points: dict[str, Callable[[], None]] = {
+        "deciding, not committed": lambda: pauses_after(deciding, "_write"),
+        "decided, not sent": lambda: pauses_before(loops, "submit"),
+        "claiming": lambda: pauses_before(execution, "_claim"),
+        "claimed, not sent": lambda: pauses_before(KiteGateway, "place"),
+        "in connect": pauses_in_connect,
+        "sent, answer not written": lambda: pauses_after(KiteGateway, "place"),
+        "book read, not compared": lambda: pauses_before(
+            reconciliation, "compare", when=lambda _, book, *__: bool(book.orders)
+        ),
+    }
+    points[point]()
 
 
 def arm(point: str) -> None:
@@ -65,7 +138,7 @@ POINTS_SENT_ONCE = [
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    arm(sys.argv[1])
+    {"die": arm, "pause": arm_pause}[sys.argv[1]](sys.argv[2])
     from django.core.management import call_command
 
     call_command("listen_signals")

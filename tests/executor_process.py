@@ -26,12 +26,11 @@ def environment(paper_url: str, **more: str) -> dict[str, str]:
 
 
 class ExecutorProcess:
-    def __init__(self, paper_url: str, log: Path, *, dies_at: str = "", **more: str) -> None:
-        command = (
-            [sys.executable, "-m", "tests.dying_executor", dies_at] if dies_at else ["manage.py", "listen_signals"]
-        )
-        if not dies_at:
-            command.insert(0, sys.executable)
+    def __init__(self, paper_url: str, log: Path, *, dies_at: str = "", pauses_at: str = "", **more: str) -> None:
+        command = [sys.executable, "manage.py", "listen_signals"]
+        if dies_at or pauses_at:
+            how = "die" if dies_at else "pause"
+            command = [sys.executable, "-m", "tests.dying_executor", how, dies_at or pauses_at]
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -41,6 +40,7 @@ class ExecutorProcess:
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(how)
+            self.process.send_signal(signal.SIGCONT)  # one that stands still hears nothing
         return self.process.wait(20)
 
 

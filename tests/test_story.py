@@ -35,7 +35,8 @@ def start(paper: PaperProcess, valkey: redis.Redis, tmp_path: Path) -> Iterator[
     started: list[ExecutorProcess] = []
 
     def begin(**options: str) -> ExecutorProcess:
-        started.append(ExecutorProcess(paper.root, tmp_path / "executor.log", **options))
+        log = tmp_path / f"executor-{len(started)}.log"
+        started.append(ExecutorProcess(paper.root, log, **options))
         return started[-1]
 
     yield begin

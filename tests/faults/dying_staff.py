@@ -1,0 +1,75 @@
+"""A person's action in a process of its own, as the web server's, that kills itself at a named point of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+
+import django
+
+from tests.dying_executor import dies_after, dies_before
+
+
+def arm(point: str) -> None:
+    from orders import by_hand, deciding, execution
+    from orders.broker.kite import KiteGateway
+    from risk import control
+
+    points: dict[str, Callable[[], None]] = {
+        "": lambda: None,
+        "deciding, not committed": lambda: dies_after(deciding, "_write"),
+        "decided, not sent": lambda: dies_before(by_hand, "submit"),
+        "submitting, not sent": lambda: dies_before(KiteGateway, "place"),
+        "sent, answer not written": lambda: dies_after(KiteGateway, "place"),
+        "answer being written": lambda: dies_before(execution, "_bind"),
+        "answer written": lambda: dies_after(execution, "_bind"),
+        "cancel wished, not committed": lambda: dies_after(execution.Order, "request_cancel"),
+        "cancel wished, not sent": lambda: dies_before(execution, "carry_out_cancel"),
+        "cancel sent": lambda: dies_after(KiteGateway, "cancel"),
+        "halting, not committed": lambda: dies_after(control, "_change"),
+        "halted, no cancel wished": lambda: dies_before(execution, "cancel_all"),
+        "marked, not committed": lambda: dies_after(by_hand, "settle"),
+        "marked": lambda: dies_after(by_hand, "mark_filled"),
+    }
+    points[point]()
+
+
+def act(action: str) -> None:
+    from orders import by_hand, execution
+    from orders.deciding import ManualOrder
+    from orders.desk import Desk
+    from orders.models import Order, Position
+    from risk.engine.facts import OrderType, Side
+
+    desk = Desk.from_settings()
+    match action:
+        case "place":
+            wish = ManualOrder(
+                token="form-1",
+                side=Side.BUY,
+                exchange="NSE",
+                symbol="RELIANCE",
+                quantity=1,
+                order_type=OrderType.LIMIT,
+                limit_price=Decimal("1405.00"),
+                by="priya",
+            )
+            by_hand.place(desk, wish)
+        case "exit":
+            by_hand.exit_position(desk, Position.objects.get(), token="form-2", by="priya")
+        case "cancel":
+            execution.cancel(desk, Order.objects.get(), by="priya", reason="changed my mind")
+        case "halt":
+            execution.halt(desk, by="priya", reason="stop everything")
+        case "mark":
+            fill = by_hand.HandFill(token="form-3", quantity=1, price=Decimal(1390), by="priya", reason="by phone")
+            by_hand.mark_filled(desk, Order.objects.get(), fill)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    arm(sys.argv[2])
+    act(sys.argv[1])
