@@ -195,7 +195,8 @@ def _withdrawal(desk: Desk, order: Order, control: TradingControl, now: datetime
         return f"its cancel was asked for: {order.cancel_reason}"
     if order.trading_date != trading_date(now):
         return "it was decided on another trading date"
-    if now - order.created_at > timedelta(seconds=desk.rules.decision_age_max_seconds):
+    # Also one from the future: the clock was set back, and nobody knows how old it is.
+    if abs(now - order.created_at) > timedelta(seconds=desk.rules.decision_age_max_seconds):
         return "the decision is too old"
     return _switch_is_against(order, control) or _broker_is_against(desk, order, control, now)
 

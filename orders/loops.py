@@ -16,6 +16,9 @@ from typing import Protocol
 
 import structlog
 from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, connection
+from django.db.models import Q, Value
+from django.db.models.functions import Concat
+from django.utils import timezone
 
 from orders.broker.gateway import BrokerUnreachable, SessionRefused
 from orders.deciding import decide
@@ -128,8 +131,9 @@ class Worker:
     def _finish_what_was_begun(self) -> None:
         if doubt_overdue(self._desk):
             self._sent()
-        old = self._desk.clock() - timedelta(seconds=self._desk.rules.decision_age_max_seconds)
-        for order in Order.objects.unsent(self._desk.mode).filter(created_at__lt=old):
+        now, age_max = self._desk.clock(), timedelta(seconds=self._desk.rules.decision_age_max_seconds)
+        old = Q(created_at__lt=now - age_max) | Q(created_at__gt=now + age_max)  # the clock was set back meanwhile
+        for order in Order.objects.unsent(self._desk.mode).filter(old):
             self._submit(order)  # which withdraws it, and has its signal decided again
         self._finish_the_halt()
 
@@ -240,7 +244,7 @@ class Tracker:
         except (BrokerUnreachable, SessionRefused) as trouble:
             self._count_failure(str(trouble))
         else:
-            self._failures, self._outage_told = 0, False
+            self._count_success()
             self._logged_in = True
             self._ready.set()
         self._wait()
@@ -272,6 +276,14 @@ class Tracker:
         if self._desk.is_live or self._failures:
             time.sleep(LIVE_READ_SECONDS_MIN)  # at most one read a second; nudges meanwhile coalesce into the next
         self._nudge.wait(self._busy_seconds if busy else self._idle_seconds)
+
+    def _count_success(self) -> None:
+        if self._outage_told:
+            again = f"It was read again at {timezone.localtime(self._desk.clock()):%d %b %H:%M:%S}."
+            log.warning("broker.read_again", failures=self._failures)
+            told = Incident.objects.unresolved().filter(mode=self._desk.mode, kind=Incident.Kind.BROKER_UNREACHABLE)
+            told.update(detail=Concat("detail", Value(f"\n{again}")), last_at=self._desk.clock())
+        self._failures, self._outage_told = 0, False
 
     def _count_failure(self, reason: str) -> None:
         self._failures += 1

@@ -11,7 +11,8 @@ from django.db import InternalError, OperationalError, connection
 from orders import inbox, loops
 from orders.execution import submit
 from orders.inbox import Received, Recorded, record
-from orders.loops import Loop, Worker
+from orders.listener import Listener
+from orders.loops import Loop, Tracker, Worker
 from orders.models import Order, Signal
 from risk.models import Incident
 
@@ -266,3 +267,69 @@ def test_a_paused_sender_whose_leads_check_passed_is_still_stopped_by_the_age_of
 
     assert order.status == "WITHDRAWN"
     assert paper.journal() == []
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_an_unsent_order_is_withdrawn_and_decided_again_when_the_clock_jumped(worker, pending, clock, paper, hours):
+    """Set back an hour, it would look fresh for an hour; set forward, its signal is too old as well."""
+    order = pending()
+    clock.advance(hours=hours)
+
+    worker().turn()
+
+    order.refresh_from_db()
+    assert order.status == "WITHDRAWN"
+    assert Signal.objects.get().status == ("EXPIRED" if hours > 0 else "APPROVED")
+    assert len(paper.accepted()) == (0 if hours > 0 else 1)
+
+
+# --- The listener ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def listener(desk):
+    return Listener(desk, redis_url="redis://127.0.0.1:1/0", channel="c", stream="s", group="g")
+
+
+class Vacant:
+    """A leadership that anybody may have."""
+
+    asked = 0
+
+    def try_to_lead(self):
+        self.asked += 1
+        return True
+
+
+def test_a_process_that_leads_again_sends_nothing_before_it_has_read_the_book_again(listener):
+    listener.ready.set()
+
+    assert listener._takes_over(Vacant())
+
+    assert not listener.ready.is_set()
+    assert listener._reign.leads()
+
+
+def test_the_lock_is_not_asked_for_while_a_turn_of_an_earlier_reign_lasts(listener):
+    vacant = Vacant()
+    listener._led[0].at_rest.clear()
+    assert not listener._takes_over(vacant)
+    assert vacant.asked == 0
+
+    listener._led[0].at_rest.set()
+
+    assert listener._takes_over(vacant)
+
+
+def test_the_end_of_the_brokers_outage_is_said_on_its_incident(desk, paper, monkeypatch):
+    tracker = Tracker(desk, ready=threading.Event())
+    monkeypatch.setattr(tracker, "_wait", lambda: None)
+    paper.fault("orders", "error_503", times=3)
+    for _ in range(3):
+        tracker.turn()
+    assert "read again" not in Incident.objects.get().detail
+
+    for _ in range(2):
+        tracker.turn()
+
+    assert Incident.objects.get().detail.count("It was read again at") == 1
