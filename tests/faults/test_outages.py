@@ -19,7 +19,8 @@ from config.local_services import Valkey
 from orders import by_hand
 from orders.models import Order, Position, Signal
 from risk.models import Incident, Mode, TradingControl
-from tests.orders.paper.paper_process import until
+from tests.executor_process import ExecutorProcess
+from tests.orders.paper.paper_process import PaperProcess, until
 from tests.orders.together import direct_connection
 from tests.servers import SERVERS, wait_until_ready
 from tests.test_story import concluded, filled, publish, signal_bytes
@@ -239,3 +240,26 @@ def test_nothing_is_sent_before_the_book_was_read_completely_once(start, valkey,
 
     words = executor.log.read_text()
     assert words.rindex("broker.not_read") < words.index("SUBMITTING")
+
+
+def test_a_broker_killed_after_it_took_an_order_and_before_it_said_so_is_asked_again_and_not_sent_to(
+    valkey, auto_trading, tmp_path
+):
+    options = ("--cash", "1000000000")
+    broker = PaperProcess(tmp_path / "paper", *options)
+    broker.set_price("NSE:RELIANCE", "1400.00")
+    broker.fault("place", "late_after", seconds=5)
+    executor = ExecutorProcess(broker.root, tmp_path / "executor.log", ABSENCE_WINDOW_SECONDS="3")
+    try:
+        send(valkey, "one")
+        until(broker.accepted, 30)
+        broker.kill()
+        until(lambda: Order.objects.filter(status="IN_DOUBT").exists(), 30)
+        broker = PaperProcess(tmp_path / "paper", *options, "--port", str(broker.port))
+
+        filled(until(lambda: Signal.objects.filter(signal_id="one", orders__status="FILLED").first(), 40))
+        sent_once(broker)
+        assert executor.process.poll() is None
+    finally:
+        executor.end()
+        broker.stop()
