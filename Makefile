@@ -1,6 +1,8 @@
 # `make run` starts everything on this machine; `make test` passes the whole suite. Both install what they need.
 
 PORT ?= 8000
+KILLS ?= 1000
+SEED ?= 1
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip --disable-pip-version-check --quiet
@@ -9,7 +11,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/pip-compile --quiet --gene
 
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: run test check benchmark lock clean
+.PHONY: run test check benchmark soak lock clean
 
 run: .venv/.installed  ## the local set, on PORT
 	@exec $(VENV)/python manage.py up --port $(PORT)
@@ -25,6 +27,9 @@ check: .venv/.installed-dev  ## lint, format, types, directions
 
 benchmark: .venv/.installed-dev  ## how fast the paper Kite is; ARGS are --orders and --connections
 	@exec $(VENV)/python -m tests.benchmarks.paper_kite $(ARGS)
+
+soak: .venv/.installed-dev  ## KILLS kills of the executor, drawn from SEED, on servers of its own
+	@exec $(VENV)/python manage.py soak --kills $(KILLS) --seed $(SEED) $(ARGS)
 
 lock: .venv/.installed-dev  ## pin what pyproject.toml asks for; UPGRADE=1 takes the newest
 	$(COMPILE) --extra local --output-file requirements.txt pyproject.toml

@@ -46,6 +46,7 @@ WITHOUT_SERVERS = frozenset(
         "findstatic",
         "makemessages",
         "paper_kite",
+        "soak",
         "startapp",
         "startproject",
         "up",

@@ -1,0 +1,241 @@
+"""The comparison of the witnesses. Each finding is one sentence that names the signal or the order it is about."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tests.soak.prices import PRICES
+from tests.soak.witnesses import Placed, Testimony, net_by_symbol
+
+NOT_AT_THE_BROKER = {"WITHDRAWN", "NOT_PLACED", "REJECTED"}
+HIDDEN_SECONDS_MIN = 5.0  # an order hidden for longer may be taken for not placed, and counts again only when it shows
+
+
+@dataclass(kw_only=True)
+class Findings:
+    """What differs, by kind; all four are empty when no order was lost, doubled or unexplained and every limit held."""
+
+    lost: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
+    limit_breaches: list[str] = field(default_factory=list)
+    pubsub_missed: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        return not (self.lost or self.duplicated or self.unexplained or self.limit_breaches)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """The limits that were set, for the journal to be held against. Money is INR."""
+
+    order_value_max: Decimal
+    position_value_max: Decimal
+    daily_trades_max: int
+
+
+def compare(heard: Testimony, bounds: Bounds) -> Findings:
+    """Return everything that differs."""
+    found = Findings()
+    _signals(heard, found)
+    _sent_once(heard, found)
+    _orders(heard, found)
+    _fills(heard, found)
+    _positions(heard, found)
+    _limits(heard, bounds, found)
+    return found
+
+
+def _signals(heard: Testimony, found: Findings) -> None:
+    """Each stream entry has exactly one concluded row; what the publisher was told is in the stream is there."""
+    rows_of = _rows_by_message(heard)
+    for entry_id, message in heard.entries:
+        rows = rows_of[_identity(message)]
+        if len(rows) != 1:
+            found.lost.append(f"stream entry {entry_id} ({message[:200]!r}) has {len(rows)} rows")
+        elif rows[0]["status"] == "RECEIVED":
+            found.lost.append(f"signal {rows[0]['signal_id']} was never concluded: {rows[0]['reason']}")
+    there = {entry_id for entry_id, _ in heard.entries}
+    for said in heard.ledger:
+        if said["way"] == "stream" and said["entry"] not in there:
+            found.lost.append(f"stream entry {said['entry']} was published and is gone")
+        if said["way"] == "channel" and not rows_of[_identity(said["raw"].encode())]:
+            found.pubsub_missed.append(said["id"] or said["raw"])
+    for row in heard.signals:
+        if row["status"] == "FAILED" and "defect" in row["reason"]:
+            found.unexplained.append(f"signal {row['signal_id']} failed: {row['reason']}")
+        if row["status"] == "RECEIVED" and row["source"] != "STREAM":
+            found.unexplained.append(f"signal {row['signal_id']} was never concluded: {row['reason']}")
+
+
+def _rows_by_message(heard: Testimony) -> dict[bytes, list[dict[str, Any]]]:
+    """Return our rows by what identifies a message: the publisher's id, or the bytes of a malformed one."""
+    rows: dict[bytes, list[dict[str, Any]]] = defaultdict(list)
+    for row in heard.signals:
+        rows[_identity(bytes.fromhex(row["raw"].removeprefix("\\x")))].append(row)
+    return rows
+
+
+def _identity(message: bytes) -> bytes:
+    try:
+        return json.loads(message)["signal_id"].encode()
+    except ValueError:
+        return message
+
+
+def _sent_once(heard: Testimony, found: Findings) -> None:
+    by_tag = {row["client_order_id"]: row for row in heard.orders if row["client_order_id"]}
+    tags = Counter(order.tag for order in heard.placed.values())
+    for tag, count in tags.items():
+        if count > 1:
+            found.duplicated.append(f"the broker took {count} orders with the tag {tag}")
+        if tag not in by_tag:
+            found.lost.append(f"the broker took an order with the tag {tag!r}, and there is no row of it")
+    of_signal = Counter(by_tag[tag]["signal_id"] for tag in tags if tag in by_tag and by_tag[tag]["signal_id"])
+    for signal, count in of_signal.items():
+        if count > 1:
+            found.duplicated.append(f"the broker took {count} orders of the signal in row {signal}")
+
+
+def _orders(heard: Testimony, found: Findings) -> None:
+    by_tag = {order.tag: order for order in heard.placed.values()}
+    for row in heard.orders:
+        name = f"order {row['client_order_id'] or row['broker_order_id']} ({row['status']})"
+        if row["origin"] == "EXTERNAL":
+            found.unexplained.append(f"{name} is taken for somebody else's, and nobody else trades here")
+            continue
+        placed = by_tag.get(row["client_order_id"])
+        if placed is None:
+            if row["status"] not in NOT_AT_THE_BROKER or row["filled_quantity"]:
+                found.unexplained.append(f"{name}: the broker never took it")
+        elif differs := _difference(row, placed):
+            found.unexplained.append(f"{name}: {differs}")
+
+
+def _difference(row: dict[str, Any], placed: Placed) -> str:
+    if row["broker_order_id"] != placed.broker_order_id:
+        return f"bound to {row['broker_order_id']!r}, and the broker's id is {placed.broker_order_id}"
+    if row["filled_quantity"] != placed.filled:
+        return f"{row['filled_quantity']} shares filled here, {placed.filled} at the broker"
+    if (row["symbol"], row["side"], row["quantity"]) != (placed.symbol, placed.side, placed.quantity):
+        return f"other terms than the broker's {placed.side} {placed.quantity} {placed.symbol}"
+    wanted = "FILLED" if placed.filled >= placed.quantity else placed.ended[-1].upper() if placed.ended else "an end"
+    return "" if row["status"] == wanted else f"the broker says {wanted}"
+
+
+def _fills(heard: Testimony, found: Findings) -> None:
+    theirs = {
+        (order.broker_order_id, trade, shares, price)
+        for order in heard.placed.values()
+        for trade, shares, price in order.fills
+    }
+    ours = Counter(
+        (row["broker_order_id"], row["trade_id"], row["quantity"], Decimal(str(row["price"])))
+        for row in heard.fills
+        if row["source"] == "BROKER"
+    )
+    for fill, count in ours.items():
+        if count > 1 or fill not in theirs:
+            found.unexplained.append(f"fill {fill} is here {count} times, at the broker {int(fill in theirs)}")
+    for fill in theirs - set(ours):
+        found.unexplained.append(f"fill {fill} of the broker is not here")
+
+
+def _positions(heard: Testimony, found: Findings) -> None:
+    theirs = net_by_symbol(heard.placed)
+    ours = {row["symbol"]: row["quantity"] for row in heard.positions}
+    for symbol in {*theirs, *ours, *heard.at_the_broker}:
+        shares = ours.get(symbol, 0), theirs.get(symbol, 0), heard.at_the_broker.get(symbol, 0)
+        if len(set(shares)) > 1:
+            found.unexplained.append(
+                f"{symbol}: {shares[0]} here, {shares[1]} by the journal, {shares[2]} at the broker"
+            )
+    for incident in heard.incidents:
+        if incident["stops_opening"] and incident["status"] != "RESOLVED":
+            found.unexplained.append(f"incident {incident['kind']} is not explained: {incident['title']}")
+
+
+class Exposure:
+    """What the journal alone says is held and works, as it goes on; of orders that were hidden for long, nothing."""
+
+    def __init__(self, hidden: set[str]) -> None:
+        self._hidden = hidden
+        self._held: Counter[str] = Counter()
+        self._working: dict[str, tuple[str, int]] = {}
+
+    def of(self, symbol: str) -> int:
+        """Return the shares that would be held if every working buy of the symbol filled."""
+        return self._held[symbol] + sum(left for each, left in self._working.values() if each == symbol)
+
+    def take(self, event: str, order: Placed, quantity: int) -> None:
+        key = order.broker_order_id
+        if key in self._hidden:
+            return
+        if event == "accepted" and order.side == "BUY":
+            self._working[key] = (order.symbol, quantity)
+        elif event == "filled":
+            self._held[order.symbol] += quantity if order.side == "BUY" else -quantity
+            if key in self._working:
+                self._working[key] = (order.symbol, self._working[key][1] - quantity)
+        elif event in {"cancelled", "rejected"}:
+            self._working.pop(key, None)
+
+
+def _limits(heard: Testimony, bounds: Bounds, found: Findings) -> None:
+    """
+    Walk through the journal alone: was there room for each opening order when the broker took it?
+
+    An order that the broker hid for longer than the absence window was rightly taken for not placed: it is left out.
+    """
+    hidden = hidden_orders(heard.journal)
+    exposure = Exposure(hidden)
+    trades: Counter[str] = Counter()
+    for row in heard.journal:
+        if row["event"] == "fault":
+            continue
+        order = heard.placed[row["order_id"]]
+        exposure.take(row["event"], order, row.get("quantity", 0))
+        if row["event"] == "accepted" and order.side == "BUY":
+            trades[row["at"][:10]] += 1
+            if row["order_id"] not in hidden:
+                found.limit_breaches += _breaches(order, exposure.of(order.symbol), bounds)
+    for day, count in trades.items():
+        if count > bounds.daily_trades_max:
+            found.limit_breaches.append(f"{count} opening orders on {day}, above {bounds.daily_trades_max}")
+
+
+def _breaches(order: Placed, shares: int, bounds: Bounds) -> list[str]:
+    last = Decimal(PRICES[order.symbol])
+    price = order.price or last
+    name = f"order {order.tag} of {order.quantity} {order.symbol} at {price}"
+    breaches = []
+    if order.quantity * price > bounds.order_value_max:
+        breaches.append(f"{name}: worth more than {bounds.order_value_max}")
+    if shares * max(price, last) > bounds.position_value_max:
+        breaches.append(f"{name}: a position of {shares * max(price, last)}, above {bounds.position_value_max}")
+    return breaches
+
+
+def hidden_orders(journal: list[dict[str, Any]]) -> set[str]:
+    """Return the broker's ids of orders that a fault hid for long: each is the first one accepted after the fault."""
+    waiting, hidden = 0, set()
+    for row in journal:
+        if row["event"] == "fault" and row["route"] == "place" and hides_for_long(row["fault"]):
+            waiting += 1
+        elif row["event"] == "accepted" and waiting:
+            waiting -= 1
+            hidden.add(row["order_id"])
+    return hidden
+
+
+def hides_for_long(spelled: str) -> bool:
+    for pair in spelled.split(":", 2)[-1].split(","):
+        name, _, value = pair.partition("=")
+        if name == "hide_seconds" and float(value) >= HIDDEN_SECONDS_MIN:
+            return True
+    return False

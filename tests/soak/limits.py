@@ -1,0 +1,14 @@
+"""The limits of a run: wide, but for those of one order and one position, which bind all the time."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+WIDE: dict[str, Any] = {
+    "order_value_max": Decimal(5000),
+    "order_quantity_max": 50,
+    "position_value_max": Decimal(10_000),
+    "daily_trades_max": 100_000,
+    "position_size": Decimal(1500),
+}
