@@ -11,7 +11,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/pip-compile --quiet --gene
 
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: run test check benchmark soak lock clean
+.PHONY: run test check benchmark soak fuzz lock clean
 
 run: .venv/.installed  ## the local set, on PORT
 	@exec $(VENV)/python manage.py up --port $(PORT)
@@ -30,6 +30,9 @@ benchmark: .venv/.installed-dev  ## how fast the paper Kite is; ARGS are --order
 
 soak: .venv/.installed-dev  ## KILLS kills of the executor, drawn from SEED, on servers of its own
 	@exec $(VENV)/python manage.py soak --kills $(KILLS) --seed $(SEED) $(ARGS)
+
+fuzz: .venv/.installed-dev  ## a hundred thousand damaged messages; the suite records a tenth of them
+	@FUZZED_MESSAGES=100000 exec $(VENV)/python -m pytest tests/orders/test_fuzzed_messages.py $(ARGS)
 
 lock: .venv/.installed-dev  ## pin what pyproject.toml asks for; UPGRADE=1 takes the newest
 	$(COMPILE) --extra local --output-file requirements.txt pyproject.toml
