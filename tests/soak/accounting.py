@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.soak.prices import PRICES
-from tests.soak.witnesses import Placed, Testimony, net_by_symbol
+from tests.soak.witnesses import Placed, Statements, net_by_symbol
 
 NOT_AT_THE_BROKER = {"WITHDRAWN", "NOT_PLACED", "REJECTED"}
 HIDDEN_SECONDS_MIN = 5.0  # an order hidden for longer may be taken for not placed, and counts again only when it shows
@@ -39,7 +39,7 @@ class Bounds:
     daily_trades_max: int
 
 
-def compare(heard: Testimony, bounds: Bounds) -> Findings:
+def compare(heard: Statements, bounds: Bounds) -> Findings:
     """Return everything that differs."""
     found = Findings()
     _signals(heard, found)
@@ -51,7 +51,7 @@ def compare(heard: Testimony, bounds: Bounds) -> Findings:
     return found
 
 
-def _signals(heard: Testimony, found: Findings) -> None:
+def _signals(heard: Statements, found: Findings) -> None:
     """Each stream entry has exactly one concluded row; what the publisher was told is in the stream is there."""
     rows_of = _rows_by_message(heard)
     for entry_id, message in heard.entries:
@@ -73,7 +73,7 @@ def _signals(heard: Testimony, found: Findings) -> None:
             found.unexplained.append(f"signal {row['signal_id']} was never concluded: {row['reason']}")
 
 
-def _rows_by_message(heard: Testimony) -> dict[bytes, list[dict[str, Any]]]:
+def _rows_by_message(heard: Statements) -> dict[bytes, list[dict[str, Any]]]:
     """Return our rows by what identifies a message: the publisher's id, or the bytes of a malformed one."""
     rows: dict[bytes, list[dict[str, Any]]] = defaultdict(list)
     for row in heard.signals:
@@ -88,7 +88,7 @@ def _identity(message: bytes) -> bytes:
         return message
 
 
-def _sent_once(heard: Testimony, found: Findings) -> None:
+def _sent_once(heard: Statements, found: Findings) -> None:
     by_tag = {row["client_order_id"]: row for row in heard.orders if row["client_order_id"]}
     tags = Counter(order.tag for order in heard.placed.values())
     for tag, count in tags.items():
@@ -102,7 +102,7 @@ def _sent_once(heard: Testimony, found: Findings) -> None:
             found.duplicated.append(f"the broker took {count} orders of the signal in row {signal}")
 
 
-def _orders(heard: Testimony, found: Findings) -> None:
+def _orders(heard: Statements, found: Findings) -> None:
     by_tag = {order.tag: order for order in heard.placed.values()}
     for row in heard.orders:
         name = f"order {row['client_order_id'] or row['broker_order_id']} ({row['status']})"
@@ -128,7 +128,7 @@ def _difference(row: dict[str, Any], placed: Placed) -> str:
     return "" if row["status"] == wanted else f"the broker says {wanted}"
 
 
-def _fills(heard: Testimony, found: Findings) -> None:
+def _fills(heard: Statements, found: Findings) -> None:
     theirs = {
         (order.broker_order_id, trade, shares, price)
         for order in heard.placed.values()
@@ -146,7 +146,7 @@ def _fills(heard: Testimony, found: Findings) -> None:
         found.unexplained.append(f"fill {fill} of the broker is not here")
 
 
-def _positions(heard: Testimony, found: Findings) -> None:
+def _positions(heard: Statements, found: Findings) -> None:
     theirs = net_by_symbol(heard.placed)
     ours = {row["symbol"]: row["quantity"] for row in heard.positions}
     for symbol in {*theirs, *ours, *heard.at_the_broker}:
@@ -186,7 +186,7 @@ class Exposure:
             self._working.pop(key, None)
 
 
-def _limits(heard: Testimony, bounds: Bounds, found: Findings) -> None:
+def _limits(heard: Statements, bounds: Bounds, found: Findings) -> None:
     """
     Walk through the journal alone: was there room for each opening order when the broker took it?
 

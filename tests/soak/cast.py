@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +103,12 @@ class Cast:
         else:
             self._ready = True
 
-    def leader(self) -> int | None:
-        """Return the pid that PostgreSQL knows as the leader's and that runs; None while there is none."""
+    def leader(self, since: datetime | None = None) -> int | None:
+        """Return the pid that has led lately, or since a moment, and that runs; None while there is none."""
         found = self.ground.rows(
-            "SELECT pid FROM orders_executorheartbeat WHERE mode = 'PAPER' AND beat_at > now() - interval '3 seconds'"
+            "SELECT pid FROM orders_executorheartbeat WHERE mode = 'PAPER'"
+            " AND beat_at > coalesce(%s, now() - interval '3 seconds')",
+            since,
         )
         return found[0][0] if found and found[0][0] in self.executors else None
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -13,9 +14,12 @@ from tests.soak import faults
 from tests.soak.cast import Cast
 from tests.soak.crash_points import Armed, Point
 from tests.soak.ground import Ground, NotInTime, wait_for
-from tests.soak.plan import Kill
+from tests.soak.plan import Plan
 
-POINT_SECONDS = 20.0  # in which an armed point must be reached, else the kill is a timed one and the point comes again
+POINT_SECONDS = 2.0  # in which the point just armed, or one armed before it, should be reached
+POINT_SECONDS_MAX = 20.0  # when many wait already
+WAITING_MAX = 5
+AT_A_TAKE_OVER = {"orders.leadership:Leadership.try_to_lead", "orders.loops:reconcile"}
 SETTLE_SECONDS = 120.0
 SIGNALS_A_SECOND = 4.0
 LAST_TRADES = 3
@@ -30,7 +34,9 @@ class Conductor:
         self.say = say
         self.killed: Counter[str] = Counter()  # by point; "" for the timed ones
         self.outages: Counter[str] = Counter()
-        self.missed: list[Point] = []
+        self.waiting: list[Point] = []  # armed and not reached
+        self.plan = Plan(seed)
+        self.began = time.monotonic()
         self.trades_max = 0
         self.ledger = ground.folder / "published.jsonl"
 
@@ -56,37 +62,53 @@ class Conductor:
         if hasattr(self, "cast"):
             self.cast.stop()
 
-    def kill(self, kill: Kill) -> None:
-        """Carry out one kill of the plan, with what goes wrong before it."""
+    def kill(self) -> None:
+        """Have a process killed, at a named point or at a drawn time, whichever had fewer, amid other trouble."""
         self.cast.wait_for_a_leader()
-        if kill.outage:
-            faults.OUTAGES[kill.outage](self.cast)
-            self.outages[kill.outage] += 1
+        if outage := self.plan.outage():
+            self._note("outage", outage)
+            faults.OUTAGES[outage](self.cast)
+            self.outages[outage] += 1
             self.cast.wait_for_a_leader()
-        if kill.broker_fault:
-            self.ground.fault(kill.broker_fault)
-        point = kill.point or (self.missed.pop(0) if self.missed and kill.number % 4 == 0 else None)
-        if point is not None and self._kill_at(point):
-            self.killed[point.name] += 1
-            return
-        if point is not None:
-            self.missed.append(point)
-        self._kill_after(kill.after)
-        self.killed[""] += 1
+        if fault := self.plan.broker_fault():
+            self._note("fault", fault)
+            self.ground.fault(fault)
+        if self.killed[""] * 2 < self.kills or not self._kill_at_a_point():
+            self._kill_after(self.plan.seconds())
+        self._count_the_reached()
 
-    def _kill_at(self, point: Point) -> bool:
-        """Arm the point and lead the executor or a member of staff there. Return whether it was reached."""
+    @property
+    def kills(self) -> int:
+        return sum(self.killed.values())
+
+    def _kill_at_a_point(self) -> bool:
+        """
+        Arm the next point and wait until any that is armed was reached. Return whether one was.
+
+        One that is not reached in time stays armed: a doubt takes seconds to end, and other kills go on meanwhile.
+        """
+        point = self.plan.point()
         if point.action:
             return self._kill_staff_at(point)
-        for need in point.needs:
-            self.ground.fault(need)
-        self.armed.arm(point)
-        if point.owner in {"orders.leadership:Leadership.try_to_lead", "orders.loops:reconcile"}:
-            with contextlib.suppress(ProcessLookupError):  # whoever comes next is to pass it
-                os.kill(self.cast.wait_for_a_leader(), signal.SIGKILL)
-        reached = self._within(POINT_SECONDS, self.armed.reached)
-        self.armed.arm(None)
-        return reached
+        if point not in self.waiting:
+            for need in point.needs:
+                self.ground.fault(need)
+            self.armed.arm(point)
+            self.waiting.append(point)
+            self._note("armed", point.name)
+        if point.owner in AT_A_TAKE_OVER:
+            self._kill_after(0)
+        patience = POINT_SECONDS if len(self.waiting) < WAITING_MAX else POINT_SECONDS_MAX
+        return self._within(patience, self._count_the_reached)
+
+    def _count_the_reached(self) -> int:
+        reached = [point for point in self.waiting if self.armed.is_reached(point)]
+        for point in reached:
+            self.armed.disarm(point)
+            self.waiting.remove(point)
+            self.killed[point.name] += 1
+            self._note("killed", point.name)
+        return len(reached)
 
     def _kill_staff_at(self, point: Point) -> bool:
         """Have a staff action die at the point, then carried out again with the same token, as a browser retries."""
@@ -96,7 +118,10 @@ class Conductor:
             return False
         self.armed.arm(point)
         code = self.cast.run("staff", "staff.log", action=point.action, token=token, order=order)
-        self.armed.arm(None)
+        self.armed.disarm(point)
+        if code == -signal.SIGKILL:
+            self.killed[point.name] += 1
+        self._note("killed" if code == -signal.SIGKILL else "not reached", point.name)
         self.cast.run("staff", "staff.log", action=point.action, token=token, order=order)
         return code == -signal.SIGKILL
 
@@ -125,6 +150,13 @@ class Conductor:
         with contextlib.suppress(ProcessLookupError):
             os.kill(leader, signal.SIGKILL)
         self._within(10, lambda: leader not in self.cast.executors)
+        self.killed[""] += 1
+        self._note("killed", "")
+
+    def _note(self, what: str, which: str) -> None:
+        """Keep the course of the run, beside the logs."""
+        with (self.ground.folder / "course.log").open("a") as course:
+            course.write(f"{time.monotonic() - self.began:9.2f} {self.kills:5d} {what:12s} {which or 'at a time'}\n")
 
     def _within(self, seconds: float, holds: Callable[[], bool]) -> bool:
         try:
@@ -148,7 +180,8 @@ class Conductor:
         os.kill(self.publisher, signal.SIGTERM)
         self.cast.end_of(self.publisher)
         self.ground.clear_faults()
-        self.armed.arm(None)
+        for point in self.waiting:
+            self.armed.disarm(point)
         with contextlib.suppress(NotInTime):
             wait_for(lambda: self.cast.turn() or self._is_settled(), "everything ended", SETTLE_SECONDS)
         os.kill(self.operator, signal.SIGTERM)

@@ -1,8 +1,8 @@
 """
 The named points at which a process kills itself, one between every two writes of the path.
 
-Every executor carries all of them; none does anything until the conductor arms one in a file that all of them share.
-The first process that reaches the armed point disarms it, says so in the same file, and dies as by `kill -9`.
+Every executor carries all of them; none does anything until the conductor arms it in a file that all of them share.
+The first process that reaches an armed point says so in that file and dies as by `kill -9`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import importlib
 import mmap
 import os
 import signal
-import struct
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SLOT_BYTES = 8  # the number of the armed point, and of the one that was reached
+AT_REST, ARMED, REACHED = 0, 1, 2
 DOUBT = "place:drop_after"
 NEVER_ARRIVED = "place:drop_before"
 RESTING = "place:hold_fill"
@@ -128,34 +127,28 @@ NUMBER = {point.name: number for number, point in enumerate(POINTS, start=1)}
 
 
 class Armed:
-    """The armed point and the reached one, in a file that the conductor and its processes share."""
+    """Which points are armed and which were reached, in a file that the conductor and its processes share."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            path.write_bytes(bytes(SLOT_BYTES * 2))
+            path.write_bytes(bytes(len(POINTS) + 1))
         with path.open("r+b") as file:
-            self._shared = mmap.mmap(file.fileno(), SLOT_BYTES * 2)
+            self._states = mmap.mmap(file.fileno(), len(POINTS) + 1)
 
-    def arm(self, point: Point | None) -> None:
-        """Arm this point only; None disarms."""
-        self._put(0, NUMBER[point.name] if point else 0)
-        self._put(1, 0)
+    def arm(self, point: Point) -> None:
+        self._states[NUMBER[point.name]] = ARMED
 
-    def reached(self) -> bool:
-        return self._get(1) != 0
+    def disarm(self, point: Point) -> None:
+        self._states[NUMBER[point.name]] = AT_REST
+
+    def is_reached(self, point: Point) -> bool:
+        return self._states[NUMBER[point.name]] == REACHED
 
     def strike(self, number: int) -> None:
-        """Die if this is the armed point."""
-        if self._get(0) == number:
-            self._put(0, 0)
-            self._put(1, number)
+        """Die if this point is armed."""
+        if self._states[number] == ARMED:
+            self._states[number] = REACHED
             os.kill(os.getpid(), signal.SIGKILL)
-
-    def _get(self, place: int) -> int:
-        return struct.unpack_from("<i", self._shared, place * 4)[0]
-
-    def _put(self, place: int, value: int) -> None:
-        struct.pack_into("<i", self._shared, place * 4, value)
 
 
 def carry(armed: Armed, points: Iterable[Point]) -> None:

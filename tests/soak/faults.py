@@ -105,7 +105,8 @@ def pause_valkey(cast: Cast) -> None:
 
 def pause_the_leader(cast: Cast) -> None:
     """Pause the leader until another one leads, as it must within seconds, and wake it up."""
-    leader = cast.wait_for_a_leader()
+    since = wait_for(lambda: cast.turn() or cast.ground.rows("SELECT now()"), "PostgreSQL answers")[0][0]
+    leader = wait_for(lambda: cast.turn() or cast.leader(since), "an executor leads")
     os.kill(leader, signal.SIGSTOP)
     try:
         wait_for(lambda: cast.turn() or cast.leader() not in {None, leader}, "another executor leads", 30)

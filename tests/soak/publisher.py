@@ -21,7 +21,7 @@ from orders.receivers import connect
 from tests.soak.prices import SIGNALLED
 
 # How often each comes, in a hundred.
-MIX = {"BUY": 62, "SELL": 16, "HOLD": 6, "WEAK": 4, "TWICE": 6, "MALFORMED": 6}
+MIX = {"BUY": 52, "SELL": 14, "HOLD": 10, "WEAK": 6, "TWICE": 9, "MALFORMED": 9}
 
 
 class Publisher:

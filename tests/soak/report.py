@@ -10,7 +10,7 @@ from typing import Any
 from tests.soak.accounting import Findings
 from tests.soak.crash_points import POINTS
 from tests.soak.faults import BROKER, OUTAGES
-from tests.soak.witnesses import Testimony
+from tests.soak.witnesses import Statements
 
 COVERAGE_FROM_KILLS = 200  # a shorter run cannot come by everything
 SHOWN_MAX = 40
@@ -24,7 +24,7 @@ class Report:
 
     killed: Counter[str]
     outages: Counter[str]
-    heard: Testimony
+    heard: Statements
     found: Findings
     seconds: float
 

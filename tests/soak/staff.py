@@ -23,7 +23,7 @@ from risk.models import Incident, TradingControl
 from tests.soak.prices import BY_STAFF, BY_STAFF_PRICE
 
 BY = "operator"
-LOOK_SECONDS = 0.3
+LOOK_SECONDS = 0.15
 RESTS_SECONDS = 1.0  # an order that rests for so long is cancelled
 REFUSALS = (
     OrderDenied,
@@ -64,9 +64,9 @@ def _look(desk: Desk, draw: random.Random) -> None:
     ):
         execution.cancel(desk, order, by=BY, reason="it rests")
     chance = draw.random()
-    if chance < 0.01:
+    if chance < 0.004:
         execution.halt(desk, by=BY, reason="now and then")
-    elif chance < 0.03:
+    elif chance < 0.012:
         for position in Position.objects.filter(mode=desk.mode, quantity__gt=0).order_by("-quantity")[:1]:
             by_hand.exit_position(desk, position, token=f"exit-{draw.random()}", by=BY)
     _turn_on_again(desk)

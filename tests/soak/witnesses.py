@@ -35,7 +35,7 @@ class Placed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Testimony:
+class Statements:
     """Everything that was heard."""
 
     entries: list[tuple[str, bytes]]  # of the stream: entry id and message
@@ -65,7 +65,7 @@ TABLES = {
 }
 
 
-def hear(ground: Ground, ledger: Path) -> Testimony:
+def hear(ground: Ground, ledger: Path) -> Statements:
     """Ask all four."""
     tables = {name: _dictionaries(ground, query) for name, query in TABLES.items()}
     client = ground.redis()
@@ -73,7 +73,7 @@ def hear(ground: Ground, ledger: Path) -> Testimony:
     client.close()
     journal = ground.journal()
     net = ground.paper.kite().positions()["net"]
-    return Testimony(
+    return Statements(
         entries=entries,
         ledger=[json.loads(line) for line in ledger.read_text().splitlines()],
         journal=journal,
