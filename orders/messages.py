@@ -155,7 +155,8 @@ def _in_time(message: SignalMessage, *, now: datetime, time_zone: ZoneInfo) -> S
             f"timestamp: {ahead.total_seconds():.0f} s ahead of our clock; up to "
             f"{SIGNAL_AHEAD_MAX_SECONDS} s is accepted"
         )
-    return message.model_copy(update={"timestamp": moment})
+    # In UTC: the database refuses offsets of sixteen hours and more, and would refuse the whole batch with it.
+    return message.model_copy(update={"timestamp": moment.astimezone(UTC)})
 
 
 def _in_words(error: ValidationError) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import timedelta, timezone
 
 import pytest
 
@@ -144,6 +144,18 @@ def test_a_score_is_cut_and_never_rounded_up(desk, message):
     record(desk, [heard(message(cms_score="60.0000000000009999999"))])
 
     assert str(Signal.objects.get().cms_score) == "60.000000000000"
+
+
+@pytest.mark.parametrize("offset", ["+15:59", "+16:00", "-16:00", "+23:59", "-23:59"])
+def test_a_time_with_any_offset_is_written_down(desk, message, clock, offset):
+    """PostgreSQL takes offsets below 16 hours, Python below 24."""
+    sent_at = clock()
+    hours, minutes = int(offset[:3]), int(f"{offset[0]}{offset[4:]}")
+    zone = timezone(timedelta(hours=hours, minutes=minutes))
+
+    record(desk, [heard(message(timestamp=sent_at.astimezone(zone).isoformat()))])
+
+    assert Signal.objects.get().signal_at == sent_at
 
 
 def test_the_greatest_stream_entry_id_is_written_down(desk, message):
