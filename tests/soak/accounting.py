@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.soak.prices import PRICES
 from tests.soak.witnesses import Placed, Statements, net_by_symbol
 
 NOT_AT_THE_BROKER = {"WITHDRAWN", "NOT_PLACED", "REJECTED"}
+READ_SECONDS = 3.0  # in which a book that shows an order is read and taken over, take-overs of the lead included
 HIDDEN_SECONDS_MIN = 5.0  # an order hidden for longer may be taken for not placed, and counts again only when it shows
 
 
@@ -161,10 +163,9 @@ def _positions(heard: Statements, found: Findings) -> None:
 
 
 class Exposure:
-    """What the journal alone says is held and works, as it goes on; of orders that were hidden for long, nothing."""
+    """What the journal alone says is held and works, as it goes on."""
 
-    def __init__(self, hidden: set[str]) -> None:
-        self._hidden = hidden
+    def __init__(self) -> None:
         self._held: Counter[str] = Counter()
         self._working: dict[str, tuple[str, int]] = {}
 
@@ -174,8 +175,6 @@ class Exposure:
 
     def take(self, event: str, order: Placed, quantity: int) -> None:
         key = order.broker_order_id
-        if key in self._hidden:
-            return
         if event == "accepted" and order.side == "BUY":
             self._working[key] = (order.symbol, quantity)
         elif event == "filled":
@@ -190,14 +189,13 @@ def _limits(heard: Statements, bounds: Bounds, found: Findings) -> None:
     """
     Walk through the journal alone: was there room for each opening order when the broker took it?
 
-    An order that the broker hid for longer than the absence window was rightly taken for not placed: it is left out.
+    A buy that the broker hid for longer than the absence window was rightly taken for not placed: nothing is held
+    against it, and it counts for those that follow from when it shows.
     """
     hidden = hidden_orders(heard.journal)
-    exposure = Exposure(hidden)
+    exposure = Exposure()
     trades: Counter[str] = Counter()
-    for row in heard.journal:
-        if row["event"] == "fault":
-            continue
+    for row in _as_shown(heard, hidden):
         order = heard.placed[row["order_id"]]
         exposure.take(row["event"], order, row.get("quantity", 0))
         if row["event"] == "accepted" and order.side == "BUY":
@@ -207,6 +205,19 @@ def _limits(heard: Statements, bounds: Bounds, found: Findings) -> None:
     for day, count in trades.items():
         if count > bounds.daily_trades_max:
             found.limit_breaches.append(f"{count} opening orders on {day}, above {bounds.daily_trades_max}")
+
+
+def _as_shown(heard: Statements, hidden: dict[str, float]) -> list[dict[str, Any]]:
+    """Return what happened to orders in the order of time, to a hidden buy when it can have been read of it."""
+
+    def shown_at(row: dict[str, Any]) -> datetime:
+        order, at = heard.placed[row["order_id"]], datetime.fromisoformat(row["at"])
+        if order.side == "BUY" and row["order_id"] in hidden:
+            seconds = hidden[row["order_id"]] + READ_SECONDS
+            return max(at, datetime.fromisoformat(order.at) + timedelta(seconds=seconds))
+        return at
+
+    return sorted((row for row in heard.journal if row["event"] != "fault"), key=shown_at)
 
 
 def _breaches(order: Placed, shares: int, bounds: Bounds) -> list[str]:
@@ -221,21 +232,18 @@ def _breaches(order: Placed, shares: int, bounds: Bounds) -> list[str]:
     return breaches
 
 
-def hidden_orders(journal: list[dict[str, Any]]) -> set[str]:
-    """Return the broker's ids of orders that a fault hid for long: each is the first one accepted after the fault."""
-    waiting, hidden = 0, set()
+def hidden_orders(journal: list[dict[str, Any]]) -> dict[str, float]:
+    """Return for how many seconds a fault hid which order for long: each is the first one accepted after the fault."""
+    waiting: list[float] = []
+    hidden: dict[str, float] = {}
     for row in journal:
-        if row["event"] == "fault" and row["route"] == "place" and hides_for_long(row["fault"]):
-            waiting += 1
+        if row["event"] == "fault" and row["route"] == "place":
+            waiting += [seconds for seconds in _hidden_for(row["fault"]) if seconds >= HIDDEN_SECONDS_MIN]
         elif row["event"] == "accepted" and waiting:
-            waiting -= 1
-            hidden.add(row["order_id"])
+            hidden[row["order_id"]] = waiting.pop(0)
     return hidden
 
 
-def hides_for_long(spelled: str) -> bool:
-    for pair in spelled.split(":", 2)[-1].split(","):
-        name, _, value = pair.partition("=")
-        if name == "hide_seconds" and float(value) >= HIDDEN_SECONDS_MIN:
-            return True
-    return False
+def _hidden_for(spelled: str) -> list[float]:
+    pairs = (pair.partition("=") for pair in spelled.split(":", 2)[-1].split(","))
+    return [float(value) for name, _, value in pairs if name == "hide_seconds"]

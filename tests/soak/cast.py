@@ -27,6 +27,7 @@ class Cast:
     """Who plays now. The conductor turns it often, so that an executor that ended is forked again."""
 
     ground: Ground
+    broken: str = ""  # how the executors are broken on purpose
     executors: dict[int, float] = field(default_factory=dict)  # pid, and since when
     ended: dict[int, int] = field(default_factory=dict)
     ended_by_themselves: int = 0
@@ -79,7 +80,7 @@ class Cast:
         self.hear()
         now = time.monotonic()
         if self.supervised and len(self.executors) < EXECUTORS and now >= self._again_at:
-            self.executors[self.fork("executor", "executors.log")] = now
+            self.executors[self.fork("executor", "executors.log", broken=self.broken)] = now
 
     def hear(self) -> None:
         readable, _, _ = select.select([self._zygote.stdout], [], [], 0)

@@ -28,10 +28,10 @@ LAST_TRADES = 3
 class Conductor:
     """Leads a run through its plan and counts what happened."""
 
-    def __init__(self, ground: Ground, seed: int, say: Callable[[str], None]) -> None:
+    def __init__(self, ground: Ground, seed: int, *, broken: str = "") -> None:
         self.ground = ground
+        self.broken = broken
         self.seed = seed
-        self.say = say
         self.killed: Counter[str] = Counter()  # by point; "" for the timed ones
         self.outages: Counter[str] = Counter()
         self.waiting: list[Point] = []  # armed and not reached
@@ -42,7 +42,7 @@ class Conductor:
 
     def begin(self) -> None:
         self.armed = Armed(self.ground.folder / "armed")
-        self.cast = Cast(self.ground)
+        self.cast = Cast(self.ground, broken=self.broken)
         if self.cast.run("prepare", "prepare.log"):
             raise RuntimeError((self.cast.logs / "prepare.log").read_text()[-3000:])
         self.cast.wait_for_a_leader()

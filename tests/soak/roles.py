@@ -18,7 +18,7 @@ from orders.desk import Desk
 from orders.quotes import load_instruments
 from risk import limit_versions
 from risk.models import RiskSettings
-from tests.soak import crash_points, publisher, staff
+from tests.soak import crash_points, mutations, publisher, staff
 from tests.soak.limits import WIDE
 
 LOOKS_SECONDS = 0.2  # how often a standby tries for the lock here, so that a thousand take-overs do not take an hour
@@ -58,6 +58,8 @@ def _set_limits(limits: dict[str, Any], reason: str) -> None:
 
 
 def _executor(wanted: dict[str, Any]) -> int:
+    if wanted["broken"]:
+        mutations.MUTATIONS[wanted["broken"]]()
     crash_points.carry(crash_points.Armed(Path(wanted["armed"])), crash_points.EXECUTOR)
     listener.HEARTBEAT_SECONDS = LOOKS_SECONDS
     try:

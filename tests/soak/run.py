@@ -21,13 +21,13 @@ from tests.soak.report import Report
 SAY_EVERY_KILLS = 25
 
 
-def soak(kills: int, seed: int, say: Callable[[str], None], *, keep: bool = False) -> Report:
+def soak(kills: int, seed: int, say: Callable[[str], None], *, keep: bool = False, broken: str = "") -> Report:
     """Run the soak and return its report. On failure the evidence stays, and `say` tells where."""
     folder = Path(tempfile.mkdtemp(prefix="order-executor-soak-"))
     ground = Ground(folder)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the processes are ended below
     passed = False
-    conductor = Conductor(ground, seed, say)
+    conductor = Conductor(ground, seed, broken=broken)
     try:
         report = _play(conductor, kills, say)
         passed = report.passed()

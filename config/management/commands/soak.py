@@ -18,6 +18,8 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=1, help="draws the plan (default: %(default)s)")
         parser.add_argument("--keep", action="store_true", help="keep the evidence of a run that passed, too")
 
+        parser.add_argument("--break", dest="broken", default="", help="break the executor so: then it must not pass")
+
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             soak = import_module("tests.soak.run").soak  # not a plain import: the tests are no part of what is shipped
@@ -25,7 +27,9 @@ class Command(BaseCommand):
             raise CommandError(
                 f"the soak needs a checkout of the project with what its tests need: run `make soak` there ({missing})"
             ) from missing
-        report = soak(options["kills"], options["seed"], self.stderr.write, keep=options["keep"])
+        report = soak(
+            options["kills"], options["seed"], self.stderr.write, keep=options["keep"], broken=options["broken"]
+        )
         self.stdout.write(report.text())
         if not report.passed():
             raise SystemExit(1)
