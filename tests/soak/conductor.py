@@ -21,6 +21,7 @@ POINT_SECONDS_MAX = 20.0  # when many wait already
 WAITING_MAX = 5
 AT_A_TAKE_OVER = {"orders.leadership:Leadership.try_to_lead", "orders.loops:reconcile"}
 SETTLE_SECONDS = 120.0
+SETTLE_SECONDS_FAILED = 10.0
 SIGNALS_A_SECOND = 4.0
 LAST_TRADES = 3
 
@@ -76,6 +77,11 @@ class Conductor:
         if self.killed[""] * 2 < self.kills or not self._kill_at_a_point():
             self._kill_after(self.plan.seconds())
         self._count_the_reached()
+
+    def is_beyond_repair(self) -> bool:
+        """Tell whether something happened that no operator can explain: nothing opens now, and the run has failed."""
+        beyond = "SELECT 1 FROM risk_incident WHERE kind IN ('DOUBLED_ORDER', 'UNKNOWN_ORDER', 'OVERFILL') LIMIT 1"
+        return bool(self.ground.rows(beyond))
 
     @property
     def kills(self) -> int:
@@ -167,6 +173,9 @@ class Conductor:
     def squeeze(self) -> None:
         """Let the day's trades bind: so few are left that the next signals use them up, through a few more kills."""
         self.cast.wait_for_a_leader()
+        sent = "SELECT count(*) >= %s FROM orders_order WHERE broker_order_id <> ''"
+        # A short run may have spent its time in doubts: it goes on until there was an order for two kills.
+        self._within(30, lambda: self.ground.rows(sent, self.kills / 2) == [(True,)])
         done = wait_for(
             lambda: self.ground.rows("SELECT count(*) FROM orders_order WHERE status <> 'WITHDRAWN'"), "orders counted"
         )[0][0]
@@ -183,7 +192,8 @@ class Conductor:
         for point in self.waiting:
             self.armed.disarm(point)
         with contextlib.suppress(NotInTime):
-            wait_for(lambda: self.cast.turn() or self._is_settled(), "everything ended", SETTLE_SECONDS)
+            patience = SETTLE_SECONDS_FAILED if self.is_beyond_repair() else SETTLE_SECONDS
+            wait_for(lambda: self.cast.turn() or self._is_settled(), "everything ended", patience)
         os.kill(self.operator, signal.SIGTERM)
         self.cast.end_of(self.operator)
 

@@ -48,7 +48,7 @@ def _play(conductor: Conductor, kills: int, say: Callable[[str], None]) -> Repor
     conductor.ground.start()
     conductor.begin()
     said = 0
-    while conductor.kills < kills:
+    while conductor.kills < kills and not conductor.is_beyond_repair():
         conductor.kill()
         if conductor.kills - said >= SAY_EVERY_KILLS:
             said = conductor.kills
