@@ -65,6 +65,8 @@ def submit(desk: Desk, order: Order) -> Order:
         put_in_doubt(desk, order, reason=str(doubt))
     else:
         _bind(desk, order, broker_order_id)
+        if order.cancel_tried_at is None:  # a halt came while it was on its way: the tracker may be asleep
+            carry_out_cancel(desk, order)
     return order
 
 
