@@ -26,6 +26,7 @@ from orders.broker.gateway import (
 from orders.desk import Desk, trading_date
 from orders.ledger import take_broker_id
 from orders.lifecycle import OrderStatus
+from orders.logins import login_refused
 from orders.models import Order
 from risk import control as switch
 from risk import limit_versions
@@ -59,7 +60,7 @@ def submit(desk: Desk, order: Order) -> Order:
             _withdraw(order, reason=str(late), now=desk.clock())
     except OrderRefused as refusal:
         if isinstance(refusal, SessionRefused):
-            desk.vault.refuse(str(refusal), asked_at=asked_at)
+            login_refused(desk, str(refusal), asked_at=asked_at)
         _conclude(desk, order, OrderStatus.REJECTED, note=f"refused by the broker: {refusal}")
     except OutcomeUnknown as doubt:
         put_in_doubt(desk, order, reason=str(doubt))
@@ -105,12 +106,15 @@ def carry_out_cancel(desk: Desk, order: Order) -> Order:
     """Send the cancel that was wished for, if the broker knows the order. Sending it twice does no harm."""
     if order.cancel_requested_at is None or not order.works_at_the_broker:
         return order
-    Order.objects.filter(pk=order.pk).update(cancel_tried_at=desk.clock())
+    asked_at = desk.clock()
+    Order.objects.filter(pk=order.pk).update(cancel_tried_at=asked_at)
     try:
         desk.gateway.cancel(order.broker_order_id)
     except GatewayError as trouble:
         # Not the end of it: the wish stays, and the book decides. "Being processed" is also said of finished orders.
         log.warning("order.cancel_not_accepted", order=order.client_order_id, reason=str(trouble))
+        if isinstance(trouble, SessionRefused):
+            login_refused(desk, str(trouble), asked_at=asked_at)
     order.refresh_from_db()
     return order
 

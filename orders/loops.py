@@ -25,6 +25,7 @@ from orders.deciding import decide
 from orders.desk import Desk
 from orders.differences import tell_of_past_days
 from orders.execution import cancel, doubt_overdue, submit
+from orders.logins import login_refused
 from orders.models import BrokerSession, Order, Signal
 from orders.quotes import load_instruments
 from orders.receivers import REDIS_AWAY
@@ -263,7 +264,7 @@ class Tracker:
         try:
             user_id = self._desk.gateway.user_id()
         except SessionRefused as refusal:
-            self._desk.vault.refuse(str(refusal), asked_at=asked_at)
+            login_refused(self._desk, str(refusal), asked_at=asked_at)
             raise
         BrokerSession.objects.filter(mode=self._desk.mode).update(user_id=user_id)
         count = load_instruments(self._desk, self._desk.rules.default_exchange)

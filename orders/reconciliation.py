@@ -31,6 +31,7 @@ from orders.differences import (
 from orders.execution import carry_out_cancel
 from orders.ledger import settle, take_broker_id
 from orders.lifecycle import INFERRED, UNFINISHED, OrderStatus
+from orders.logins import lift_halt_after_login, login_refused
 from orders.models import BrokerSession, Fill, Order
 from risk.engine.facts import Origin
 from risk.models import TradingControl
@@ -54,7 +55,7 @@ def reconcile(desk: Desk) -> Comparison:
     try:
         book = desk.gateway.book(as_of)
     except SessionRefused as refusal:
-        desk.vault.refuse(str(refusal), asked_at=as_of)
+        login_refused(desk, str(refusal), asked_at=as_of)
         raise
     rules = desk.rules
     found = compare(
@@ -75,6 +76,8 @@ def reconcile(desk: Desk) -> Comparison:
         tell_of_unreadable(desk.mode, row, desk.clock())
     compare_positions(desk, book)
     BrokerSession.objects.filter(mode=desk.mode).update(reconciled_at=as_of, last_error="")
+    if not (book.unreadable or found.unknown or found.vanished or found.doubled):
+        lift_halt_after_login(desk, as_of=as_of)
     return found
 
 

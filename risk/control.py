@@ -49,7 +49,28 @@ def install(*, auto_trading: bool, now: datetime) -> None:
 
 def halt(mode: str, *, by: str, reason: str, now: datetime) -> TradingControl:
     """Refuse every order from now on. The caller asks for the cancels afterwards: the halt is committed first."""
-    return _tighten(mode, by=by, reason=reason, now=now, state=TradingState.HALTED.value)
+    return _tighten(mode, by=by, reason=reason, now=now, state=TradingState.HALTED.value, lifts_to="")
+
+
+def halt_for_login(mode: str, *, reason: str, now: datetime) -> TradingControl:
+    """Halt because the broker refused the login: the one halt that `lift_login_halt` ends. Another halt stays one."""
+    with transaction.atomic():
+        wait_for_the_lock()
+        control = TradingControl.objects.locked(mode)
+        if control.state == TradingState.HALTED.value:
+            return control
+        before = control.state
+        halted = TradingState.HALTED.value
+        return _change(control, by="executor", reason=reason, now=now, state=halted, lifts_to=before)
+
+
+def lift_login_halt(mode: str, *, reason: str, now: datetime) -> TradingControl:
+    """Go back to the state before a halt whose only cause was the login. A person's halt stays, before or after it."""
+    with transaction.atomic():
+        control = TradingControl.objects.locked(mode)
+        if not control.lifts_to:
+            return control
+        return _change(control, by="executor", reason=reason, now=now, state=control.lifts_to, lifts_to="")
 
 
 def reduce_only(mode: str, *, by: str, reason: str, now: datetime) -> TradingControl:
@@ -68,7 +89,8 @@ def resume(mode: str, *, by: str, reason: str, now: datetime, version_shown: int
 
     Raise `ControlChanged` when the switch is no longer the one that was shown.
     """
-    return _loosen(mode, by=by, reason=reason, now=now, version_shown=version_shown, state=TradingState.ACTIVE.value)
+    active = TradingState.ACTIVE.value
+    return _loosen(mode, by=by, reason=reason, now=now, version_shown=version_shown, state=active, lifts_to="")
 
 
 def auto_trading_on(mode: str, *, by: str, reason: str, now: datetime, version_shown: int) -> TradingControl:
@@ -107,7 +129,9 @@ def _tighten(mode: str, *, by: str, reason: str, now: datetime, **changes: Any) 
         control = TradingControl.objects.locked(mode)
         state = changes.get("state")
         if state is not None and _STRICTNESS[state] < _STRICTNESS[control.state]:
-            return control
+            if not control.lifts_to or _STRICTNESS[state] <= _STRICTNESS[control.lifts_to]:
+                return control
+            changes = {"lifts_to": state}  # a halt stays a halt; what it is lifted to is as strict as was asked for
         return _change(control, by=by, reason=reason, now=now, **changes)
 
 

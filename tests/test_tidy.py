@@ -28,6 +28,7 @@ CONFINED = {
         "orders/execution.py",
         "orders/inbox.py",
         "orders/leadership.py",
+        "orders/logins.py",
         "orders/reconciliation.py",
         "orders/start.py",
         "risk/control.py",

@@ -266,7 +266,7 @@ def _pointless(control: TradingControl) -> set[str]:
         "" if control.auto_trading else "auto_trading_off",
         "" if active else "reduce_only",
         "resume" if active else "",
-        "halt" if halted and not Order.objects.unfinished(control.mode).exists() else "",
+        "halt" if halted and not control.lifts_to and not Order.objects.unfinished(control.mode).exists() else "",
     }
 
 

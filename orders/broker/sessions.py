@@ -80,13 +80,13 @@ class TokenVault:
         self.keep(token, user_id="", now=now)
         BrokerSession.objects.filter(mode=self.mode).update(environment_token_digest=digest)
 
-    def refuse(self, reason: str, *, asked_at: datetime) -> None:
+    def refuse(self, reason: str, *, asked_at: datetime) -> bool:
         """
-        Remember that the broker did not accept the login that was used at that moment.
+        Remember that the broker did not accept the login that was used at that moment. Return whether that is news.
 
         A login made since then is another one, and stays.
         """
-        if self.mode != Mode.PAPER:
-            BrokerSession.objects.filter(mode=self.mode, refused_at__isnull=True, logged_in_at__lte=asked_at).update(
-                refused_at=asked_at, last_error=reason
-            )
+        if self.mode == Mode.PAPER:
+            return False
+        used = BrokerSession.objects.filter(mode=self.mode, refused_at__isnull=True, logged_in_at__lte=asked_at)
+        return bool(used.update(refused_at=asked_at, last_error=reason))

@@ -63,6 +63,7 @@ class Incident(models.Model):
         SIGNAL_GAP = "SIGNAL_GAP", "Signals are missing"
         EXIT_NOT_TAKEN = "EXIT_NOT_TAKEN", "A signal to close was not acted on"
         BROKER_UNREACHABLE = "BROKER_UNREACHABLE", "The broker cannot be read"
+        LOGIN_REFUSED = "LOGIN_REFUSED", "The broker refused the login"
 
     class Status(models.TextChoices):
         OPEN = "OPEN", "Open"

@@ -51,6 +51,12 @@ class TradingControl(models.Model):
     armed_user_id = models.CharField(
         "armed for", max_length=32, blank=True, help_text="The Kite user id that live trading was armed for."
     )
+    lifts_to = models.CharField(
+        max_length=12,
+        blank=True,
+        editable=False,
+        help_text="What a new login and a clean comparison bring back; empty when only a person lifts a halt.",
+    )
     order_id_prefix = models.CharField(max_length=4, default=new_order_id_prefix, editable=False)
     version = models.PositiveIntegerField(default=1, help_text="Counts every change.")
     changed_by = models.CharField(max_length=150)
