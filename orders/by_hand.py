@@ -109,10 +109,12 @@ def mark_filled(desk: Desk, order: Order, fill: HandFill) -> Order:
     _check_terms(fill)
     if order.origin == Origin.EXTERNAL:
         raise MarkRefused("somebody placed it elsewhere: the broker's book alone says how it ended")
-    _check_broker(order, _fresh_book(desk))
+    book = _fresh_book(desk)
+    _check_broker(order, book)
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
         order.refresh_from_db()
+        _check_later_reads(order, book)
         if order.mode != desk.mode or OrderStatus(order.status) in _NEVER_AT_THE_BROKER:
             raise MarkRefused(f"the order is {order.get_status_display().lower()}: it was never at the broker")
         trade_id = f"HAND-{fill.token}"[:60]
@@ -157,12 +159,17 @@ def close_past_day(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
     if order.trading_date >= desk.today():
         raise CloseRefused("it is of today: the broker's book will say how it ended")
     try:
-        _check_broker(order, _fresh_book(desk))
+        book = _fresh_book(desk)
+        _check_broker(order, book)
     except MarkRefused as refusal:
         raise CloseRefused(str(refusal)) from refusal
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
         order.refresh_from_db()
+        try:
+            _check_later_reads(order, book)
+        except MarkRefused as refusal:
+            raise CloseRefused(str(refusal)) from refusal
         if not order.is_unfinished:
             raise CloseRefused(f"the order is {order.get_status_display().lower()}: there is nothing to close")
         ended = OrderStatus.NOT_PLACED if order.status == OrderStatus.IN_DOUBT else OrderStatus.CANCELLED
@@ -194,3 +201,10 @@ def _check_broker(order: Order, book: BrokerBook) -> None:
         same = report.broker_order_id == order.broker_order_id or report.tag == order.client_order_id
         if same and report.status not in ENDED_AT_THE_BROKER:
             raise MarkRefused(f"the broker shows it as {report.status}: cancel it first, or wait for its end")
+
+
+def _check_later_reads(order: Order, book: BrokerBook) -> None:
+    """Raise `MarkRefused` when the order came to work at the broker since the book was read. The lock is held."""
+    read_later = order.book_as_of is not None and order.book_as_of >= book.as_of
+    if read_later and order.works_at_the_broker:
+        raise MarkRefused(f"the broker shows it as {order.broker_status}: cancel it first, or wait for its end")
