@@ -65,6 +65,8 @@ def reconcile(desk: Desk) -> Comparison:
         book_date=trading_date(as_of),
         absence_window=timedelta(seconds=rules.send_within_seconds + rules.absence_window_seconds),
     )
+    if trading_date(desk.clock()) != trading_date(as_of):
+        found.absent, found.vanished = [], []  # the day turned while it was read: which day's book was it?
     _take_over_all(desk, found)
     for pk in found.absent:
         _miss(desk, pk, as_of, then=_not_placed)
