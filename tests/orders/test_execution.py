@@ -290,6 +290,18 @@ def test_what_is_not_pending_is_not_sent(desk, pending, paper, status):
     assert paper.journal() == []
 
 
+def test_an_order_on_its_way_is_not_withdrawn_by_a_second_sender(desk, pending, clock, paper):
+    order = pending()
+    Order.objects.filter(pk=order.pk).update(status="SUBMITTING")
+    clock.advance(seconds=6)  # its decision is too old to be sent now
+
+    submit(desk, order)
+
+    order.refresh_from_db()
+    assert order.status == "SUBMITTING"
+    assert paper.journal() == []
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_that_send_one_order_place_it_once(desk, pending, paper):
     order = pending()
