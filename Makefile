@@ -11,7 +11,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/pip-compile --quiet --gene
 
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: run test check benchmark soak fuzz lock clean
+.PHONY: run test check mutations benchmark soak fuzz lock clean
 
 run: .venv/.installed  ## the local set, on PORT
 	@exec $(VENV)/python manage.py up --port $(PORT)
@@ -24,6 +24,9 @@ check: .venv/.installed-dev  ## lint, format, types, directions
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy .
 	$(VENV)/lint-imports
+
+mutations: .venv/.installed-dev  ## break the code on purpose, and see a test go red each time; ARGS are words of a name
+	@exec $(VENV)/python -m tests.mutations $(ARGS)
 
 benchmark: .venv/.installed-dev  ## how fast the paper Kite is; ARGS are --orders and --connections
 	@exec $(VENV)/python -m tests.benchmarks.paper_kite $(ARGS)

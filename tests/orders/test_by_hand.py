@@ -181,6 +181,15 @@ def test_a_second_exit_does_not_sell_what_the_first_is_selling(desk, held, paper
     assert len(paper.accepted()) == 2
 
 
+def test_an_exit_beside_a_sale_that_works_sells_the_rest(desk, held, wish):
+    position = held(3)
+    place(desk, wish(side=Side.SELL, limit_price=Decimal("1410.00")))
+
+    order = exit_position(desk, position, token="t", by="priya")
+
+    assert order.quantity == 2
+
+
 def test_a_flat_position_is_nothing_to_exit(desk, held):
     position = held(3)
     exit_position(desk, position, token="exit-1", by="priya")

@@ -223,10 +223,11 @@ def test_absence_from_the_book_of_another_day_proves_nothing(desk, in_doubt, wir
     tomorrow = wired(desk, gateway=BookGateway())
     clock.advance(days=1)
 
-    reconcile(tomorrow)
+    for _ in range(3):  # one read concludes nothing anyway
+        reconcile(tomorrow)
 
     order.refresh_from_db()
-    assert order.status == "IN_DOUBT"
+    assert (order.status, order.missed_at) == ("IN_DOUBT", None)
 
 
 def test_while_one_is_in_doubt_nothing_is_opened_and_it_counts_as_filled(desk, in_doubt, wish):
