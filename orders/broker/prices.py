@@ -1,0 +1,78 @@
+"""
+The last prices that the broker's stream told, kept in memory, and which instruments it should tell of.
+
+A price counts from the moment the exchange gave it, never from when we got round to hearing it: what waited in a socket
+while this process was paused is as old as it is.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from orders.broker.ticks import Tick
+from risk.engine.facts import Quote
+
+Key = tuple[str, str]  # exchange and symbol
+
+ASKED_MAX = 100  # symbols remembered as asked about, the latest ones
+
+
+class StreamedPrices:
+    """Written by the stream's thread, read by all: each method holds the lock for a moment."""
+
+    def __init__(self, *, age_max: timedelta) -> None:
+        self._age_max = age_max
+        self._lock = threading.Lock()
+        self._tokens: dict[Key, int] = {}
+        self._quotes: dict[int, Quote] = {}
+        self._asked: OrderedDict[Key, None] = OrderedDict()
+
+    def last(self, exchange: str, symbol: str, *, now: datetime) -> Quote | None:
+        """Return the last price if it is young enough, and remember that it was asked for."""
+        key = (exchange, symbol)
+        with self._lock:
+            self._asked[key] = None
+            self._asked.move_to_end(key)
+            while len(self._asked) > ASKED_MAX:
+                self._asked.popitem(last=False)
+            quote = self._quotes.get(self._tokens.get(key, 0))
+        # A price from the future is one of a clock that was set back since: its age is unknown.
+        if quote is None or not timedelta(0) <= quote.age(now) <= self._age_max:
+            return None
+        return quote
+
+    def asked(self) -> list[Key]:
+        """Return what was asked for lately, the latest first."""
+        with self._lock:
+            return list(reversed(self._asked))
+
+    def follow(self, tokens: Mapping[Key, int]) -> None:
+        """Follow these instruments and no others."""
+        with self._lock:
+            self._tokens = dict(tokens)
+            followed = frozenset(tokens.values())
+            self._quotes = {token: quote for token, quote in self._quotes.items() if token in followed}
+
+    def followed(self) -> frozenset[int]:
+        with self._lock:
+            return frozenset(self._tokens.values())
+
+    def hear(self, ticks: Iterable[Tick], *, heard_at: datetime) -> None:
+        """Take over what the stream told. A tick without the exchange's time is of unknown age and left out."""
+        with self._lock:
+            followed = frozenset(self._tokens.values())
+            for tick in ticks:
+                if tick.exchange_at is None or tick.last_price <= 0 or tick.token not in followed:
+                    continue
+                as_of = min(tick.exchange_at, heard_at)
+                known = self._quotes.get(tick.token)
+                if known is None or as_of >= known.as_of:
+                    self._quotes[tick.token] = Quote(price=tick.last_price, as_of=as_of)
+
+    def forget(self) -> None:
+        """The link is down: nobody would tell us of a newer price."""
+        with self._lock:
+            self._quotes.clear()

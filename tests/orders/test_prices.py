@@ -1,0 +1,95 @@
+"""Streamed prices: which are remembered, how old they may be, and what makes them forgotten."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from orders.broker.prices import ASKED_MAX, StreamedPrices
+from orders.broker.ticks import Tick
+from tests.orders.paper.stream.stand_ins import NOW
+
+RELIANCE = ("NSE", "RELIANCE")
+TOKEN = 738561
+
+
+@pytest.fixture
+def prices() -> StreamedPrices:
+    prices = StreamedPrices(age_max=timedelta(seconds=2))
+    prices.follow({RELIANCE: TOKEN})
+    return prices
+
+
+def tick(price: str = "1400.00", *, at: datetime | None = NOW, token: int = TOKEN) -> Tick:
+    return Tick(token=token, last_price=Decimal(price), traded_at=None, exchange_at=at)
+
+
+def last(prices: StreamedPrices, *, seconds_later: float = 0) -> Decimal | None:
+    quote = prices.last(*RELIANCE, now=NOW + timedelta(seconds=seconds_later))
+    return quote.price if quote else None
+
+
+def test_a_price_is_used_up_to_its_age_limit_and_not_past_it(prices):
+    prices.hear([tick()], heard_at=NOW)
+
+    assert last(prices, seconds_later=2) == Decimal("1400.00")
+    assert last(prices, seconds_later=2.001) is None
+
+
+def test_what_waited_in_a_socket_is_as_old_as_the_exchange_says(prices):
+    prices.hear([tick()], heard_at=NOW + timedelta(seconds=30))
+
+    assert last(prices, seconds_later=30) is None
+
+
+def test_a_price_is_never_younger_than_its_hearing(prices):
+    prices.hear([tick(at=NOW + timedelta(hours=1))], heard_at=NOW)
+
+    assert prices.last(*RELIANCE, now=NOW).as_of == NOW
+
+
+def test_a_price_from_the_future_is_not_used(prices):
+    prices.hear([tick()], heard_at=NOW)
+
+    assert last(prices, seconds_later=-1) is None
+
+
+def test_an_older_price_does_not_replace_a_newer_one(prices):
+    prices.hear([tick("1401.00"), tick("1390.00", at=NOW - timedelta(seconds=1))], heard_at=NOW)
+
+    assert last(prices) == Decimal("1401.00")
+
+
+@pytest.mark.parametrize("useless", [tick(at=None), tick("0"), tick(token=1)], ids=["no time", "zero", "not followed"])
+def test_a_tick_that_cannot_be_used_is_left_out(prices, useless):
+    prices.hear([useless], heard_at=NOW)
+
+    assert last(prices) is None
+
+
+def test_a_link_that_went_down_leaves_no_price(prices):
+    prices.hear([tick()], heard_at=NOW)
+    prices.forget()
+
+    assert last(prices) is None
+
+
+def test_what_is_no_longer_followed_is_forgotten(prices):
+    prices.hear([tick()], heard_at=NOW)
+    prices.follow({})
+    prices.follow({RELIANCE: TOKEN})
+
+    assert last(prices) is None
+
+
+def test_only_the_symbols_asked_for_lately_are_remembered(prices):
+    for number in range(ASKED_MAX + 1):
+        prices.last("NSE", f"S{number}", now=NOW)
+    prices.last("NSE", "S1", now=NOW)
+
+    asked = prices.asked()
+    assert len(asked) == ASKED_MAX
+    assert asked[:2] == [("NSE", "S1"), ("NSE", f"S{ASKED_MAX}")]
+    assert ("NSE", "S0") not in asked
