@@ -6,6 +6,7 @@ import secrets
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import environ
@@ -73,6 +74,11 @@ KITE_API_KEY = env.str("KITE_API_KEY", default="").strip()
 KITE_API_SECRET = env.str("KITE_API_SECRET", default="").strip()
 KITE_ACCESS_TOKEN = env.str("KITE_ACCESS_TOKEN", default="").strip()
 KITE_ROOT_URL = env.str("KITE_ROOT_URL", default="https://api.kite.trade")
+KITE_STREAM_URL = env.str("KITE_STREAM_URL", default="wss://ws.kite.trade")
+if not KITE_STREAM_URL.startswith("wss://") and urlsplit(KITE_STREAM_URL).hostname not in ("127.0.0.1", "localhost"):
+    raise ImproperlyConfigured(f"KITE_STREAM_URL is {KITE_STREAM_URL!r}: give one that begins with wss://")
+STREAMED_PRICE_AGE_MAX_SECONDS = _integer("STREAMED_PRICE_AGE_MAX_SECONDS", 2, minimum=0, maximum=30)
+KITE_POSTBACK = _truth("KITE_POSTBACK", default=False)
 PAPER_KITE_URL = env.str("PAPER_KITE_URL", default="")
 PAPER_MARKET_HOURS = env.str("PAPER_MARKET_HOURS", default="") or "always"
 if PAPER_MARKET_HOURS not in ("always", "nse"):

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from orders.broker.gateway import Gateway
 from orders.broker.kite import IST, KiteGateway
+from orders.broker.prices import StreamedPrices
 from orders.broker.sessions import TokenVault
 from risk.engine.limits import Limits
 from risk.models import Mode
@@ -43,7 +44,16 @@ class DeskRules:
     decision_age_max_seconds: float = 5.0  # an older decision is made again
     absence_window_seconds: float = 120.0  # after it, absence from the broker's book means "not placed"
     attempts_max: int = 5  # how often one signal is decided again after a withdrawal
+    streamed_price_age_max_seconds: float = 2.0  # an older price of the broker's stream is asked for anew
     signal_time_zone: ZoneInfo = IST
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamAddress:
+    """Where the broker tells order updates and prices, and the key it knows us by."""
+
+    url: str
+    api_key: str
 
 
 def _as_they_are(limits: Limits) -> Limits:
@@ -61,6 +71,8 @@ class Desk:
     rules: DeskRules = field(default_factory=DeskRules)
     tighten: Callable[[Limits], Limits] = _as_they_are  # a script may hold itself to less than the limits allow
     auto_trading_allowed: bool = True
+    stream: StreamAddress | None = None
+    streamed_prices: StreamedPrices | None = None  # only where the stream is heard: in the leading executor
 
     @property
     def is_live(self) -> bool:
@@ -85,11 +97,12 @@ class Desk:
             raise DeskNotWired(
                 "there is no paper Kite server: set PAPER_KITE_URL, or start through manage.py, which runs one"
             )
+        api_key = settings.KITE_API_KEY if live else "paper"
+        stream_url = settings.KITE_STREAM_URL if live else f"{root.replace('http', 'ws', 1)}/ws"
         return cls(
             mode=mode,
-            gateway=KiteGateway(
-                api_key=settings.KITE_API_KEY if live else "paper", root=root, access_token=vault.token
-            ),
+            gateway=KiteGateway(api_key=api_key, root=root, access_token=vault.token),
+            stream=StreamAddress(url=stream_url, api_key=api_key),
             vault=vault,
             clock=clock,
             rules=DeskRules(
@@ -97,6 +110,7 @@ class Desk:
                 entry_order_type=settings.ENTRY_ORDER_TYPE,
                 absence_window_seconds=settings.ABSENCE_WINDOW_SECONDS,
                 signal_time_zone=settings.SIGNAL_TIME_ZONE,
+                streamed_price_age_max_seconds=settings.STREAMED_PRICE_AGE_MAX_SECONDS,
             ),
         )
 

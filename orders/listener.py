@@ -1,5 +1,6 @@
 """
-The executor in one process: two receivers, one worker, one tracker, each a thread; this is what `listen_signals` runs.
+The executor in one process: two receivers, one worker, one tracker and the broker's stream, each a thread; this is what
+`listen_signals` runs.
 
 Leadership comes first and then the broker's book: nothing is sent before it was read once. A process that loses
 leadership, or the database, stands by without ending: what it heard and could not write down yet is still in its
@@ -9,15 +10,22 @@ memory. The death of a thread ends the process.
 from __future__ import annotations
 
 import os
+import random
 import socket
 import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import structlog
 from django.db import Error, connection
 
 from orders.broker.deadline import boot_clock
+from orders.broker.prices import StreamedPrices
+from orders.broker.stream import KiteStream
 from orders.desk import Desk
 from orders.leadership import HEARTBEAT_SECONDS, Leadership, LeadershipLost, Reign
+from orders.logins import login_refused
 from orders.loops import Loop, Tracker, Worker
 from orders.receivers import ChannelReceiver, StreamReceiver, connect
 
@@ -36,11 +44,13 @@ class Listener:
     """Everything behind `listen_signals`, from waiting for leadership to the last turn."""
 
     def __init__(self, desk: Desk, *, redis_url: str, channel: str, stream: str, group: str) -> None:
+        desk = replace(desk, streamed_prices=streamed_prices(desk))
         self._desk = desk
         self._stopping = threading.Event()
         self._reign = reign = Reign()
         ready = threading.Event()
         tracker = Tracker(desk, ready=ready)
+        self._wake_tracker = tracker.nudge
         worker = Worker(desk, ready=ready, sent=tracker.nudge, leads=reign.leads)
         consumer = f"{socket.gethostname()}-{os.getpid()}"
         self.ready = ready
@@ -61,6 +71,10 @@ class Listener:
             desk, connect(redis_url), channel=channel, heard=worker.heard, leads=reign.leads, rests=reign.another_leads
         )
         self._loops = [*self._led, Loop("channel", self._channel, self._stopping)]
+        # It only listens: no new reign has to wait for the end of its turn.
+        self._broker_stream = broker_stream(desk, nudge=tracker.nudge)
+        if self._broker_stream is not None:
+            self._loops.append(Loop("broker stream", self._broker_stream, self._stopping, leads=reign.leads))
 
     def stop(self) -> None:
         """Ask for the end; `run` returns after the turns under way."""
@@ -77,9 +91,12 @@ class Listener:
                 self._watch(leadership)
         finally:
             self.stop()
+            self._wake_tracker()  # it may be in the middle of a long wait
             for loop in self._loops:
                 if loop.ident is not None:
                     loop.join(JOIN_SECONDS)
+            if self._broker_stream is not None:
+                self._broker_stream.close()
             self._channel.tell_what_is_lost()
             leadership.give_up()
             connection.close()
@@ -111,6 +128,7 @@ class Listener:
     def _takes_over(self, leadership: Leadership) -> bool:
         """Return whether this process leads from now on. What an earlier reign began must have ended before."""
         if not all(loop.at_rest.is_set() for loop in self._led):
+            self._wake_tracker()  # it may be in the middle of a long wait
             return False
         self.ready.clear()  # first the broker's book is read, whoever read it before
         asked_at = boot_clock()
@@ -141,3 +159,27 @@ class Listener:
         dead = [loop.name for loop in self._loops if loop.ident is not None and not loop.is_alive()]
         if dead:
             raise ExecutorDied(f"{', '.join(dead)} ended by itself")
+
+
+def streamed_prices(desk: Desk) -> StreamedPrices | None:
+    if desk.stream is None:
+        return None
+    return StreamedPrices(age_max=timedelta(seconds=desk.rules.streamed_price_age_max_seconds))
+
+
+def broker_stream(desk: Desk, *, nudge: Callable[[], None]) -> KiteStream | None:
+    """Return the stream of the desk's account, which waits while there is no login to use."""
+    if desk.stream is None:
+        return None
+    assert desk.streamed_prices is not None, "who hears the stream keeps its prices"
+    vault, clock = desk.vault, desk.clock
+    return KiteStream(
+        url=desk.stream.url,
+        api_key=desk.stream.api_key,
+        access_token=lambda: vault.token() if vault.is_valid(clock()) else "",
+        refused=lambda reason, asked_at: login_refused(desk, reason, asked_at=asked_at),
+        nudge=nudge,
+        prices=desk.streamed_prices,
+        clock=clock,
+        rng=random.Random(),  # noqa: S311 - spreads the attempts of several executors, and hides nothing
+    )

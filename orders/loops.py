@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -27,7 +27,7 @@ from orders.differences import tell_of_past_days
 from orders.execution import cancel, doubt_overdue, submit
 from orders.logins import login_refused
 from orders.models import BrokerSession, Order, Signal
-from orders.quotes import load_instruments
+from orders.quotes import follow_prices, load_instruments
 from orders.receivers import REDIS_AWAY
 from orders.reconciliation import carry_out_cancels, reconcile
 from orders.session_hours import is_in_session
@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS_MAX = 10.0
 LIVE_READ_SECONDS_MIN = 1.0
+PAPER_READ_SECONDS_MIN = 0.5  # a read is four requests, and the paper server takes ten a second as Kite does
+LOOK_SECONDS = 1.0  # how often a tracker that waits looks for a reason to read sooner
 FAILED_READS_MAX = 3  # in a row; then auto-trading goes off
 NOT_LEADING_SECONDS = 0.1
 # InternalError too: that is how a session ends that stood still in a transaction, and how a replica refuses to write.
@@ -222,6 +224,8 @@ class Tracker:
         self._logged_in = True
         self._failures = 0
         self._outage_told = False
+        self._read_at = 0.0  # on the monotonic clock
+        self._postback_at: datetime | None = None
 
     def nudge(self) -> None:
         """Say that something may have changed at the broker. Nudges coalesce."""
@@ -230,6 +234,7 @@ class Tracker:
     def turn(self) -> None:
         """Read the book once and carry out what cancels are due, then wait for a nudge or the next time."""
         self._nudge.clear()
+        self._read_at = time.monotonic()
         if not self._desk.vault.is_valid(self._desk.clock()):
             # A gate, not an outage: until somebody logs in nothing is read and nothing is sent.
             if self._logged_in:
@@ -272,11 +277,33 @@ class Tracker:
         self._loaded_on = today
 
     def _wait(self) -> None:
-        unfinished = Order.objects.unfinished(self._desk.mode).exists()
-        busy = unfinished or self._failures or not self._desk.is_live
-        if self._desk.is_live or self._failures:
-            time.sleep(LIVE_READ_SECONDS_MIN)  # at most one read a second; nudges meanwhile coalesce into the next
-        self._nudge.wait(self._busy_seconds if busy else self._idle_seconds)
+        """Wait for a nudge or the next time to read. What other processes did is looked for meanwhile."""
+        self._hold_back()
+        busy = self._is_busy()
+        end = time.monotonic() + (self._busy_seconds if busy else self._idle_seconds)
+        while (left := end - time.monotonic()) > 0:
+            follow_prices(self._desk)
+            if self._nudge.wait(min(left, LOOK_SECONDS)) or self._postback_came() or (not busy and self._is_busy()):
+                return
+
+    def _hold_back(self) -> None:
+        """Read no oftener than the broker allows; nudges meanwhile coalesce into the next read."""
+        least = LIVE_READ_SECONDS_MIN if self._desk.is_live else PAPER_READ_SECONDS_MIN
+        passed = 0.0 if self._failures else time.monotonic() - self._read_at
+        time.sleep(max(0.0, least - passed))
+
+    def _is_busy(self) -> bool:
+        """Return whether the book may change by itself: then the stream is not relied on to say so."""
+        if self._failures or not self._desk.is_live:
+            return True
+        orders = Order.objects
+        unfinished = orders.unfinished(self._desk.mode).exists()
+        return unfinished or orders.to_cancel(self._desk.mode, self._desk.today()).exists()
+
+    def _postback_came(self) -> bool:
+        """Return whether the web process took a postback since this was last asked."""
+        before, self._postback_at = self._postback_at, self._desk.vault.row().postback_at
+        return self._postback_at != before
 
     def _count_success(self) -> None:
         if self._outage_told:

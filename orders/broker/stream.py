@@ -18,7 +18,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 from websockets.exceptions import InvalidStatus, WebSocketException
@@ -70,6 +70,8 @@ class KiteStream:
         broker does not accept, and when it was used. `ca_file` replaces the system's certificate authorities.
         """
         self._url = url
+        parts = urlsplit(url)
+        self._address = (parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80))
         self._api_key = api_key
         self._access_token = access_token
         self._refused = refused
@@ -134,6 +136,7 @@ class KiteStream:
                 f"{self._url}?{query}",
                 ssl=self._tls,
                 additional_headers={"X-Kite-Version": "3"},
+                address=self._address,  # and nowhere else, whatever a redirect says
                 compression=None,
                 proxy=None,  # nothing of the environment may stand between us and the broker
                 open_timeout=CONNECT_SECONDS,
@@ -148,7 +151,7 @@ class KiteStream:
                 self._refused(f"the stream answered {status}", asked_at)
                 self._token_checked_at = -TOKEN_CHECK_SECONDS
             self._fail(f"the handshake was answered {status}")
-        except (OSError, EOFError, WebSocketException) as trouble:
+        except (OSError, EOFError, ValueError, WebSocketException) as trouble:
             self._fail(f"{type(trouble).__name__}: {trouble}".replace(token, "…"))
         else:
             self._begin(connection)

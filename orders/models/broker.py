@@ -51,6 +51,9 @@ class BrokerSession(models.Model):
         null=True, blank=True, help_text="When the last complete comparison with the broker's book began."
     )
     last_error = models.TextField(blank=True)
+    postback_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the broker last posted an order update to us."
+    )
 
     class Meta:
         permissions = [("log_in_to_kite", "Can log in to Kite")]
