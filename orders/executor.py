@@ -81,6 +81,7 @@ class OrderExecutor:
         self.desk = replace(
             desk,
             gateway=kite_client or desk.gateway,
+            stream=None if kite_client else desk.stream,  # which tells of another broker's orders and prices
             tighten=lambda limits: _tightened(limits, caps),
             auto_trading_allowed=enable_auto_trading is not False,
         )

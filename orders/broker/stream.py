@@ -202,9 +202,9 @@ class KiteStream:
         if kind == "order":
             self._nudge()
         elif kind == "error":
-            log.warning("broker_stream.error", told=str(told.get("data"))[:300])
+            log.warning("broker_stream.error", told=text[:300])
         elif kind != "message":  # Kite's announcements to people
-            self._count_odd(f"of type {kind!r}"[:100])
+            self._count_odd(f"of an unknown type: {text[:100]}")
 
     def _count_odd(self, reason: str) -> None:
         self.odd_frames += 1

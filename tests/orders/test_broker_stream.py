@@ -23,7 +23,10 @@ from typing import Any
 import pytest
 import structlog
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
 from orders.broker.prices import StreamedPrices
@@ -394,6 +397,52 @@ def test_what_kite_says_to_people_is_no_reason_to_read_the_book(follow, server):
 
     until(lambda: followed.stream.odd_frames == 1)
     assert followed.nudges == 1  # the connect
+
+
+@pytest.fixture(scope="module")
+def deaf() -> KiteStream:
+    """A stream that is never connected: what it hears is put into its ear."""
+    return KiteStream(
+        url="ws://127.0.0.1:9",
+        api_key="paper",
+        access_token=lambda: "",
+        refused=lambda *_: None,
+        nudge=lambda: None,
+        prices=StreamedPrices(age_max=timedelta(seconds=2)),
+        clock=timezone.now,
+        rng=random.Random(7),
+    )
+
+
+TELLING = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists)
+FRAMES = (
+    st.text()
+    | st.binary()
+    | st.dictionaries(st.sampled_from(["type", "data", "a"]), TELLING | st.just("order")).map(json.dumps)
+    | st.integers(1, 100_000).map(lambda depth: '{"type": "error", "data": ' + "[" * depth + "]" * depth + "}")
+)
+
+
+@given(FRAMES)
+def test_no_frame_does_more_harm_than_being_odd(deaf, frame):
+    deaf._hear(frame)
+
+
+def test_a_redirect_leads_nowhere_else(follow, server, paper):
+    """The address holds the token, and prices are believed of the broker alone."""
+    asked: list[str] = []
+    elsewhere = server(lambda connection: asked.append(connection.request.path))
+
+    def redirect(connection: ServerConnection, request: Request) -> Response:
+        answer = connection.respond(302, "")
+        answer.headers["Location"] = f"{elsewhere}{request.path}"
+        return answer
+
+    followed = follow(server(beat, process_request=redirect))
+
+    until(lambda: followed.stream._failures >= 2, seconds=15)
+    assert asked == []
+    assert not followed.died
 
 
 # --- TLS -------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from orders.by_hand import MarkRefused
+from orders.desk import Desk
 from orders.execution import cancel
 from orders.executor import OrderExecutor, RiskManagementError, TradingSignalType
 from orders.models import ExecutorHeartbeat, Fill, Order, Position
@@ -258,6 +259,13 @@ def test_a_gateway_may_be_passed_in(desk):
         OrderExecutor(desk, kite_client=NoPrice()).execute_order(BUY, "RELIANCE", {"quantity": 1})
 
     assert "PRICE_MISSING" in str(refusal.value)
+
+
+def test_another_gateway_does_not_hear_the_stream_of_the_settings(desk):
+    assert Desk.from_settings().stream is not None
+
+    assert OrderExecutor(Desk.from_settings(), kite_client=desk.gateway).desk.stream is None
+    assert OrderExecutor(Desk.from_settings()).desk.stream is not None
 
 
 def test_the_executor_of_the_settings_trades_on_paper(desk):

@@ -6,7 +6,9 @@ change about; where polling is the floor under a loss, the test says so.
 
 Broken on purpose, and what went red: the book changed as the update says instead of read — the tests of updates that
 come doubled, late or in the wrong order, and of an update that lies; no read on connect — an update lost to a cut link;
-no watchdog — an update lost to a link that fell silent; a nudge that is not waited out — the reads of a live desk.
+no watchdog — an update lost to a link that fell silent; the nudge cleared after the read — a nudge during a read; no
+pause between reads, no look at what other processes did, no look for postbacks — the tests of how often the book is
+read; a refused login kept — the test of that login.
 """
 
 from __future__ import annotations
