@@ -84,11 +84,11 @@ class Order:
 
     @property
     def blocked(self) -> Decimal:
-        """Return the margin that its unfilled part holds, INR."""
+        """Return the margin that its unfilled part holds, in whole paise: sums of thirds would never come back to 0."""
         state = self.state
         if not self.margin or state.status in ENDED:
             return NOTHING
-        return self.margin * state.pending_quantity / state.quantity
+        return in_paise(self.margin * state.pending_quantity / state.quantity)
 
     def visible(self, now: datetime) -> bool:
         return self.hidden_until is None or now >= self.hidden_until
@@ -219,3 +219,7 @@ class Book:
 def on_grid(price: Decimal) -> Decimal:
     """Return the price without the noise of a client's floats: no tick is finer than a paisa."""
     return round(price, 2)
+
+
+def in_paise(amount: Decimal) -> Decimal:
+    return round(amount, 2)

@@ -20,7 +20,7 @@ from orders.paper.errors import (
     no_such_order,
 )
 from orders.paper.exchange import checks, legs
-from orders.paper.exchange.book import Book, Order
+from orders.paper.exchange.book import Book, Order, in_paise
 from orders.paper.exchange.changes import modification
 from orders.paper.exchange.checks import Objection
 from orders.paper.exchange.events import (
@@ -30,6 +30,7 @@ from orders.paper.exchange.events import (
     ClockSet,
     Event,
     Filled,
+    Modified,
     Opened,
     Queued,
     Rejected,
@@ -91,14 +92,17 @@ class Exchange:
             raise bad_input(TOO_MANY_CHANGES)
         event = modification(order, change, self.market, self.profile, now)
         self._check_growth(order, event.quantity, now)
-        margin = self.margin_of(order.ticket, event.quantity, event.price or event.trigger_price, now)
-        if margin - order.blocked > self.account.available(self.book.blocked):
-            objection = checks.insufficient_funds(margin, self.account.available(self.book.blocked) + order.blocked)
-            assert objection is not None
+        needed = self._margin_of_rest(order, event, now)
+        available = self.account.available(self.book.blocked) + order.blocked
+        # An account that is overdrawn may still ask for less than it has blocked.
+        objection = checks.insufficient_funds(needed, available) if needed > order.blocked else None
+        if objection is not None:
             raise KiteRefusal(400, "MarginException", objection.message)
         if quirks.ignored:
             return
-        self.ledger.write(event.model_copy(update={"margin": margin}))
+        # An order's margin is that of its whole quantity, of which the filled part blocks nothing.
+        whole = needed * event.quantity / (event.quantity - order.state.filled_quantity)
+        self.ledger.write(event.model_copy(update={"margin": whole}))
         self._arrive(order, now)
 
     def cancel(self, order_id: str, now: datetime, quirks: Quirks = NO_QUIRKS) -> None:
@@ -209,6 +213,11 @@ class Exchange:
             )
         )
 
+    def _margin_of_rest(self, order: Order, event: Modified, now: datetime) -> Decimal:
+        """Return what the part that has not filled will block under the new terms, INR."""
+        rest = event.quantity - order.state.filled_quantity
+        return in_paise(self.margin_of(order.ticket, rest, event.price or event.trigger_price, now))
+
     def _acceptance(self, ticket: Ticket, now: datetime, quirks: Quirks = NO_QUIRKS) -> Accepted:
         return Accepted(
             at=now,
@@ -240,13 +249,15 @@ class Exchange:
         if ticket.squares_off or ticket.parent_order_id:
             return None  # the broker's own, and it only closes
         asked = order.state
+        # An after-market order may have been changed while it waited, and is on sale and blocks money already.
+        own = asked.quantity if order.changeable else 0
         return (
             checks.missing_price(ticket)
-            or checks.frozen_quantity(ticket)
+            or checks.frozen_quantity(replace(ticket, quantity=asked.quantity))
             or checks.out_of_range(asked.price, ticket.instrument, self.market, now)
             or checks.out_of_range(asked.trigger_price, ticket.instrument, self.market, now)
-            or self._shortage(ticket, ticket.quantity)
-            or checks.insufficient_funds(opened.margin, self.account.available(self.book.blocked))
+            or self._shortage(ticket, asked.quantity - own)
+            or checks.insufficient_funds(opened.margin, self.account.available(self.book.blocked) + order.blocked)
         )
 
     def _shortage(self, ticket: Ticket, wanted: int) -> Objection | None:
