@@ -23,6 +23,8 @@ from orders.paper.exchange.events import (
 from orders.paper.exchange.states import CHANGEABLE, ENDED, OrderState, Status
 from orders.paper.exchange.tickets import Ticket
 from orders.paper.indian_time import trading_date
+from orders.paper.money.claims import Claims
+from orders.paper.money.margins import Wanted
 from orders.paper.terms import Product, Side
 
 ORDER_ID_PREFIX = "SIM"
@@ -41,7 +43,7 @@ class Order:
     stuck_until: datetime | None
     fill_at_most: int | None  # shares that may fill before the price is next set
     due_at: datetime | None = None  # when an after-market order goes to the exchange
-    margin: Decimal = NOTHING  # INR blocked for the whole quantity
+    counted_at: Decimal = NOTHING  # INR, what each share is blocked at; nothing before it is at the exchange
     history: list[OrderState] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
     modifications: int = 0
@@ -83,12 +85,16 @@ class Order:
         return min(state.pending_quantity, max(self.fill_at_most - state.filled_quantity, 0))
 
     @property
-    def blocked(self) -> Decimal:
-        """Return the margin that its unfilled part holds, in whole paise: sums of thirds would never come back to 0."""
-        state = self.state
-        if not self.margin or state.status in ENDED:
-            return NOTHING
-        return in_paise(self.margin * state.pending_quantity / state.quantity)
+    def claim(self) -> Wanted:
+        """Return what it may still do, for the account to block what that needs."""
+        ticket = self.ticket
+        return Wanted(
+            instrument=ticket.instrument,
+            product=ticket.product,
+            side=ticket.side,
+            quantity=self.state.pending_quantity,
+            price=self.counted_at,
+        )
 
     def visible(self, now: datetime) -> bool:
         return self.hidden_until is None or now >= self.hidden_until
@@ -111,7 +117,7 @@ class Book:
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
         self.working: dict[str, Order] = {}
-        self.blocked = NOTHING  # INR, margin of the working orders
+        self.claims = Claims()
         self._on_sale: dict[tuple[str, str], int] = {}
         self.last_order_id = ""
         self.last_trade_number = FIRST_TRADE_NUMBER - 1
@@ -120,7 +126,7 @@ class Book:
         """Change the book as the event says and return the order; events come from our own decisions, so they fit."""
         match event:
             case BookOpened():
-                self.orders, self.working, self._on_sale, self.blocked = {}, {}, {}, NOTHING
+                self.orders, self.working, self._on_sale, self.claims = {}, {}, {}, Claims()
                 self.last_order_id = event.last_order_id
                 self.last_trade_number = event.last_trade_number
                 return None
@@ -128,9 +134,10 @@ class Book:
                 return self._accept(event)
             case _:
                 order = self.orders[event.order_id]
-                self._count(order, -1)
+                self._count_sale(order, -1)
                 self._advance(order, event)
-                self._count(order, +1)
+                self._count_sale(order, +1)
+                self._claim(order)
                 if not order.working:
                     self.working.pop(order.order_id, None)
                 return order
@@ -161,13 +168,18 @@ class Book:
         """Return how many shares working delivery orders would sell."""
         return self._on_sale.get((exchange, tradingsymbol), 0)
 
-    def _count(self, order: Order, sign: int) -> None:
-        """Add the order to the sums over all working orders, or take it out: counting anew would be slow."""
-        self.blocked += sign * order.blocked
+    def _count_sale(self, order: Order, sign: int) -> None:
+        """Add the order to the sum over all working orders, or take it out: counting anew would be slow."""
         ticket = order.ticket
         if order.changeable and ticket.side is Side.SELL and ticket.product is Product.CNC:
             key = (ticket.exchange, ticket.tradingsymbol)
             self._on_sale[key] = self._on_sale.get(key, 0) + sign * order.state.pending_quantity
+
+    def _claim(self, order: Order) -> None:
+        if order.working and order.counted_at:
+            self.claims.put(order.order_id, order.claim)
+        else:
+            self.claims.drop(order.order_id, order.claim)
 
     def _accept(self, event: Accepted) -> Order:
         order = Order(
@@ -193,14 +205,15 @@ class Book:
                 order.due_at = event.until
             case Opened():
                 order.history += states.opened(state, event)
-                order.margin = event.margin
+                order.counted_at = counted_at(order, event)
             case Triggered():
                 order.history += states.triggered(state, event)
             case Rejected():
                 order.history += states.rejected(state, event)
             case Modified():
                 order.history += states.modified(state, event)
-                order.margin = event.margin
+                if order.counted_at:
+                    order.counted_at = counted_at(order, event)
                 order.modifications += 1
             case Filled():
                 self._fill(order, event)
@@ -221,5 +234,6 @@ def on_grid(price: Decimal) -> Decimal:
     return round(price, 2)
 
 
-def in_paise(amount: Decimal) -> Decimal:
-    return round(amount, 2)
+def counted_at(order: Order, event: Opened | Modified) -> Decimal:
+    """Return what each share is blocked at, INR; a journal that does not say it knew only the order's own prices."""
+    return event.counted_at if event.counted_at is not None else order.limit or order.stop

@@ -60,7 +60,8 @@ class Opened(Happened):
 
     kind: Literal["order.opened"] = "order.opened"
     order_id: str
-    margin: Decimal = Decimal(0)  # INR blocked for it
+    margin: Decimal = Decimal(0)  # INR that it needed then
+    counted_at: Decimal | None = None  # INR, what each share is blocked at; None in older journals
     # A protected market order is from here on a limit order at the edge of its band.
     order_type: OrderType | None = None
     price: Decimal | None = None
@@ -96,6 +97,7 @@ class Modified(Happened):
     validity_ttl: int = 0
     disclosed_quantity: int | None = None
     margin: Decimal = Decimal(0)
+    counted_at: Decimal | None = None
     stopped: bool = False
 
 

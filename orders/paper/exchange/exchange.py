@@ -20,7 +20,7 @@ from orders.paper.errors import (
     no_such_order,
 )
 from orders.paper.exchange import checks, legs
-from orders.paper.exchange.book import Book, Order, in_paise
+from orders.paper.exchange.book import Book, Order, on_grid
 from orders.paper.exchange.changes import modification
 from orders.paper.exchange.checks import Objection
 from orders.paper.exchange.events import (
@@ -30,7 +30,6 @@ from orders.paper.exchange.events import (
     ClockSet,
     Event,
     Filled,
-    Modified,
     Opened,
     Queued,
     Rejected,
@@ -92,17 +91,18 @@ class Exchange:
             raise bad_input(TOO_MANY_CHANGES)
         event = modification(order, change, self.market, self.profile, now)
         self._check_growth(order, event.quantity, now)
-        needed = self._margin_of_rest(order, event, now)
-        available = self.account.available(self.book.blocked) + order.blocked
+        wanted = self._wanted(
+            order.ticket, event.quantity - order.state.filled_quantity, event.price or event.trigger_price, now
+        )
+        needed = self.margin_of(wanted, order_id)
+        own = self.margin_of(order.claim, order_id)
         # An account that is overdrawn may still ask for less than it has blocked.
-        objection = checks.insufficient_funds(needed, available) if needed > order.blocked else None
+        objection = checks.insufficient_funds(needed, self._available() + own) if needed > own else None
         if objection is not None:
             raise KiteRefusal(400, "MarginException", objection.message)
         if quirks.ignored:
             return
-        # An order's margin is that of its whole quantity, of which the filled part blocks nothing.
-        whole = needed * event.quantity / (event.quantity - order.state.filled_quantity)
-        self.ledger.write(event.model_copy(update={"margin": whole}))
+        self.ledger.write(event.model_copy(update={"margin": needed, "counted_at": wanted.price}))
         self._arrive(order, now)
 
     def cancel(self, order_id: str, now: datetime, quirks: Quirks = NO_QUIRKS) -> None:
@@ -201,22 +201,23 @@ class Exchange:
         if follower:
             self.admit(self.book.orders[follower.order_id], now)
 
-    def margin_of(self, ticket: Ticket, quantity: int, price: Decimal, now: datetime) -> Decimal:
-        """Return what an order of this size blocks, INR; one without a limit is counted at the last price."""
-        return self.account.margin_of(
-            Wanted(
-                instrument=ticket.instrument,
-                product=ticket.product,
-                side=ticket.side,
-                quantity=quantity,
-                price=price or self.market.last_price(ticket.instrument, now),
-            )
+    def margin_of(self, wanted: Wanted, order_id: str = "") -> Decimal:
+        """Return what is blocked more with this order than without it, INR; a new one has no id yet."""
+        position = self.account.position(wanted.instrument, wanted.product)
+        return self.book.claims.margin_of(order_id, wanted, position.quantity if position else 0)
+
+    def _wanted(self, ticket: Ticket, quantity: int, price: Decimal, now: datetime) -> Wanted:
+        """Return the order as the account sees it; one without a limit is counted at the last price."""
+        return Wanted(
+            instrument=ticket.instrument,
+            product=ticket.product,
+            side=ticket.side,
+            quantity=quantity,
+            price=on_grid(price) or self.market.last_price(ticket.instrument, now),
         )
 
-    def _margin_of_rest(self, order: Order, event: Modified, now: datetime) -> Decimal:
-        """Return what the part that has not filled will block under the new terms, INR."""
-        rest = event.quantity - order.state.filled_quantity
-        return in_paise(self.margin_of(order.ticket, rest, event.price or event.trigger_price, now))
+    def _available(self) -> Decimal:
+        return self.account.available(self.ledger.blocked)
 
     def _acceptance(self, ticket: Ticket, now: datetime, quirks: Quirks = NO_QUIRKS) -> Accepted:
         return Accepted(
@@ -238,10 +239,15 @@ class Exchange:
             last = self.market.last_price(ticket.instrument, now)
             price = band_edge(ticket.instrument, ticket.side, last, state.market_protection)
             order_type = OrderType.LIMIT
-        stopped = order_type.is_stop
-        margin = self.margin_of(ticket, state.quantity, price or state.trigger_price, now)
+        wanted = self._wanted(ticket, state.quantity, price or state.trigger_price, now)
         return Opened(
-            at=now, order_id=order.order_id, margin=margin, order_type=order_type, price=price, stopped=stopped
+            at=now,
+            order_id=order.order_id,
+            margin=self.margin_of(wanted, order.order_id),
+            counted_at=wanted.price,
+            order_type=order_type,
+            price=price,
+            stopped=order_type.is_stop,
         )
 
     def _objection(self, order: Order, opened: Opened, now: datetime) -> Objection | None:
@@ -249,7 +255,7 @@ class Exchange:
         if ticket.squares_off or ticket.parent_order_id:
             return None  # the broker's own, and it only closes
         asked = order.state
-        # An after-market order may have been changed while it waited, and is on sale and blocks money already.
+        # An after-market order may have been changed while it waited, and is on sale already.
         own = asked.quantity if order.changeable else 0
         return (
             checks.missing_price(ticket)
@@ -257,7 +263,7 @@ class Exchange:
             or checks.out_of_range(asked.price, ticket.instrument, self.market, now)
             or checks.out_of_range(asked.trigger_price, ticket.instrument, self.market, now)
             or self._shortage(ticket, asked.quantity - own)
-            or checks.insufficient_funds(opened.margin, self.account.available(self.book.blocked) + order.blocked)
+            or checks.insufficient_funds(opened.margin, self._available())
         )
 
     def _shortage(self, ticket: Ticket, wanted: int) -> Objection | None:

@@ -69,6 +69,11 @@ class Ledger:
         for event in record.replay():
             self.apply(event)
 
+    @property
+    def blocked(self) -> Decimal:
+        """Return what the orders at the exchange block, INR."""
+        return self.book.claims.blocked(self.account.net_positions())
+
     def write(self, *events: Event) -> None:
         """Write the events down, let them count, and tell who listens."""
         self.record.append(*events)

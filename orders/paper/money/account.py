@@ -16,7 +16,7 @@ from orders.paper.market.instruments import Instrument
 from orders.paper.money.charges import ChargeMeter, Charges
 from orders.paper.money.fills import Fill
 from orders.paper.money.holdings import Holding
-from orders.paper.money.margins import Wanted, margin_of, margin_rate
+from orders.paper.money.margins import margin_rate
 from orders.paper.money.positions import Position
 from orders.paper.terms import Product, Side
 
@@ -112,7 +112,11 @@ class Account:
         overnight: bool,
         at: datetime,
     ) -> None:
-        """Move shares of a position from one product to another at their average price, or raise `NotConvertible`."""
+        """
+        Move shares of a position from one product to another at their average price, or raise `NotConvertible`.
+
+        Whether the account can pay for it is for the caller to ask before.
+        """
         self.roll_to(trading_date(at))
         position = self.position(instrument, old)
         self._check_conversion(position, old, new, side, quantity, overnight)
@@ -144,11 +148,6 @@ class Account:
         held = self._holdings.get(instrument.key)
         traded = self.position(instrument, Product.CNC)
         return (held.opening_quantity if held else 0) + (traded.quantity if traded else 0)
-
-    def margin_of(self, wanted: Wanted) -> Decimal:
-        """Return what the order would block."""
-        position = self.position(wanted.instrument, wanted.product)
-        return margin_of(wanted, position.quantity if position else 0)
 
     def available(self, blocked: Decimal) -> Decimal:
         """Return what a further order may block; unrealised losses, which need prices, are not counted."""
@@ -228,13 +227,6 @@ class Account:
             raise NotConvertible(f"Insufficient quantity to convert: {max(there, 0)} open, {quantity} asked for.")
         if new is Product.CNC and side is Side.SELL:
             raise NotConvertible("A short position cannot be converted to CNC.")
-        assert position is not None
-        needed = quantity * position.average_price * (margin_rate(new) - margin_rate(old))
-        if needed > self.available(NOTHING):
-            raise NotConvertible(
-                f"Insufficient funds. Required margin is {needed:.2f} but available margin is "
-                f"{self.available(NOTHING):.2f}."
-            )
 
     def _move_overnight(self, source: Position, target: Position, side: Side, quantity: int) -> None:
         signed = quantity if side is Side.BUY else -quantity

@@ -8,7 +8,7 @@ margin rules allow since 2021-09-01). Only what opens exposure needs anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from orders.paper.market.instruments import Instrument
@@ -34,17 +34,22 @@ def margin_rate(product: Product) -> Decimal:
     return 1 / Decimal(LEVERAGE[product])
 
 
-def opening_quantity(wanted: Wanted, position: int) -> int:
-    """Return how many of the order's shares are not the way out of the position, which is signed."""
-    against = -position if wanted.side is Side.BUY else position
-    return max(wanted.quantity - max(against, 0), 0)
+def closable(side: Side, position: int) -> int:
+    """Return how many shares of the position, which is signed, orders of this side can close."""
+    return max(-position if side is Side.BUY else position, 0)
+
+
+def full_margin(wanted: Wanted) -> Decimal:
+    """Return what the order blocks where it closes nothing; delivery shares that are sold block nothing."""
+    if wanted.product is Product.CNC and wanted.side is Side.SELL:
+        return NOTHING
+    return wanted.price * wanted.quantity * margin_rate(wanted.product)
 
 
 def margin_of(wanted: Wanted, position: int) -> Decimal:
-    """Return what the order blocks beside this position in the same product; shares that are sold block nothing."""
-    if wanted.product is Product.CNC:
-        return wanted.price * wanted.quantity if wanted.side is Side.BUY else NOTHING
-    return wanted.price * opening_quantity(wanted, position) * margin_rate(wanted.product)
+    """Return what the order blocks beside this position in the same product, and no other order."""
+    closing = 0 if wanted.product is Product.CNC else closable(wanted.side, position)
+    return full_margin(replace(wanted, quantity=max(wanted.quantity - closing, 0)))
 
 
 def basket_margin(basket: Iterable[Wanted], position_of: Callable[[Wanted], int]) -> Decimal:

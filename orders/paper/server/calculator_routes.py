@@ -76,10 +76,10 @@ class CalculatorRoutes:
         ]
 
     async def margins(self, request: web.Request, _: Quirks) -> web.Response:
-        """Answer each order by itself, beside what the account has open (Kite Connect v3, "Margin calculation")."""
+        """Answer each order beside the account's positions and open orders (Kite Connect v3, "Margin calculation")."""
         compact = mode(request)
         wanted = await self._wanted(request)
-        return success([self._row(one, margin_of(one, self._position_of(one)), compact) for one in wanted])
+        return success([self._row(one, self.exchange.margin_of(one), compact) for one in wanted])
 
     async def basket(self, request: web.Request, _: Quirks) -> web.Response:
         """Answer the orders one after another: `initial` for each by itself, `final` after what sets off what."""

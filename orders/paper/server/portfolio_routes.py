@@ -93,7 +93,7 @@ class PortfolioRoutes:
             raise bad_input(f"Invalid `segment`: use {' or '.join(SEGMENTS)}.")
         now = self._today()
         funds = self.exchange.account.funds(
-            lambda instrument: self.exchange.market.last_price(instrument, now), self.exchange.book.blocked
+            lambda instrument: self.exchange.market.last_price(instrument, now), self.exchange.ledger.blocked
         )
         rows = margins_row(funds)
         return success(rows[segment] if segment else rows)

@@ -77,7 +77,7 @@ def test_a_replayed_journal_is_the_same_book(stage):
         order.history for order in stage.book.orders.values()
     ]
     assert list(replayed.book.working) == list(stage.book.working)
-    assert replayed.book.blocked == stage.book.blocked
+    assert replayed.ledger.blocked == stage.ledger.blocked
     assert replayed.account.funds(None, Decimal(0)) == stage.account.funds(None, Decimal(0))
 
 

@@ -38,12 +38,12 @@ def test_more_than_the_account_can_pay_is_rejected_with_both_amounts():
 def test_what_a_waiting_order_blocks_is_not_there_for_the_next():
     stage = Stage(cash=Decimal(20_000))
     waiting = stage.rest()
-    assert stage.book.blocked == 14_000
+    assert stage.ledger.blocked == 14_000
 
     assert "available margin is 6000.00" in rejection(stage.rest())
 
     stage.cancel(waiting)
-    assert stage.book.blocked == 0
+    assert stage.ledger.blocked == 0
     assert stage.rest().state.status is Status.OPEN
 
 
@@ -69,7 +69,7 @@ def test_a_growing_order_needs_the_money_for_its_growth():
         stage.modify(order, quantity=15)
 
     stage.modify(order, quantity=14)
-    assert stage.book.blocked == 14 * 1400
+    assert stage.ledger.blocked == 14 * 1400
 
 
 def test_delivery_cannot_be_sold_short(stage):

@@ -91,6 +91,16 @@ def test_each_order_is_counted_beside_what_is_open(kite, market_order):
     assert (more["total"], out["total"], through["total"]) == (3000, 0, 1800)
 
 
+def test_each_order_is_counted_beside_the_open_orders(kite, market_order):
+    """Kite Connect v3, "Margin calculation": "considering the existing positions and open orders"."""
+    kite.place_order(**market_order(product="MIS"))
+    kite.place_order(**market_order(product="MIS", transaction_type="SELL", quantity=8, order_type="LIMIT", price=1600))
+
+    (out,) = kite.order_margins([wanted(transaction_type="SELL")])
+
+    assert out["total"] == 8 * 1500 / 5
+
+
 def test_the_compact_form_has_the_total_only(paper):
     answer = paper.http.post(f"{paper.root}/margins/orders?mode=compact", json=[wanted()], headers=HEADERS, timeout=5)
 
