@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from orders.paper.exchange import states
@@ -25,7 +25,7 @@ from orders.paper.exchange.tickets import Ticket
 from orders.paper.indian_time import trading_date
 from orders.paper.money.claims import Claims
 from orders.paper.money.margins import Wanted
-from orders.paper.terms import Product, Side
+from orders.paper.terms import Product, Side, Validity
 
 ORDER_ID_PREFIX = "SIM"
 FIRST_TRADE_NUMBER = 10_000_001
@@ -43,6 +43,7 @@ class Order:
     stuck_until: datetime | None
     fill_at_most: int | None  # shares that may fill before the price is next set
     due_at: datetime | None = None  # when an after-market order goes to the exchange
+    expires_at: datetime | None = None  # of validity TTL
     counted_at: Decimal = NOTHING  # INR, what each share is blocked at; nothing before it is at the exchange
     history: list[OrderState] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
@@ -206,6 +207,7 @@ class Book:
             case Opened():
                 order.history += states.opened(state, event)
                 order.counted_at = counted_at(order, event)
+                order.expires_at = expiry(order.state, event.at)
             case Triggered():
                 order.history += states.triggered(state, event)
             case Rejected():
@@ -214,6 +216,8 @@ class Book:
                 order.history += states.modified(state, event)
                 if order.counted_at:
                     order.counted_at = counted_at(order, event)
+                if event.validity is not None:
+                    order.expires_at = expiry(order.state, event.at)
                 order.modifications += 1
             case Filled():
                 self._fill(order, event)
@@ -232,6 +236,10 @@ class Book:
 def on_grid(price: Decimal) -> Decimal:
     """Return the price without the noise of a client's floats: no tick is finer than a paisa."""
     return round(price, 2)
+
+
+def expiry(state: OrderState, since: datetime) -> datetime | None:
+    return since + timedelta(minutes=state.validity_ttl) if state.validity is Validity.TTL else None
 
 
 def counted_at(order: Order, event: Opened | Modified) -> Decimal:

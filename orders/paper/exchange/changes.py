@@ -9,7 +9,7 @@ from orders.paper.errors import MARKET_PROTECTION_NEEDED, bad_input
 from orders.paper.exchange import checks
 from orders.paper.exchange.book import Order
 from orders.paper.exchange.events import Modified
-from orders.paper.exchange.matching import band_edge
+from orders.paper.exchange.matching import protected_limit
 from orders.paper.exchange.states import OrderState, Status
 from orders.paper.exchange.tickets import NO_PRICE, Change
 from orders.paper.market.market import Market
@@ -27,6 +27,12 @@ def modification(order: Order, change: Change, market: Market, profile: Profile,
     protection = change.market_protection or state.market_protection
     price, trigger_price = modified_prices(order, order_type, change)
     stopped = order_type.is_stop and state.status is not Status.OPEN
+    # A stop that was triggered is at the exchange like any other order, and may become immediate.
+    checks.check_immediate(
+        change.validity or state.validity, order.ticket.variety, order_type if stopped else OrderType.LIMIT
+    )
+    shown = state.disclosed_quantity if change.disclosed_quantity is None else change.disclosed_quantity
+    checks.check_disclosed(shown, quantity)
     check_terms(order, order_type, price, trigger_price)
     if stopped and profile.refuses_wrong_side_stops:
         last = market.last_price(order.ticket.instrument, now)
@@ -39,7 +45,8 @@ def modification(order: Order, change: Change, market: Market, profile: Profile,
         if not protection and profile.needs_market_protection:
             raise bad_input(MARKET_PROTECTION_NEEDED)
         if protection and state.status is not Status.AMO_RECEIVED:
-            order_type, price = OrderType.LIMIT, edge(order, protection, market, now)
+            order_type = OrderType.LIMIT
+            price = protected_limit(market, order.ticket.instrument, order.ticket.side, protection, now)
     return Modified(
         at=now,
         order_id=order.order_id,
@@ -86,8 +93,3 @@ def check_terms(order: Order, order_type: OrderType, price: Decimal, trigger_pri
     wrong = price < trigger_price if order.ticket.side is Side.BUY else price > trigger_price
     if wrong:
         raise bad_input("Trigger price and limit price are on the wrong sides of each other.")
-
-
-def edge(order: Order, protection: Decimal, market: Market, now: datetime) -> Decimal:
-    instrument = order.ticket.instrument
-    return band_edge(instrument, order.ticket.side, market.last_price(instrument, now), protection)

@@ -17,7 +17,7 @@ from orders.paper.indian_time import trading_date
 from orders.paper.market.instruments import Instrument
 from orders.paper.market.market import Market
 from orders.paper.profile import Profile
-from orders.paper.terms import OrderType, Side, Variety
+from orders.paper.terms import OrderType, Side, Validity, Variety
 
 CLOSED = "Markets are closed right now. Use GTT or AMO to place this order."
 AMO_IN_SESSION = "After market orders (AMO) can be placed only while the market is closed."
@@ -45,6 +45,17 @@ def check_hours(ticket: Ticket, market: Market, profile: Profile, now: datetime)
     cutoff = sessions.square_off_at(instrument, trading_date(now))
     if ticket.product.intraday and cutoff is not None and now >= cutoff and not ticket.squares_off:
         raise bad_input(MIS_OVER)
+
+
+def check_disclosed(shown: int, quantity: int) -> None:
+    if shown > quantity:
+        raise bad_input("Invalid `disclosed_quantity`: it cannot be more than the quantity.")
+
+
+def check_immediate(validity: Validity, variety: Variety, order_type: OrderType) -> None:
+    """Refuse IOC for an order that has to wait for something first."""
+    if validity is Validity.IOC and (order_type.is_stop or variety in (Variety.AMO, Variety.CO, Variety.ICEBERG)):
+        raise bad_input(f"Invalid `validity`: IOC is not for {order_type} orders of variety {variety}.")
 
 
 def check_stop_side(side: Side, order_type: OrderType, trigger_price: Decimal, last_price: Decimal) -> None:

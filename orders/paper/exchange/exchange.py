@@ -36,7 +36,7 @@ from orders.paper.exchange.events import (
     Triggered,
 )
 from orders.paper.exchange.ledger import Ledger
-from orders.paper.exchange.matching import band_edge, offered, walk
+from orders.paper.exchange.matching import offered, protected_limit, walk
 from orders.paper.exchange.quirks import NO_QUIRKS, Quirks
 from orders.paper.exchange.states import Status
 from orders.paper.exchange.tickets import NO_PRICE, Change, Ticket
@@ -166,8 +166,7 @@ class Exchange:
         ticket, state = order.ticket, order.state
         price = state.price
         if state.order_type is OrderType.SL_M and state.market_protection:
-            last = self.market.last_price(ticket.instrument, now)
-            price = band_edge(ticket.instrument, ticket.side, last, state.market_protection)
+            price = protected_limit(self.market, ticket.instrument, ticket.side, state.market_protection, now)
         self.ledger.write(Triggered(at=now, order_id=order.order_id, price=price))
         self._arrive(order, now)
 
@@ -236,8 +235,7 @@ class Exchange:
         ticket, state = order.ticket, order.state
         order_type, price = state.order_type, state.price
         if order_type is OrderType.MARKET and state.market_protection:
-            last = self.market.last_price(ticket.instrument, now)
-            price = band_edge(ticket.instrument, ticket.side, last, state.market_protection)
+            price = protected_limit(self.market, ticket.instrument, ticket.side, state.market_protection, now)
             order_type = OrderType.LIMIT
         wanted = self._wanted(ticket, state.quantity, price or state.trigger_price, now)
         return Opened(

@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from orders.paper.errors import MARKET_PROTECTION_NEEDED, NO_SUCH_INSTRUMENT, bad_input
+from orders.paper.exchange.checks import check_disclosed, check_immediate
 from orders.paper.exchange.tickets import NO_PRICE, Change, Iceberg, Ticket
 from orders.paper.market.instruments import INSTRUMENTS, Instrument
 from orders.paper.profile import STRICT, Profile
@@ -181,8 +182,7 @@ def check_stop_limit(side: Side, trigger_price: Decimal, price: Decimal) -> None
 def duration(form: Form, variety: Variety, order_type: OrderType) -> tuple[Validity, int]:
     """Return how long the order may wait, and its minutes when they are counted."""
     validity = Validity(choice(form, "validity", list(Validity), default=Validity.DAY))
-    if validity is Validity.IOC and (order_type.is_stop or variety in (Variety.AMO, Variety.CO, Variety.ICEBERG)):
-        raise bad_input(f"Invalid `validity`: IOC is not for {order_type} orders of variety {variety}.")
+    check_immediate(validity, variety, order_type)
     return validity, time_to_live(form) if validity is Validity.TTL else 0
 
 
@@ -210,8 +210,7 @@ def iceberg_legs(form: Form, quantity: int) -> Iceberg:
 
 def disclosed(form: Form, quantity: int) -> int:
     shown = whole_number(form, "disclosed_quantity") if form.get("disclosed_quantity") else 0
-    if shown > quantity:
-        raise bad_input("Invalid `disclosed_quantity`: it cannot be more than the quantity.")
+    check_disclosed(shown, quantity)
     return shown
 
 

@@ -166,8 +166,8 @@ class Ledger:
         self.deadlines.add(close or midnight(at) + timedelta(days=1), order)
         if state.validity is Validity.IOC:
             self.deadlines.add(at, order)
-        elif state.validity is Validity.TTL:
-            self.deadlines.add(at + timedelta(minutes=state.validity_ttl), order)
+        elif order.expires_at is not None:
+            self.deadlines.add(order.expires_at, order)
 
     def _fill(self, order: Order, event: Filled) -> None:
         ticket = order.ticket

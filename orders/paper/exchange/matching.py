@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from orders.paper.market.instruments import Instrument
-from orders.paper.market.market import Depth, Level
+from orders.paper.market.market import Depth, Level, Market
 from orders.paper.terms import Side
 
 AUTOMATIC = -1
@@ -61,6 +62,13 @@ def band_edge(instrument: Instrument, side: Side, last_price: Decimal, protectio
         return max(edge, last_price)
     edge = ((last_price - distance) / tick).to_integral_value(ROUND_CEILING) * tick
     return max(min(edge, last_price), tick)
+
+
+def protected_limit(market: Market, instrument: Instrument, side: Side, protection: Decimal, now: datetime) -> Decimal:
+    """Return the limit of a protected market order, INR: its band's edge, within what the exchange takes today."""
+    lower, upper = market.circuit(instrument, now)
+    edge = band_edge(instrument, side, market.last_price(instrument, now), protection)
+    return min(max(edge, lower), upper)
 
 
 def automatic_band(last_price: Decimal) -> Decimal:

@@ -7,7 +7,7 @@ a price is set from outside; whatever was cut off by a crash is found and carrie
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from orders.paper.exchange import legs
@@ -74,7 +74,7 @@ class Turns:
                 self.exchange.admit(order, now)
         elif self._is_over(order, now):
             self.exchange.end(order, "expired", now)
-        elif order.state.validity is Validity.TTL and now >= self._time_is_up(order):
+        elif order.expires_at is not None and now >= order.expires_at:
             self.exchange.end(order, "ttl", now)
         else:
             self._end_if_immediate(order, now)
@@ -96,10 +96,6 @@ class Turns:
             return True
         close = self.ledger.market.sessions.closes_at(order.ticket.instrument, day)
         return close is not None and now >= close
-
-    def _time_is_up(self, order: Order) -> datetime:
-        state = order.state
-        return (state.reached_exchange_at or state.at) + timedelta(minutes=state.validity_ttl)
 
     def _end_if_immediate(self, order: Order, now: datetime) -> None:
         """Cancel an IOC order that still waits: it was held, or the server died before it was ended."""
