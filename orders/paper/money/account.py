@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from orders.paper.indian_time import trading_date
 from orders.paper.market.instruments import Instrument
-from orders.paper.money.charges import ChargeMeter, Charges
+from orders.paper.money.charges import ChargeMeter, Charges, depository_charges
 from orders.paper.money.fills import Fill
 from orders.paper.money.holdings import Holding
 from orders.paper.money.margins import margin_rate
@@ -65,6 +65,7 @@ class Account:
         self._positions: dict[tuple[str, Product], Position] = {}
         self._holdings: dict[str, Holding] = {}
         self._meters: dict[str, ChargeMeter] = {}
+        self._debited: set[str] = set()  # ISINs of which holdings were sold today
 
     def roll_to(self, today: date) -> None:
         """End the day that was: shares bought become holdings, profits and payments become the opening balance."""
@@ -89,6 +90,8 @@ class Account:
             squared_off=fill.squared_off,
         )
         self._note_sales(fill.instrument)
+        if fill.product is Product.CNC and fill.side is Side.SELL:
+            self._charge_depository(fill.instrument)
 
     def add_funds(self, amount: Decimal, at: datetime) -> None:
         """Pay in, or out when negative."""
@@ -186,7 +189,7 @@ class Account:
                 self.opening += position.realised
                 position.carry_over_night()
         self.opening += self.payin - self.charged.total
-        self.payin, self.charged, self._meters = NOTHING, Charges(), {}
+        self.payin, self.charged, self._meters, self._debited = NOTHING, Charges(), {}, set()
         self._positions = {
             key: one for key, one in self._positions.items() if one.product is not Product.CNC and one.quantity
         }
@@ -212,6 +215,13 @@ class Account:
         holding, traded = self._holdings.get(instrument.key), self.position(instrument, Product.CNC)
         if holding is not None:
             holding.used_quantity = max(-traded.quantity, 0) if traded else 0
+
+    def _charge_depository(self, instrument: Instrument) -> None:
+        """Charge the day's first sale of a company out of the holdings; what was bought today never was in them."""
+        holding = self._holdings.get(instrument.key)
+        if holding is not None and holding.used_quantity and instrument.isin not in self._debited:
+            self._debited.add(instrument.isin)
+            self.charged += depository_charges()
 
     def _check_conversion(
         self, position: Position | None, old: Product, new: Product, side: Side, quantity: int, overnight: bool

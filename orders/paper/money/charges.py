@@ -3,7 +3,12 @@ What trading costs: brokerage, taxes and fees on equity, by the order, INR.
 
 The rates are those of zerodha.com/charges as of November 2026; each applies to the turnover of the executed
 order. What a fill costs is the difference that it makes to its order, in whole paise, so that an order filled
-in parts costs what it would have cost at once.
+in parts costs what it would have cost at once. The depository's fee comes to it, once a day for each company
+of which shares leave the holdings (support.zerodha.com, "DP charges for BTST trades").
+
+As in Zerodha's virtual contract note nothing is rounded to the rupee, as the contract note of the evening rounds
+its sum of STT. Other than there, an order is charged as its product says: delivery shares that were bought and
+sold on one day do not become cheaper.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ SEBI_RATE = Decimal("0.000001")  # 10 INR per crore
 STAMP_DELIVERY = Decimal("0.00015")  # purchases only
 STAMP_INTRADAY = Decimal("0.00003")
 GST_RATE = Decimal("0.18")  # on brokerage, exchange and SEBI fees
+DEPOSITORY_FEE = Decimal(13)  # INR a day for each company sold from, whatever the quantity, and GST
 SQUARE_OFF_FEE = Decimal(50)  # INR for an order by which the broker closes an intraday position
 
 
@@ -38,6 +44,7 @@ class Charges:
     sebi_turnover_charge: Decimal = NOTHING
     stamp_duty: Decimal = NOTHING
     gst: Decimal = NOTHING
+    depository_fee: Decimal = NOTHING  # of sales out of the demat account; in no contract note
 
     @property
     def total(self) -> Decimal:
@@ -83,6 +90,11 @@ def charges_on(*, exchange: str, product: Product, side: Side, turnover: Decimal
         stamp_duty=turnover * (STAMP_INTRADAY if intraday else STAMP_DELIVERY) if side is Side.BUY else NOTHING,
         gst=(brokerage + exchange_fee + sebi_fee) * GST_RATE,
     )
+
+
+def depository_charges() -> Charges:
+    """Return what a day's first sale of a company's shares out of the holdings costs beside its order."""
+    return Charges(depository_fee=DEPOSITORY_FEE, gst=DEPOSITORY_FEE * GST_RATE)
 
 
 def transaction_tax_rate(*, intraday: bool, side: Side) -> Decimal:

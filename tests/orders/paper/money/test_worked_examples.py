@@ -16,7 +16,7 @@ import pytest
 from orders.paper.indian_time import IST
 from orders.paper.market.instruments import INSTRUMENTS
 from orders.paper.money.account import Account
-from orders.paper.money.charges import ChargeMeter, charges_of
+from orders.paper.money.charges import ChargeMeter, charges_of, depository_charges, rounded
 from orders.paper.money.fills import Fill
 from orders.paper.money.holdings import Holding
 from orders.paper.money.margins import Wanted, basket_margin, margin_of
@@ -127,6 +127,81 @@ def test_the_virtual_contract_note_of_the_documentation():
     assert (row["exchange_turnover_charge"], row["gst"]["total"], row["stamp_duty"]) == (0.0172, 0.0032, 0.084)
 
 
+def test_the_order_margins_of_the_documentation_and_the_mocks():
+    """
+    Kite Connect v3, "Margin calculation", and zerodha/kiteconnect-mocks, order_margins.json: one INFY at 1,498, CNC.
+
+    STT 1.498 and SEBI 0.001498 are today's. The exchange charge of 0.051681 is of the older rate of 0.00345 %: today
+    0.0459886. GST is 18 % of exchange, SEBI and brokerage, there 18 % of 0.063179 = 0.01137222, with the token
+    brokerage of one paisa that a contract note of delivery had; here 18 % of 0.0474866. Stamp duty 0.2247 is shown
+    there in whole paise.
+    """
+    row = charges_row(charges_of(exchange="NSE", product=Product.CNC, side=Side.BUY, quantity=1, price=Decimal(1498)))
+
+    assert (row["transaction_tax"], row["sebi_turnover_charge"], row["brokerage"]) == (1.498, 0.0015, 0)
+    assert (row["exchange_turnover_charge"], row["gst"]["total"]) == (0.046, 0.0085)
+    assert round(row["stamp_duty"], 2) == 0.22
+
+
+def test_the_example_of_the_brokerage_calculator():
+    """
+    zerodha.com/brokerage-calculator, as it opens: 400 intraday bought at 1,000 and sold at 1,100, turnover 8,40,000.
+
+    It showed brokerage 40 · STT 110 · exchange 28.98 (0.00345 %) · GST 12.42 · SEBI 0.99 with its GST · stamp 12 ·
+    total 204.39 while the exchange took 0.00345 %; with today's 0.00307 % that is 25.788 · 11.84184 · 0.9912, and the
+    total 200.62. The two orders, each rounded by itself, come to the same: 50.56 + 150.06.
+    """
+    sides = {Side.BUY: Decimal(1000), Side.SELL: Decimal(1100)}
+    both = [
+        charges_of(exchange="NSE", product=Product.MIS, side=side, quantity=400, price=price)
+        for side, price in sides.items()
+    ]
+
+    assert sum(one.in_paise().total for one in both) == Decimal("200.62")
+    assert round(sum(one.total for one in both), 2) == Decimal("200.62")
+
+
+@pytest.mark.parametrize(("amount", "paise"), [("0.004999", "0.00"), ("0.005", "0.01"), ("0.015", "0.02")])
+def test_half_a_paisa_is_rounded_up(amount, paise):
+    assert rounded(Decimal(amount)) == Decimal(paise)
+
+
+def test_holdings_sold_cost_the_depositorys_fee_once_a_day_and_company():
+    """
+    support.zerodha.com, "DP charges for BTST trades": 13 INR + 18 % GST = 15.34 "per stock per day, regardless of
+    quantity sold", also for shares that were bought the day before; levied on the ledger, in no contract note.
+    """
+    account = account_of(CASH)
+    for instrument in (INFY, SBIN):
+        account.apply(fill(Side.BUY, 10, "1000", product=Product.CNC, instrument=instrument))
+
+    fees = []
+    for instrument, price, day in (
+        (INFY, "1001", 1),
+        (INFY, "1002", 1),
+        (SBIN, "1003", 1),
+        (INFY, "1004", 2),
+    ):
+        account.apply(fill(Side.SELL, 2, price, product=Product.CNC, instrument=instrument, day=day))
+        fees.append(account.charged.depository_fee)
+
+    assert fees == [13, 13, 26, 13]
+    fee = depository_charges()
+    assert fee.total == Decimal("15.34")
+
+
+def test_shares_bought_and_sold_on_a_day_never_meet_the_depository():
+    account = account_of(CASH)
+    account.give_holding(INFY, 10, Decimal(900), MONDAY)
+    account.apply(fill(Side.BUY, 5, "1000", product=Product.CNC))
+
+    account.apply(fill(Side.SELL, 5, "1001", product=Product.CNC))
+    assert account.charged.depository_fee == 0
+
+    account.apply(fill(Side.SELL, 1, "1002", product=Product.CNC))
+    assert account.charged.depository_fee == 13
+
+
 def test_an_order_filled_in_parts_costs_what_it_would_have_cost_at_once():
     """Three fills of 33.33 each would round to 0.01 of exchange charge three times; the order's 99.99 rounds once."""
     meter = ChargeMeter()
@@ -211,8 +286,9 @@ def test_what_was_bought_first_is_sold_first():
 def test_a_week_of_the_account():
     """
     Monday: 10 INFY bought at 1,500 for delivery, 15,000.00; charges 15.00 + 0.46 + 0.02 + 2.25 + 0.09 = 17.82.
-    Tuesday: they are a holding. 4 are sold at 1,600, 6,400.00; charges 6.40 + 0.20 + 0.01 + 0 + 0.04 = 6.65.
-    Wednesday: 6 are left, and the account has 10,00,000 − 15,000 − 17.82 + 6,400 − 6.65 = 9,91,375.53.
+    Tuesday: they are a holding. 4 are sold at 1,600, 6,400.00; charges 6.40 + 0.20 + 0.01 + 0 + 0.04 = 6.65, and
+    15.34 of the depository.
+    Wednesday: 6 are left, and the account has 10,00,000 − 15,000 − 17.82 + 6,400 − 21.99 = 9,91,360.19.
     """
     account = account_of(CASH)
     account.apply(fill(Side.BUY, 10, "1500", product=Product.CNC))
@@ -226,7 +302,7 @@ def test_a_week_of_the_account():
     account.roll_to(date(2026, 11, 25))
     assert [one.opening_quantity for one in account.holdings()] == [6]
     assert account.net_positions() == []
-    assert account.available(Decimal(0)) == Decimal("991375.53")
+    assert account.available(Decimal(0)) == Decimal("991360.19")
 
 
 def test_shares_bought_before_a_weekend_settle_after_it():
