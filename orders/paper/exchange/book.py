@@ -166,13 +166,13 @@ class Book:
         }
 
     def on_sale(self, exchange: str, tradingsymbol: str) -> int:
-        """Return how many shares working delivery orders would sell."""
+        """Return how many shares delivery orders at the exchange would sell; after-market orders are not there yet."""
         return self._on_sale.get((exchange, tradingsymbol), 0)
 
     def _count_sale(self, order: Order, sign: int) -> None:
         """Add the order to the sum over all working orders, or take it out: counting anew would be slow."""
-        ticket = order.ticket
-        if order.changeable and ticket.side is Side.SELL and ticket.product is Product.CNC:
+        ticket, at_exchange = order.ticket, order.state.reached_exchange_at is not None
+        if at_exchange and order.working and ticket.side is Side.SELL and ticket.product is Product.CNC:
             key = (ticket.exchange, ticket.tradingsymbol)
             self._on_sale[key] = self._on_sale.get(key, 0) + sign * order.state.pending_quantity
 

@@ -253,14 +253,12 @@ class Exchange:
         if ticket.squares_off or ticket.parent_order_id:
             return None  # the broker's own, and it only closes
         asked = order.state
-        # An after-market order may have been changed while it waited, and is on sale already.
-        own = asked.quantity if order.changeable else 0
         return (
             checks.missing_price(ticket)
             or checks.frozen_quantity(replace(ticket, quantity=asked.quantity))
             or checks.out_of_range(asked.price, ticket.instrument, self.market, now)
             or checks.out_of_range(asked.trigger_price, ticket.instrument, self.market, now)
-            or self._shortage(ticket, asked.quantity - own)
+            or self._shortage(ticket, asked.quantity)
             or checks.insufficient_funds(opened.margin, self._available())
         )
 

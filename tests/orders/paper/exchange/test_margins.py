@@ -185,6 +185,27 @@ def test_an_after_market_order_may_sell_all_that_is_held():
     assert fills(order) == [("1500.00", 10)]
 
 
+@pytest.mark.parametrize(("quantity", "status"), [(10, Status.COMPLETE), (11, Status.REJECTED)])
+def test_an_after_market_order_cannot_sell_more_than_is_held(quantity, status):
+    stage = Stage(sessions=ExchangeHours())
+    stage.place()
+    order = stage.rest(EVENING, variety="amo", transaction_type="SELL", price="1500", quantity=quantity)
+
+    stage.pass_time(MORNING)
+
+    assert order.state.status is status
+
+
+def test_two_after_market_orders_cannot_sell_the_same_shares():
+    stage = Stage(sessions=ExchangeHours())
+    stage.place()
+    orders = [stage.rest(EVENING, variety="amo", transaction_type="SELL", price="1600", quantity=6) for _ in range(2)]
+
+    stage.pass_time(MORNING)
+
+    assert [order.state.status for order in orders] == [Status.OPEN, Status.REJECTED]
+
+
 def test_an_after_market_order_is_judged_by_the_quantity_it_was_changed_to():
     stage = Stage(sessions=ExchangeHours(), cash=Decimal(20_000))
     order = stage.rest(EVENING, variety="amo", quantity=5)
