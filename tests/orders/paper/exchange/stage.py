@@ -78,9 +78,7 @@ class Stage:
 
     def restarted(self, kept: int | None = None) -> Stage:
         """Return what comes back from the journal, or from so many lines of it."""
-        again = Stage(self.record.lines[:kept], sessions=self.sessions, profile=self.profile, cash=self.cash)
-        again.market._taken = self.market._taken
-        return again
+        return Stage(self.record.lines[:kept], sessions=self.sessions, profile=self.profile, cash=self.cash)
 
     def price(self, price: str | None, at: datetime, *, buy: object = (), sell: object = ()) -> None:
         """Set INFY's price; `buy` and `sell` are levels of price and shares."""
