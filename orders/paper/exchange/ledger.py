@@ -206,6 +206,11 @@ class Ledger:
             self.clock.set(None)
         else:
             self.clock.set(Setting(moment=event.moment, speed=event.speed, set_at=event.wall))
+        day = trading_date(event.moment or event.wall)
+        if day < self.today:
+            # Days to come will pass again, each with its end.
+            self.today = day
+            self.account.turn_back_to(day)
 
     def _change_account(self, event: AccountHappened) -> None:
         if isinstance(event, FundsAdded):

@@ -77,6 +77,10 @@ class Account:
         for holding in self._holdings.values():
             holding.settle(today)
 
+    def turn_back_to(self, today: date) -> None:
+        """Go on in an earlier day; what was done in the later one counts as of this day."""
+        self.today = today
+
     def apply(self, fill: Fill) -> None:
         """Count a fill and what it costs."""
         self.roll_to(trading_date(fill.at))

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from orders.paper.errors import KiteRefusal
+from orders.paper.exchange.events import ClockSet
 from orders.paper.exchange.states import Status
 from orders.paper.indian_time import IST
 from orders.paper.server.portfolio_wire import position_row
@@ -45,6 +46,31 @@ def test_a_clock_set_back_repeats_no_id(stage):
     ids = [stage.rest(moment).order_id for moment in (MONDAY, TUESDAY, MONDAY, TUESDAY)]
 
     assert len(set(ids)) == 4
+
+
+def test_after_the_clock_was_set_back_days_pass_again(stage):
+    """As when a server that runs on the machine's clock is told to rehearse a day of the past."""
+    stage.pass_time(WEDNESDAY)
+    stage.ledger.write(ClockSet(at=WEDNESDAY, moment=MONDAY, wall=WEDNESDAY))
+    stage.place(MONDAY)
+    assert stage.account.holdings() == []
+
+    for one in (stage, stage.restarted()):
+        one.pass_time(TUESDAY)
+        (holding,) = one.account.holdings()
+        assert (holding.opening_quantity, holding.t1_quantity) == (10, 10)
+        assert one.account.net_positions() == []
+
+
+def test_a_clock_set_back_within_the_day_or_forward_ends_no_day_twice(stage):
+    stage.place(product="NRML")
+    for moment in (MONDAY - timedelta(hours=1), TUESDAY, TUESDAY + timedelta(hours=1), MONDAY, TUESDAY):
+        stage.ledger.write(ClockSet(at=stage.clock(), moment=moment, wall=MONDAY))
+        stage.pass_time(stage.clock())
+
+    (position,) = stage.account.net_positions()
+    assert (position.quantity, position.overnight_quantity) == (10, 10)
+    assert stage.account.opening == 1_000_000 - Decimal("17.82")  # once
 
 
 def test_ended_orders_of_an_earlier_day_are_forgotten_and_working_ones_are_not(stage):
