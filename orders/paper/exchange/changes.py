@@ -37,6 +37,9 @@ def modification(order: Order, change: Change, market: Market, profile: Profile,
     if stopped and profile.refuses_wrong_side_stops:
         last = market.last_price(order.ticket.instrument, now)
         checks.check_stop_side(order.ticket.side, order_type, trigger_price, last)
+    if order.ticket.covers and profile.refuses_wrong_side_stops:
+        entry = price or market.last_price(order.ticket.instrument, now)
+        checks.check_stop_side(order.ticket.side.opposite, OrderType.SL_M, trigger_price, entry)
     for named in (price, trigger_price):
         objection = checks.out_of_range(named, order.ticket.instrument, market, now)
         if objection is not None:
@@ -72,7 +75,7 @@ def modified_type(state: OrderState, change: Change) -> OrderType:
 
 
 def modified_prices(order: Order, order_type: OrderType, change: Change) -> tuple[Decimal, Decimal]:
-    """Return the limit and the trigger price after the change, INR; 0 where the type has none."""
+    """Return the limit and the trigger price after the change, INR; 0 where the type has none and nothing follows."""
     state = order.state
     price = NO_PRICE
     if order_type.has_limit or (order_type is OrderType.SL_M and state.status is Status.OPEN):
@@ -84,7 +87,14 @@ def modified_prices(order: Order, order_type: OrderType, change: Change) -> tupl
         trigger_price = state.trigger_price if change.trigger_price is None else change.trigger_price
         if trigger_price == 0:
             raise bad_input("Missing or empty field `trigger_price`")
+    elif order.ticket.covers:
+        trigger_price = cover_trigger(order) if change.trigger_price is None else change.trigger_price
     return price, trigger_price
+
+
+def cover_trigger(order: Order) -> Decimal:
+    """Return the trigger price of a cover order's second leg, INR; the first leg has it only after a change."""
+    return order.state.trigger_price or order.ticket.trigger_price
 
 
 def check_terms(order: Order, order_type: OrderType, price: Decimal, trigger_price: Decimal) -> None:

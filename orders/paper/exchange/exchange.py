@@ -21,7 +21,7 @@ from orders.paper.errors import (
 )
 from orders.paper.exchange import checks, legs
 from orders.paper.exchange.book import Book, Order, on_grid
-from orders.paper.exchange.changes import modification
+from orders.paper.exchange.changes import cover_trigger, modification
 from orders.paper.exchange.checks import Objection
 from orders.paper.exchange.events import (
     Accepted,
@@ -292,9 +292,11 @@ class Exchange:
         ticket = order.ticket
         following = None
         if ticket.variety is Variety.ICEBERG:
-            following = legs.next_leg(ticket)
-        elif ticket.variety is Variety.CO and ticket.parent_order_id is None:
-            following = legs.cover_stop(order.order_id, ticket, filled)
+            # What was changed about this leg is changed for those to come; a market order's edge is each leg's own.
+            changed = order.modifications and ticket.order_type.has_limit
+            following = legs.next_leg(replace(ticket, price=order.state.price) if changed else ticket)
+        elif ticket.covers:
+            following = legs.cover_stop(order.order_id, replace(ticket, trigger_price=cover_trigger(order)), filled)
         return self._acceptance(following, now) if following else None
 
     def _open_stop_of(self, parent: Order) -> Order:

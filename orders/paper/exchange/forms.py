@@ -64,12 +64,12 @@ def read_ticket(variety: str, form: Form, profile: Profile = STRICT) -> Ticket:
 
 def read_change(variety: str, form: Form, instrument: Instrument, profile: Profile = STRICT) -> Change:
     """Return the change that a PUT to /orders/{variety}/{order_id} describes; refuse as `read_ticket`."""
-    known_variety(variety)
+    covers = known_variety(variety) is Variety.CO
     order_type = OrderType(choice(form, "order_type", list(OrderType))) if form.get("order_type") else None
     validity = Validity(choice(form, "validity", list(Validity))) if form.get("validity") else None
     # A price beside MARKET is noise that clients send, and so is a trigger price of 0; they are not looked at.
     priced = filled_in(form, "price") and (order_type is None or order_type.has_limit)
-    triggered = filled_in(form, "trigger_price") and (order_type is None or order_type.is_stop)
+    triggered = filled_in(form, "trigger_price") and (order_type is None or order_type.is_stop or covers)
     return Change(
         quantity=positive_quantity(form, instrument) if form.get("quantity") else None,
         price=price_field(form, "price", instrument, profile) if priced else None,

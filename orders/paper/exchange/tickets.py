@@ -46,6 +46,11 @@ class Ticket:
     squares_off: bool = False  # the broker's own order against an intraday position
 
     @property
+    def covers(self) -> bool:
+        """Tell whether it is the first leg of a cover order."""
+        return self.variety is Variety.CO and self.parent_order_id is None
+
+    @property
     def instrument(self) -> Instrument:
         return INSTRUMENTS[f"{self.exchange}:{self.tradingsymbol}"]
 

@@ -107,6 +107,38 @@ def test_a_restart_knows_when_the_minutes_are_over(stage):
     assert again.latest().state.status is Status.CANCELLED
 
 
+def test_a_changed_price_of_an_iceberg_is_that_of_its_legs_to_come(stage):
+    order = stage.rest(variety="iceberg", price=1490, iceberg_legs=2, iceberg_quantity=5)
+    stage.modify(order, price=1480)
+
+    stage.price("1480", MONDAY, sell=[("1480", 5)])
+
+    assert order.state.status is Status.COMPLETE
+    assert (stage.latest().state.status, stage.latest().state.price) == (Status.OPEN, 1480)
+
+
+@pytest.mark.parametrize("named", [{}, {"order_type": "LIMIT"}])
+def test_a_cover_order_that_waits_may_have_another_stop(stage, named):
+    """Kite Connect v3, "Orders": of a cover order `price` and `trigger_price` can be modified."""
+    order = stage.rest(variety="co", product="MIS", price=1490, trigger_price=1480)
+    stage.modify(order, trigger_price=1470, **named)
+    stage.modify(order, price=1489)
+
+    stage.price("1489", MONDAY)
+
+    stop = stage.latest()
+    assert (stop.ticket.parent_order_id, stop.state.trigger_price) == (order.order_id, 1470)
+    assert stop.state.status is Status.TRIGGER_PENDING
+
+
+@pytest.mark.parametrize("trigger_price", [1490, 1491])
+def test_a_changed_cover_order_still_covers(stage, trigger_price):
+    order = stage.rest(variety="co", product="MIS", price=1490, trigger_price=1480)
+
+    with pytest.raises(KiteRefusal, match="stoploss sell orders should be lower"):
+        stage.modify(order, trigger_price=trigger_price)
+
+
 @pytest.mark.parametrize(("side", "limit"), [("BUY", 1), ("SELL", 0)])
 def test_a_wide_protection_ends_at_the_circuit_limit(stage, side, limit):
     stage.price(None, MONDAY)
