@@ -38,9 +38,9 @@ class Clock:
         wall = self.wall()
         if self.setting is None:
             return wall.astimezone(IST)
-        # At the greatest speed the years of this clock pass within hours of the machine's.
-        gone = min(max(wall - self.setting.set_at, timedelta(0)), timedelta(days=1000))
-        return min(self.setting.moment + gone * self.setting.speed, LATEST).astimezone(IST)
+        # At the greatest speed the years of this clock pass within hours of the machine's, and datetimes end.
+        gone = min(max(wall - self.setting.set_at, timedelta(0)), timedelta(days=1000)) * self.setting.speed
+        return (self.setting.moment + min(gone, LATEST - self.setting.moment)).astimezone(IST)
 
     def set(self, setting: Setting | None) -> None:
         """Run from this moment at this speed, or with the machine's clock again when None."""
