@@ -71,7 +71,7 @@ class Turns:
             self._carry_on(order, now)
         elif status is Status.AMO_RECEIVED:
             if order.due_at is not None and now >= order.due_at:
-                self.exchange.admit(order, now)
+                self._let_out(order, now)
         elif self._is_over(order, now):
             self.exchange.end(order, "expired", now)
         elif order.expires_at is not None and now >= order.expires_at:
@@ -81,13 +81,20 @@ class Turns:
 
     def _carry_on(self, order: Order, now: datetime) -> None:
         if order.reject_at is None:
-            self.exchange.admit(order, now)
+            self._let_out(order, now)
         elif now >= order.reject_at:
             self.ledger.write(
                 Rejected(at=now, order_id=order.order_id, message=REJECTED_LATER, message_raw="RMS:Blocked on request")
             )
         else:
             self.ledger.deadlines.add(order.reject_at, order)
+
+    def _let_out(self, order: Order, now: datetime) -> None:
+        """Admit the order, unless its day has passed meanwhile: the clock jumped, or the server was down."""
+        if self._is_over(order, now):
+            self.exchange.end(order, "expired", now)
+        else:
+            self.exchange.admit(order, now)
 
     def _is_over(self, order: Order, now: datetime) -> bool:
         """Tell whether the day that the order was good for has ended."""

@@ -11,6 +11,7 @@ from orders.paper.errors import KiteRefusal
 from orders.paper.exchange.events import ClockSet
 from orders.paper.exchange.states import Status
 from orders.paper.indian_time import IST
+from orders.paper.market.sessions import ExchangeHours
 from orders.paper.server.portfolio_wire import position_row
 
 from .stage import MONDAY, TUESDAY, WEDNESDAY, Stage, fills
@@ -116,6 +117,27 @@ def test_an_order_cut_off_in_the_middle_is_carried_on(stage, kept):
     replayed.pass_time(MONDAY)
 
     assert replayed.book.orders[order.order_id].state.status is Status.COMPLETE
+
+
+@pytest.mark.parametrize("kept", [2, 3])
+def test_an_order_cut_off_in_the_middle_is_not_carried_into_another_day(stage, kept):
+    stage.place()
+
+    replayed = stage.restarted(kept)
+    replayed.pass_time(TUESDAY)
+
+    assert replayed.latest().state.status is Status.CANCELLED
+    assert replayed.latest().trades == []
+
+
+def test_an_after_market_order_whose_day_the_clock_jumped_over_never_goes_out():
+    stage = Stage(sessions=ExchangeHours())
+    order = stage.rest(MONDAY.replace(hour=8), variety="amo", price="1500")
+
+    stage.pass_time(WEDNESDAY.replace(hour=5))
+
+    assert (order.state.status, order.trades) == (Status.CANCELLED, [])
+    assert order.state.reached_exchange_at is None
 
 
 def test_an_ioc_cut_off_in_the_middle_does_not_rest(stage):
