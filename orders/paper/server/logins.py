@@ -21,6 +21,7 @@ from datetime import datetime, time, timedelta
 from pathlib import Path
 
 from orders.paper.errors import BAD_TOKEN, KiteRefusal, bad_input
+from orders.paper.exchange.journal import sync_directory
 from orders.paper.indian_time import IST
 
 STANDING_PAIR = ("paper", "paper")
@@ -101,19 +102,19 @@ class Logins:
         waiting = self._waiting.get(request_token)
         if waiting is None or waiting.api_key != api_key or now >= waiting.until:
             raise KiteRefusal(403, "TokenException", DEAD_REQUEST_TOKEN)
-        del self._waiting[request_token]
         session = Session(api_key=api_key, access_token=new_token(), public_token=new_token(), opened_at=now)
         living = [(key, expiry) for key, expiry in self._expiries.items() if now < expiry]
-        self._expiries = dict(living[1 - SESSIONS_MAX :])
-        self._expiries[digest(api_key, session.access_token)] = next_expiry(now)
-        self._save()
+        opened = (digest(api_key, session.access_token), next_expiry(now))
+        self._keep(dict([*living[1 - SESSIONS_MAX :], opened]))
+        del self._waiting[request_token]
         return session
 
     def close(self, api_key: str, access_token: str) -> bool:
         """End a session, and tell whether there was one; the pair of the start is not ended by a client."""
-        if not self._expiries.pop(digest(api_key, access_token), None):
+        ended = digest(api_key, access_token)
+        if ended not in self._expiries:
             return False
-        self._save()
+        self._keep({key: expiry for key, expiry in self._expiries.items() if key != ended})
         return True
 
     def _load(self) -> dict[str, datetime]:
@@ -127,10 +128,14 @@ class Logins:
                 f"{self.path} cannot be read ({error}): move it away, and clients log in again."
             ) from error
 
-    def _save(self) -> None:
-        """Write the sessions beside the old file and put them in its place."""
+    def _keep(self, expiries: dict[str, datetime]) -> None:
+        """
+        Write these sessions beside the old file, put them in its place, and only then let them count.
+
+        What counted before it was on the disk would be undone by a restart: a logout above all.
+        """
         draft = self.path.with_suffix(".new")
-        rows = {key: expiry.isoformat() for key, expiry in self._expiries.items()}
+        rows = {key: expiry.isoformat() for key, expiry in expiries.items()}
         try:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as text:
@@ -138,10 +143,12 @@ class Logins:
                 text.flush()
                 os.fsync(text.fileno())
             draft.replace(self.path)
+            sync_directory(self.path.parent)
         except OSError as error:
             raise KiteRefusal(
                 500, "GeneralException", f"The session cannot be kept ({error.strerror}): make room in {self.path}."
             ) from error
+        self._expiries = expiries
 
 
 def new_token() -> str:

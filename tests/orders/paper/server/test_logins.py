@@ -171,6 +171,48 @@ def test_a_logout_is_remembered_over_a_restart(tmp_path):
     assert not accepts(started(tmp_path), "app", token, MORNING)
 
 
+def spoil(state_dir: Path) -> Path:
+    """Let nothing be saved until what this returns is removed: a folder is in the place of the draft."""
+    obstacle = state_dir / "sessions.new"
+    obstacle.mkdir()
+    return obstacle
+
+
+def test_a_logout_that_cannot_be_kept_has_not_happened(tmp_path):
+    logins = started(tmp_path)
+    token = log_in(logins, MORNING)
+    obstacle = spoil(tmp_path)
+
+    with pytest.raises(KiteRefusal, match="cannot be kept") as refusal:
+        logins.close("app", token)
+
+    assert refusal.value.http_status == 500
+    assert accepts(logins, "app", token, MORNING)
+    assert accepts(started(tmp_path), "app", token, MORNING)
+    obstacle.rmdir()
+    assert logins.close("app", token) is True
+    assert not accepts(logins, "app", token, MORNING)
+    assert not accepts(started(tmp_path), "app", token, MORNING)
+
+
+def test_a_session_that_cannot_be_kept_is_not_opened_and_spends_nothing(tmp_path):
+    logins = started(tmp_path)
+    first = log_in(logins, MORNING)
+    request = signed("app", logins.request_token("app", MORNING))
+    obstacle = spoil(tmp_path)
+
+    with pytest.raises(KiteRefusal, match="cannot be kept"):
+        logins.open(**request, now=MORNING)
+
+    assert len(logins._expiries) == 1
+    obstacle.rmdir()
+    second = logins.open(**request, now=MORNING).access_token
+    for server in (logins, started(tmp_path)):
+        assert accepts(server, "app", first, MORNING)
+        assert accepts(server, "app", second, MORNING)
+        assert len(server._expiries) == 2
+
+
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", "null", '{"a": 1}', '{"a": "tomorrow"}', '{"a": "2026-11-23T06:00:00"}', "\xff"]
 )

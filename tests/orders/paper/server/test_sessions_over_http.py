@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
-from kiteconnect.exceptions import InputException, TokenException
+from kiteconnect.exceptions import GeneralException, InputException, TokenException
 
 from orders.paper.indian_time import IST
 from tests.orders.paper.server.logging_in import client, press_the_button, request_token
@@ -190,6 +190,25 @@ def test_a_session_survives_kill_and_restart(start_paper):
     second = start_paper(*options)
 
     assert client(second, "app", token).profile()["user_id"] == "PAPER1"
+
+
+def test_a_logout_that_cannot_be_kept_answers_so_and_leaves_the_session(start_paper):
+    options = ("--api-secret", "hush", "--redirect-url", BACK)
+    server = start_paper(*options)
+    kite = client(server, "app")
+    token = kite.generate_session(request_token(server, "app"), "hush")["access_token"]
+    (server.state_dir / "sessions.new").mkdir()
+
+    with pytest.raises(GeneralException, match="cannot be kept") as refusal:
+        kite.invalidate_access_token()
+
+    assert refusal.value.code == 500
+    assert kite.profile()["user_id"] == "PAPER1"
+    (server.state_dir / "sessions.new").rmdir()
+    assert kite.invalidate_access_token() is True
+    server.kill()
+    with pytest.raises(TokenException):
+        client(start_paper(*options), "app", token).profile()
 
 
 def test_the_pair_of_the_command_line_is_the_one_that_is_accepted(start_paper):
