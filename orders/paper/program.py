@@ -26,14 +26,14 @@ from orders.paper.exchange.turns import Turns
 from orders.paper.faults.faults import Fault, FaultQueue, Route
 from orders.paper.faults.specification import spell
 from orders.paper.furnishing import furnish
-from orders.paper.indian_time import IST
+from orders.paper.indian_time import IST, trading_date
 from orders.paper.market.market import Market
 from orders.paper.market.replay import ReplayUnreadable, read_replay
 from orders.paper.market.sessions import AlwaysOpen, ExchangeHours
 from orders.paper.options import Options, check_pair
 from orders.paper.profile import PROFILES
 from orders.paper.server.app import PaperKite
-from orders.paper.server.limits import RateLimits
+from orders.paper.server.limits import RateLimits, placed_on
 from orders.paper.server.logins import Logins, LoginsDamaged
 from orders.paper.server.site import Site, build_site
 
@@ -84,6 +84,9 @@ def open_paper(options: Options) -> PaperKite:
     if options.clock:
         ledger.write(ClockSet(at=options.clock, moment=options.clock, speed=1, wall=wall()))
     exchange = Exchange(ledger, profile)
+    limits = RateLimits(enabled=profile.rate_limits and options.rate_limits)
+    limits.resume(placed_on(trading_date(clock()), exchange.book), clock())
+    ledger.listeners.append(limits.note)
     paper = PaperKite(
         exchange=exchange,
         turns=Turns(exchange, GttDesk(exchange)),
@@ -91,7 +94,7 @@ def open_paper(options: Options) -> PaperKite:
         clock=clock,
         faults=FaultQueue(options.fault, partial(note_strike, ledger)),
         logins=Logins(options.state_dir, api_secret=options.api_secret, pair=options.pair),
-        limits=RateLimits(enabled=profile.rate_limits and options.rate_limits),
+        limits=limits,
     )
     if options.pair:
         furnish(exchange, clock())

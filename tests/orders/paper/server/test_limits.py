@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from orders.paper.errors import KiteRefusal
+from orders.paper.exchange.book import Book, Order
+from orders.paper.exchange.events import Accepted, Cancelled
+from orders.paper.exchange.forms import read_ticket
+from orders.paper.exchange.tickets import Iceberg
 from orders.paper.indian_time import IST
-from orders.paper.server.limits import RateLimits, Scope, scope_of
+from orders.paper.server.limits import RateLimits, Scope, placed_on, scope_of
+from orders.paper.terms import Variety
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 900_000, tzinfo=IST)
 SECOND = timedelta(seconds=1)
@@ -93,6 +99,64 @@ def test_a_day_holds_five_thousand_placements_and_lets_orders_be_changed(limits)
     assert refused(limits, Scope.PLACING, full) == "Maximum allowed order requests exceeded"
     assert refused(limits, Scope.CHANGING, full) is None
     assert refused(limits, Scope.PLACING, NOON.replace(hour=0) + timedelta(days=1)) is None
+
+
+@pytest.mark.parametrize(("before", "left"), [(0, 10), (4991, 9), (4999, 1), (5000, 0)])
+def test_what_was_placed_before_the_start_counts_on_its_day(limits, before, left):
+    limits.resume(before, NOON)
+
+    assert passed(limits, Scope.PLACING, 10) == left
+    assert passed(limits, Scope.PLACING, 10, NOON + timedelta(days=1)) == 10
+
+
+def follower(**terms: object) -> tuple[Order, Accepted]:
+    form = {"exchange": "NSE", "tradingsymbol": "INFY", "transaction_type": "BUY", "quantity": "10", "product": "CNC"}
+    ticket = replace(read_ticket("regular", form | {"order_type": "LIMIT", "price": "1490"}), **terms)
+    event = Accepted(at=NOON, order_id="SIM20261123000001", ticket=ticket)
+    book = Book()
+    return book.apply(event), event
+
+
+def leg(number: int) -> Iceberg:
+    return Iceberg(leg=number, legs=5, leg_quantity=2, total_quantity=10, remaining_quantity=10 - 2 * number)
+
+
+@pytest.mark.parametrize(
+    ("terms", "counted"),
+    [
+        ({}, 0),  # its request was counted
+        ({"variety": Variety.ICEBERG, "iceberg": leg(1)}, 0),
+        ({"variety": Variety.ICEBERG, "iceberg": leg(2)}, 1),
+        ({"system_tags": ("autoslice",)}, 0),
+        ({"system_tags": ("autoslice", "autoslice:SIM20261123000001")}, 1),
+        ({"parent_order_id": "SIM20261123000001"}, 0),
+        ({"squares_off": True}, 0),
+    ],
+)
+def test_what_follows_from_a_placement_counts_in_the_day(limits, terms, counted):
+    limits.resume(4990, NOON)
+
+    limits.note(*follower(**terms))
+
+    assert passed(limits, Scope.PLACING, 10) == 10 - counted
+
+
+def test_what_happens_to_a_leg_later_is_not_another_placement(limits):
+    order, _ = follower(variety=Variety.ICEBERG, iceberg=leg(2))
+    limits.resume(4990, NOON)
+
+    limits.note(order, Cancelled(at=NOON, order_id=order.order_id, reason="asked"))
+
+    assert passed(limits, Scope.PLACING, 10) == 10
+
+
+@pytest.mark.parametrize(("terms", "counted"), [({}, 1), ({"squares_off": True}, 0), ({"parent_order_id": "SIM1"}, 0)])
+def test_the_brokers_own_orders_are_not_placements(terms, counted):
+    book = Book()
+    book.apply(follower(**terms)[1])
+
+    assert placed_on(NOON.date(), book) == counted
+    assert placed_on(NOON.date() + timedelta(days=1), book) == 0
 
 
 def test_a_refused_placement_counts_for_nothing(limits):

@@ -41,6 +41,37 @@ def test_one_quote_of_any_kind_is_answered_a_second(server):
     assert kite.quote("NSE:INFY")
 
 
+def test_a_restart_remembers_what_was_placed_today(start_paper, order):
+    """The day is filled in the journal itself: over the wire it takes thirteen minutes of the clock."""
+    first = start_paper(rate_limits=True)
+    first.control("POST", "clock", STILL)
+    kite = first.kite()
+    placed = kite.place_order(**order())
+    kite.cancel_order("regular", placed)
+    first.kill()
+    journal = first.state_dir / "journal.jsonl"
+    accepted, cancelled = (
+        next(line for line in journal.read_text().splitlines() if f'"kind":"{kind}"' in line)
+        for kind in ("order.accepted", "order.cancelled")
+    )
+    numbers = range(2, 5000)
+    with journal.open("a") as text:
+        for number in numbers:
+            order_id = f"{placed[:-6]}{number:06d}"
+            text.write(accepted.replace(placed, order_id) + "\n" + cancelled.replace(placed, order_id) + "\n")
+
+    second = start_paper(rate_limits=True)
+    kite = second.kite()
+
+    last = kite.place_order(**order())
+    with pytest.raises(NetworkException, match="Maximum allowed order requests exceeded") as refusal:
+        kite.place_order(**order())
+    assert refusal.value.code == 429
+    assert kite.cancel_order("regular", last) == last
+    second.control("POST", "clock", {"at": "2026-11-24T12:00:00+05:30", "speed": 0})
+    assert kite.place_order(**order())
+
+
 def test_the_relaxed_profile_has_no_limits(start_paper):
     server = start_paper("--profile", "relaxed", rate_limits=True)
     server.control("POST", "clock", STILL)
