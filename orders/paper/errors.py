@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 MARKET_PROTECTION_NEEDED = (
     "Market orders without market protection are not allowed via API. "
     "Please set market protection or use a Limit order."
@@ -34,6 +36,12 @@ class KiteRefusal(Exception):
 
 def bad_input(message: str) -> KiteRefusal:
     return KiteRefusal(400, "InputException", message)
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Return where the first problem is, as a dotted path that is empty for the whole, and what it is."""
+    first = error.errors(include_url=False)[0]
+    return ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
 
 
 def no_such_order() -> KiteRefusal:

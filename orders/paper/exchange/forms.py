@@ -18,7 +18,7 @@ TAG_LENGTH_MAX = 20
 ICEBERG_LEGS = (2, 50)
 TTL_MINUTES_MAX = 360  # a session is not longer
 # Longer ones are no price or quantity of this market, and int() and Decimal() accept far stranger texts.
-WHOLE_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 DECIMAL_NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,18})?", re.ASCII)
 # Clients reckon in floats: 1523.5500000000002 is meant to be on a tick of 0.05.
 NOISE = Decimal("0.000001")
@@ -128,10 +128,13 @@ def product(form: Form, variety: Variety) -> Product:
     return Product.CO
 
 
-def whole_number(form: Form, field: str) -> int:
+def whole_number(form: Form, field: str, least: int = 0) -> int:
     text = required(form, field)
     if not WHOLE_NUMBER.fullmatch(text):
         raise bad_input(f"Invalid `{field}`: not a whole number.")
+    if int(text) < least:
+        problem = "it cannot be negative" if least == 0 else f"it must be at least {least}"
+        raise bad_input(f"Invalid `{field}`: {problem}.")
     return int(text)
 
 
@@ -143,9 +146,7 @@ def decimal_number(form: Form, field: str) -> Decimal:
 
 
 def positive_quantity(form: Form, instrument: Instrument) -> int:
-    quantity = whole_number(form, "quantity")
-    if quantity == 0:
-        raise bad_input("Invalid `quantity`: it must be at least 1.")
+    quantity = whole_number(form, "quantity", least=1)
     if quantity % instrument.lot_size:
         raise bad_input(f"Invalid `quantity`: it should be a multiple of the lot size, {instrument.lot_size}.")
     return quantity

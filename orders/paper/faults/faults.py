@@ -185,8 +185,8 @@ class Fault(BaseModel):
         return self.shares is not None and self.do is not Kind.PARTIAL_FILL
 
 
-# One, or a script of them in order.
-FAULTS: TypeAdapter[Fault | list[Fault]] = TypeAdapter(Fault | Annotated[list[Fault], Field(min_length=1)])
+# Several, in order.
+SCRIPT: TypeAdapter[list[Fault]] = TypeAdapter(Annotated[list[Fault], Field(min_length=1)])
 
 OnStrike = Callable[[Fault, Route, int], None]
 

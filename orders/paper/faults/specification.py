@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from orders.paper.errors import first_problem
 from orders.paper.faults.faults import Fault, Kind, Route
 
 NAMES = tuple(name for name in Fault.model_fields if name not in ("route", "do"))
@@ -34,9 +35,8 @@ def read_fault(text: str) -> Fault:
     try:
         return Fault.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise FaultUnreadable(f"{text!r}: {where + ': ' if where else ''}{first['msg']}.") from error
+        where, problem = first_problem(error)
+        raise FaultUnreadable(f"{text!r}: {where + ': ' if where else ''}{problem}.") from error
 
 
 def spell(fault: Fault) -> str:

@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from orders.paper.envelope import success
-from orders.paper.errors import NO_SUCH_INSTRUMENT, bad_input
+from orders.paper.errors import NO_SUCH_INSTRUMENT, bad_input, first_problem
 from orders.paper.exchange.exchange import Exchange
 from orders.paper.exchange.quirks import Quirks
 from orders.paper.faults.faults import Route
@@ -134,9 +134,8 @@ async def body(request: web.Request, shape: TypeAdapter[Shape]) -> Shape:
     try:
         return shape.validate_json(await request.read())
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "body"
-        raise bad_input(f"Invalid `{where}`: {first['msg']}.") from error
+        where, problem = first_problem(error)
+        raise bad_input(f"Invalid `{where or 'body'}`: {problem}.") from error
 
 
 def mode(request: web.Request) -> bool:

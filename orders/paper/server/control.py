@@ -18,10 +18,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from orders.paper.clock import EARLIEST, LATEST, SPEED_MAX
 from orders.paper.envelope import success
-from orders.paper.errors import NO_SUCH_INSTRUMENT, KiteRefusal, bad_input
+from orders.paper.errors import NO_SUCH_INSTRUMENT, KiteRefusal, bad_input, first_problem
 from orders.paper.exchange.account_desk import AccountDesk
 from orders.paper.exchange.events import ClockSet
-from orders.paper.faults.faults import FAULTS
+from orders.paper.faults.faults import SCRIPT, Fault
 from orders.paper.market.instruments import INSTRUMENTS, Instrument
 from orders.paper.market.market import Depth, Level
 from orders.paper.server.app import Door, PaperKite
@@ -96,15 +96,16 @@ class Control:
 
     async def add_faults(self, request: web.Request) -> web.Response:
         """Add a fault, or a script of them in order."""
+        content = await request.read()
+        scripted = content.lstrip().startswith(b"[")
         try:
-            wanted = FAULTS.validate_json(await request.read())
+            faults = SCRIPT.validate_json(content) if scripted else [Fault.model_validate_json(content)]
         except ValidationError as error:
             raise malformed(error) from error
-        faults = wanted if isinstance(wanted, list) else [wanted]
         for fault in faults:
             self.paper.faults.add(fault)
         rows = [fault.model_dump(mode="json") for fault in faults]
-        return success(rows if isinstance(wanted, list) else rows[0])
+        return success(rows if scripted else rows[0])
 
     async def list_faults(self, _request: web.Request) -> web.Response:
         return success(self.paper.faults.describe())
@@ -199,6 +200,5 @@ def check_depth(depth: Depth) -> None:
 
 def malformed(error: ValidationError) -> KiteRefusal:
     """Return a refusal that names the first thing wrong with a JSON body."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "body"
-    return bad_input(f"Invalid `{where}`: {first['msg']}.")
+    where, problem = first_problem(error)
+    return bad_input(f"Invalid `{where or 'body'}`: {problem}.")

@@ -13,9 +13,15 @@ FORM_FIELDS_MAX = 100
 
 
 async def read_form(request: web.Request) -> Form:
-    """Return the form's fields, the last of each name; undecodable bytes become replacement characters."""
-    body = (await request.read()).decode("utf-8", errors="replace")
+    """
+    Return the form's fields, the last of each name.
+
+    What is not UTF-8 is refused, not replaced: a tag that comes back as another finds no order.
+    """
     try:
-        return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX))
+        body = (await request.read()).decode()
+        return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX, errors="strict"))
+    except UnicodeDecodeError as error:
+        raise bad_input("The request's body is not a form in UTF-8.") from error
     except ValueError as error:
-        raise bad_input("The request's body is not a form.") from error
+        raise bad_input(f"The request's body has more than {FORM_FIELDS_MAX} fields.") from error

@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from orders.paper.envelope import success
-from orders.paper.errors import NO_SUCH_INSTRUMENT, KiteRefusal, bad_input
+from orders.paper.errors import NO_SUCH_INSTRUMENT, KiteRefusal, bad_input, first_problem
 from orders.paper.exchange.events import GttTriggered
 from orders.paper.exchange.exchange import Exchange
 from orders.paper.exchange.forms import Form, choice, required
@@ -117,9 +117,8 @@ def read_terms(form: Form) -> GttTerms:
         condition = Condition.model_validate_json(required(form, "condition"))
         orders = LEGS.validate_json(required(form, "orders"))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "JSON"
-        raise bad_input(f"Invalid GTT: `{where}`: {first['msg']}.") from error
+        where, problem = first_problem(error)
+        raise bad_input(f"Invalid GTT: `{where or 'JSON'}`: {problem}.") from error
     if not len(condition.trigger_values) == len(orders) == TRIGGERS[kind]:
         raise bad_input(f"Invalid GTT: a {kind} one has {TRIGGERS[kind]} trigger value(s) and as many orders.")
     watched = known(condition.exchange, condition.tradingsymbol)

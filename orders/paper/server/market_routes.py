@@ -167,8 +167,9 @@ def moment(request: web.Request, field: str) -> tuple[datetime, bool]:
             named = datetime.strptime(text, shape).replace(tzinfo=IST)
         except ValueError:
             continue
-        if named.year in YEARS:
-            return named, shape == DATE_FORMAT
+        if named.year not in YEARS:
+            raise bad_input(f"invalid {field} date: use a year from {YEARS[0]} to {YEARS[-1]}")
+        return named, shape == DATE_FORMAT
     raise bad_input(f"invalid {field} date: write it like 2026-11-23 09:15:00")
 
 
