@@ -36,10 +36,12 @@ from orders.paper.server.app import PaperKite
 from orders.paper.server.limits import RateLimits, placed_on
 from orders.paper.server.logins import Logins, LoginsDamaged
 from orders.paper.server.site import Site, build_site
+from orders.paper.server.wire_protocol import WireProtocol
 
 TURN_SECONDS = 0.2
 # A fault may keep an answer dribbling for a minute; stopping does not wait for it.
 SHUTDOWN_SECONDS = 1.0
+BACKLOG = 128  # connections that wait to be taken
 # A thousand instruments in one quote.
 REQUEST_LINE_BYTES_MAX = 64 * 1024
 # What is not HTTP at all is answered 400 by aiohttp, which need not tell us of it with a traceback.
@@ -103,24 +105,26 @@ def open_paper(options: Options) -> PaperKite:
 
 async def serve(site: Site, listener: socket.socket, announce: Callable[[str], None]) -> None:
     """Answer requests and let time pass until a stop signal arrives or the journal cannot be written."""
-    stopping = asyncio.Event()
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    runner = web.AppRunner(
-        site.app,
-        access_log=None,
-        logger=WIRE_LOG,
-        max_line_size=REQUEST_LINE_BYTES_MAX,
-        shutdown_timeout=SHUTDOWN_SECONDS,
-    )
+        loop.add_signal_handler(number, stopping.set)
+    runner = web.AppRunner(site.app, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
+
+    def connection() -> WireProtocol:
+        assert runner.server is not None
+        return WireProtocol(
+            runner.server, loop=loop, access_log=WIRE_LOG, logger=WIRE_LOG, max_line_size=REQUEST_LINE_BYTES_MAX
+        )
+
+    server = await loop.create_server(connection, sock=listener, backlog=BACKLOG)
     try:
-        await web.SockSite(runner, listener).start()
         announce(f"paper kite listening on {address(listener)}")
         for line in example(site.paper, address(listener)):
             announce(line)
         await turn_until(stopping, site.paper)
     finally:
+        server.close()
         await runner.cleanup()
 
 
