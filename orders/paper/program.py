@@ -82,7 +82,13 @@ def open_paper(options: Options) -> PaperKite:
         market.replay(read_replay(options.replay))
     clock = Clock(wall)
     journal = Journal(options.state_dir)
-    ledger = Ledger(market, journal, clock, options.cash)
+    try:
+        ledger = Ledger(market, journal, clock, options.cash)
+    except KeyError as missing:
+        raise JournalDamaged(
+            f"{journal.path} is damaged: a line speaks of {missing}, which is not known there: put back what is "
+            "missing, or move the file away to start an empty book."
+        ) from missing
     if options.clock:
         ledger.write(ClockSet(at=options.clock, moment=options.clock, speed=1, wall=wall()))
     exchange = Exchange(ledger, profile)
@@ -199,6 +205,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
+        if isinstance(error.__context__, socket.gaierror):  # which create_server() raises anew as an OSError
+            raise CannotStart(f"The host {host} is not found: give another --host.") from error
         raise CannotStart(
             f"Port {port} on {host} cannot be had ({os.strerror(error.errno or 0)}): "
             "stop what listens there or give another --port."

@@ -194,6 +194,29 @@ def test_damage_in_the_middle_stops_the_start(tmp_path):
     assert "is damaged at line 1" in refused_start("--port", "0", "--state-dir", str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"at":"2026-11-26T10:00:00+05:30","kind":"order.cancelled","order_id":"SIM20261126000009","reason":"asked"}',
+        '{"at":"2026-11-26T10:00:00+05:30","kind":"holding.given","instrument":"NSE:GONE","quantity":1,"average_price":"1"}',
+    ],
+)
+def test_a_line_that_does_not_fit_what_came_before_stops_the_start_in_one_sentence(tmp_path, line):
+    (tmp_path / "journal.jsonl").write_text(f"{line}\n")
+
+    said = refused_start("--port", "0", "--state-dir", str(tmp_path))
+
+    assert "journal.jsonl is damaged" in said
+    assert "move the file away" in said
+    assert said.count("\n") == 1
+
+
+def test_a_host_that_is_not_found_is_called_that(tmp_path):
+    said = refused_start("--port", "0", "--host", "nowhere.invalid", "--state-dir", str(tmp_path))
+
+    assert said == "The host nowhere.invalid is not found: give another --host.\n"
+
+
 def test_the_command_refuses_in_the_same_words(paper):
     with pytest.raises(CommandError, match="in use by another paper server"):
         call_command("paper_kite", port=0, state_dir=paper.state_dir)
