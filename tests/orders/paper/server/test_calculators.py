@@ -71,6 +71,9 @@ def executed(**changes: object) -> dict:
         ({"order_type": "LIMIT", "price": 1400}, 2800),
         ({"order_type": "LIMIT", "price": 1400.5}, 2801),
         ({"variety": "co", "trigger_price": 1450}, 3000),
+        ({"variety": "co", "product": "CNC", "trigger_price": 1450}, 3000),  # intraday whatever it is called
+        ({"price": 1}, 3000),  # beside MARKET it is noise
+        ({"order_type": "SL-M", "price": 1, "trigger_price": 1510}, 3000),
     ],
 )
 def test_an_order_blocks_what_its_product_demands(kite, changes, total):
