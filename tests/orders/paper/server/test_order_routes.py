@@ -28,6 +28,18 @@ def test_an_order_is_changed_and_cancelled_by_its_own_variety_only(kite, order):
     assert (kite.orders()[0]["status"], kite.orders()[0]["price"]) == ("OPEN", 1490.0)
 
 
+def test_of_a_field_that_comes_twice_the_last_counts(kite, paper, order):
+    twice = [*order().items(), ("quantity", 3), ("tag", "one"), ("tag", "two")]
+
+    answer = paper.http.post(
+        f"{paper.root}/orders/regular", data=twice, headers={"Authorization": "token paper:paper"}, timeout=5
+    )
+
+    (row,) = kite.orders()
+    assert answer.json()["data"] == {"order_id": row["order_id"]}
+    assert (row["quantity"], row["tag"]) == (3, "two")
+
+
 def test_a_square_off_is_signed_by_the_broker(start_paper, market_order):
     server = start_paper("--market-hours", "nse", "--clock", BEFORE_THE_SQUARE_OFF)
     kite = client(server, "paper", "paper")
