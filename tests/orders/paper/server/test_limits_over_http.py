@@ -41,6 +41,17 @@ def test_one_quote_of_any_kind_is_answered_a_second(server):
     assert kite.quote("NSE:INFY")
 
 
+def test_a_reset_begins_to_count_anew(server):
+    kite = server.kite()
+    kite.ltp("NSE:INFY")
+    with pytest.raises(NetworkException):
+        kite.ltp("NSE:INFY")
+
+    server.reset()
+
+    assert kite.ltp("NSE:INFY")
+
+
 def test_a_restart_remembers_what_was_placed_today(start_paper, order):
     """The day is filled in the journal itself: over the wire it takes thirteen minutes of the clock."""
     first = start_paper(rate_limits=True)
