@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from orders.average_cost import Net, net_of
 from orders.desk import Desk
+from orders.differences import difference_is_explained
 from orders.ledger import FOUR_PLACES, Line, own_quantity, recompute_position, steps_of
 from orders.lifecycle import UNFINISHED
 from orders.models import Adjustment, Order, Position
@@ -66,6 +67,8 @@ def adjust(desk: Desk, position: Position, wish: Wish) -> Adjustment:
         made.quantity_before, made.quantity_after = net.quantity, after.quantity
         made.save(force_insert=True)
         recompute_position(line, now=now)
+        if wish.kind == Adjustment.Kind.BROKER:
+            difference_is_explained(position, by=wish.by, note=wish.reason, now=now)
     position.refresh_from_db()
     return made
 
@@ -104,6 +107,8 @@ def _accepted(position: Position, wish: Wish) -> int:
         raise AdjustmentRefused(f"the broker's quantity is {position.broker_quantity} by now, not {wish.quantity}")
     moved = Q(status__in=UNFINISHED) | Q(fills__recorded_at__gt=position.broker_as_of)
     same = {"exchange": position.exchange, "symbol": position.symbol}
+    if Adjustment.objects.filter(mode=position.mode, at__gte=position.broker_as_of, **same).exists():
+        raise AdjustmentRefused("the symbol was adjusted after the broker was read: wait for the next read")
     if Order.objects.ours(position.mode).filter(moved, **same).exists():
         raise AdjustmentRefused("an order is working, or was filled after the broker was read: wait for the next read")
     # The broker's number is of the symbol: what other products of it hold is not this position's.

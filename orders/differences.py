@@ -12,7 +12,7 @@ from orders.broker.gateway import BrokerBook, OrderReport
 from orders.desk import Desk
 from orders.ledger import own_quantity
 from orders.lifecycle import UNFINISHED
-from orders.models import Order, Position
+from orders.models import Adjustment, Order, Position
 from risk.models import Incident, TradingControl
 
 
@@ -40,15 +40,30 @@ def compare_positions(desk: Desk, book: BrokerBook) -> None:
             )
 
 
+def difference_is_explained(position: Position, *, by: str, note: str, now: datetime) -> None:
+    """Resolve what was told of the symbol's difference: a person took the broker's quantity for ours."""
+    same = {"mode": position.mode, "exchange": position.exchange, "symbol": position.symbol}
+    Position.objects.filter(**same).update(missing=0, told_missing=0)
+    subject = f"{position.mode}:{Incident.Kind.POSITION_DIFFERENCE}:{position.exchange}:{position.symbol}"
+    for incident in Incident.objects.unresolved().filter(fingerprint=subject):
+        incident.resolve(by=by, note=note, now=now)
+
+
 def _lacking(ours: int, held: int) -> int:
     """Return how many shares of ours the broker does not have: a long position short of some, a short one of any."""
     return max(0, ours - held) if ours >= 0 else abs(held - ours)
 
 
 def _moved_since(position: Position, moment: datetime) -> bool:
-    """Return whether an order of the symbol is working or was filled after the moment: a read then proves nothing."""
+    """
+    Return whether an order of the symbol is working, or was filled, or its position adjusted, after the moment.
+
+    A read that began then proves nothing.
+    """
     same = {"mode": position.mode, "exchange": position.exchange, "symbol": position.symbol}
     recent = Q(fills__recorded_at__gt=moment) | Q(status__in=UNFINISHED)
+    if Adjustment.objects.filter(at__gte=moment, **same).exists():
+        return True
     return Order.objects.ours(position.mode).filter(recent, **same).exists()
 
 
@@ -58,7 +73,8 @@ def _tell_of_difference(position: Position, ours: int, held: int, now: datetime)
         mode=position.mode,
         subject=f"{position.exchange}:{position.symbol}",
         title=f"{position.symbol}: our fills opened {ours}, the broker holds {held}",
-        what_to_do="Was it sold in the broker's own app? Nothing opens in this symbol until this is resolved.",
+        what_to_do="Was it sold in the broker's own app, or a bonus entered that is not credited yet? Accept "
+        "the broker's quantity on the position's page, or resolve this: until then nothing opens in this symbol.",
         symbol=position.symbol,
         stops_opening=True,
         now=now,

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db.models import F, Max, QuerySet, Sum
 
 from orders.desk import Desk, trading_date
-from orders.models import BrokerSession, Fill, Instrument, Order, OrderEvent, Position
+from orders.models import Adjustment, BrokerSession, Fill, Instrument, Order, OrderEvent, Position
 from orders.quotes import broker_positions, last_quote
 from risk.engine.facts import Holding, Portfolio, Quote, Side, TradingState
 from risk.models import Incident, TradingControl
@@ -82,4 +82,6 @@ def _unfilled(orders: QuerySet[Order]) -> int:
 def _changed_since(same: dict[str, str], moment: datetime) -> bool:
     of_it = {f"order__{name}": value for name, value in same.items()}
     moved = OrderEvent.objects.filter(**of_it, at__gt=moment).exclude(before=F("after"))
+    if Adjustment.objects.filter(**same, at__gte=moment).exists():
+        return True
     return moved.exists() or Fill.objects.filter(**of_it, recorded_at__gt=moment).exists()

@@ -12,7 +12,7 @@ import pytest
 from orders.by_hand import place
 from orders.deciding import OrderDenied, decide_manual
 from orders.execution import submit
-from orders.ledger import recompute_position
+from orders.ledger import Line, recompute_position
 from orders.models import Fill, Order, Position
 from orders.reconciliation import carry_out_cancels, reconcile
 from risk.models import Incident
@@ -318,7 +318,7 @@ def test_a_position_is_recomputed_in_as_many_queries_for_many_orders_as_for_one(
         )  # fmt: skip
 
     with django_assert_max_num_queries(8):
-        position = recompute_position(order, now=desk.clock())
+        position = recompute_position(Line.of(order), now=desk.clock())
 
     assert position.quantity == 41
 
