@@ -120,6 +120,7 @@ ENTRY_ORDER_TYPE = env.str("ENTRY_ORDER_TYPE", default="LIMIT").upper()
 if ENTRY_ORDER_TYPE not in {"LIMIT", "MARKET"}:
     raise ImproperlyConfigured(f"ENTRY_ORDER_TYPE is {ENTRY_ORDER_TYPE!r}: give LIMIT or MARKET")
 ABSENCE_WINDOW_SECONDS = _integer("ABSENCE_WINDOW_SECONDS", 120, minimum=1, maximum=3600)
+BROKER_SLOW_SECONDS = _integer("BROKER_SLOW_SECONDS", 5, minimum=1, maximum=60)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 SECRET_KEY = _secret_key()

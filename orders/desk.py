@@ -43,6 +43,7 @@ class DeskRules:
     answer_within_seconds: float = 12.0  # from the same moment to an answer; later the order is in doubt
     decision_age_max_seconds: float = 5.0  # an older decision is made again
     absence_window_seconds: float = 120.0  # after it, absence from the broker's book means "not placed"
+    slow_seconds: float = 5.0  # an answer of the broker that takes longer is no better than none
     attempts_max: int = 5  # how often one signal is decided again after a withdrawal
     streamed_price_age_max_seconds: float = 2.0  # an older price of the broker's stream is asked for anew
     signal_time_zone: ZoneInfo = IST
@@ -109,6 +110,7 @@ class Desk:
                 default_exchange=settings.DEFAULT_EXCHANGE,
                 entry_order_type=settings.ENTRY_ORDER_TYPE,
                 absence_window_seconds=settings.ABSENCE_WINDOW_SECONDS,
+                slow_seconds=settings.BROKER_SLOW_SECONDS,
                 signal_time_zone=settings.SIGNAL_TIME_ZONE,
                 streamed_price_age_max_seconds=settings.STREAMED_PRICE_AGE_MAX_SECONDS,
             ),

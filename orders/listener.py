@@ -49,9 +49,9 @@ class Listener:
         self._stopping = threading.Event()
         self._reign = reign = Reign()
         ready = threading.Event()
-        tracker = Tracker(desk, ready=ready)
+        tracker = Tracker(desk, ready=ready, leads=reign.leads)
         self._wake_tracker = tracker.nudge
-        worker = Worker(desk, ready=ready, sent=tracker.nudge, leads=reign.leads)
+        worker = Worker(desk, ready=ready, sent=tracker.nudge, leads=reign.leads, took=tracker.order_took)
         consumer = f"{socket.gethostname()}-{os.getpid()}"
         self.ready = ready
         self._led = [

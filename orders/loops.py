@@ -25,6 +25,7 @@ from orders.deciding import decide
 from orders.desk import Desk
 from orders.differences import tell_of_past_days
 from orders.execution import cancel, doubt_overdue, submit
+from orders.lifecycle import OrderStatus
 from orders.logins import login_refused
 from orders.models import BrokerSession, Order, Signal
 from orders.quotes import follow_prices, load_instruments
@@ -42,6 +43,7 @@ LIVE_READ_SECONDS_MIN = 1.0
 PAPER_READ_SECONDS_MIN = 0.5  # a read is four requests, and the paper server takes ten a second as Kite does
 LOOK_SECONDS = 1.0  # how often a tracker that waits looks for a reason to read sooner
 FAILED_READS_MAX = 3  # in a row; then auto-trading goes off
+PATIENCE = 2  # times the seconds of a slow answer without a good one; then too
 NOT_LEADING_SECONDS = 0.1
 # InternalError too: that is how a session ends that stood still in a transaction, and how a replica refuses to write.
 AWAY = (*REDIS_AWAY, OperationalError, InterfaceError, InternalError)
@@ -105,13 +107,24 @@ class Worker:
     """Decides what was received, oldest first, and sends what was approved."""
 
     def __init__(
-        self, desk: Desk, *, ready: threading.Event, sent: Callable[[], None], leads: Callable[[], bool] = always
+        self,
+        desk: Desk,
+        *,
+        ready: threading.Event,
+        sent: Callable[[], None],
+        leads: Callable[[], bool] = always,
+        took: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        """`leads` is asked again before each step: this process may have been paused, and another one leads."""
+        """
+        `leads` is asked again before each step: this process may have been paused, and another one leads.
+
+        `took` is told how long the broker needed for an order that it answered.
+        """
         self._desk = desk
         self._ready = ready
         self._sent = sent
         self._leads = leads
+        self._took = took
         self._wake = threading.Event()
 
     def heard(self) -> None:
@@ -174,8 +187,11 @@ class Worker:
         """Send an order, unless another executor leads by now: that one decides its signal again."""
         if not self._leads():
             return
+        asked_at = time.monotonic()
         try:
             submit(self._desk, order)
+            if order.status != OrderStatus.IN_DOUBT and self._leads():  # a doubt tells of itself, a pause is our own
+                self._took(time.monotonic() - asked_at)
         except AWAY:
             raise
         except Exception as defect:
@@ -213,9 +229,20 @@ class Tracker:
     """Follows the broker's book: at start before anything is sent, on nudges, and regularly."""
 
     def __init__(
-        self, desk: Desk, *, ready: threading.Event, busy_seconds: float = 1.0, idle_seconds: float = 60.0
+        self,
+        desk: Desk,
+        *,
+        ready: threading.Event,
+        busy_seconds: float = 1.0,
+        idle_seconds: float = 60.0,
+        leads: Callable[[], bool] = always,
+        stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
         self._desk = desk
+        self._leads = leads
+        self._stopwatch = stopwatch
+        self._in_trouble_since: float | None = None
+        self._order_took = 0.0  # seconds, since the last turn
         self._ready = ready
         self._busy_seconds = busy_seconds
         self._idle_seconds = idle_seconds
@@ -231,6 +258,10 @@ class Tracker:
         """Say that something may have changed at the broker. Nudges coalesce."""
         self._nudge.set()
 
+    def order_took(self, seconds: float) -> None:
+        """Say how long the broker needed to answer an order."""
+        self._order_took = max(self._order_took, seconds)
+
     def turn(self) -> None:
         """Read the book once and carry out what cancels are due, then wait for a nudge or the next time."""
         self._nudge.clear()
@@ -243,14 +274,17 @@ class Tracker:
             self._nudge.wait(self._busy_seconds)
             return
         carry_out_cancels(self._desk)  # first: a book that cannot be read must not keep a cancel from leaving
+        asked_at = self._stopwatch()
         try:
             self._prepare()
+            asked_at = self._stopwatch()  # not before: the list of instruments is long
             reconcile(self._desk)
+            took = self._stopwatch() - asked_at
             carry_out_cancels(self._desk)
         except (BrokerUnreachable, SessionRefused) as trouble:
-            self._count_failure(str(trouble))
+            self._count_failure(str(trouble), since=asked_at)
         else:
-            self._count_success()
+            self._judge_pace(took, asked_at)
             self._logged_in = True
             self._ready.set()
         self._wait()
@@ -305,28 +339,50 @@ class Tracker:
         before, self._postback_at = self._postback_at, self._desk.vault.row().postback_at
         return self._postback_at != before
 
+    def _judge_pace(self, took: float, asked_at: float) -> None:
+        """Count a slow answer as none: what it says is old when it arrives."""
+        order_took, self._order_took = self._order_took, 0.0
+        slow, title = self._desk.rules.slow_seconds, "The broker answers too slowly"
+        if not self._leads():
+            return  # it is this process that stood still
+        if took > slow:
+            self._count_failure(f"its book took {took:.1f} s to be read", since=asked_at, title=title)
+        elif order_took > slow:
+            reason = f"an order took {order_took:.1f} s to be answered"
+            self._count_failure(reason, since=asked_at - PATIENCE * slow, title=title)  # it was waited for, too
+        else:
+            self._count_success()
+
     def _count_success(self) -> None:
         if self._outage_told:
             again = f"It was read again at {timezone.localtime(self._desk.clock()):%d %b %H:%M:%S}."
             log.warning("broker.read_again", failures=self._failures)
             told = Incident.objects.unresolved().filter(mode=self._desk.mode, kind=Incident.Kind.BROKER_UNREACHABLE)
             told.update(detail=Concat("detail", Value(f"\n{again}")), last_at=self._desk.clock())
-        self._failures, self._outage_told = 0, False
+        self._failures, self._outage_told, self._in_trouble_since = 0, False, None
 
-    def _count_failure(self, reason: str) -> None:
+    def _count_failure(self, reason: str, *, since: float, title: str = "The broker cannot be read") -> None:
+        """Turn auto-trading off, once, when too many answers in a row were bad or a good one is overdue."""
         self._failures += 1
+        if self._in_trouble_since is None:
+            self._in_trouble_since = since
         log.warning("broker.not_read", reason=reason, failures=self._failures)
         BrokerSession.objects.filter(mode=self._desk.mode).update(last_error=reason)
-        if self._failures < FAILED_READS_MAX or self._outage_told or not is_in_session(self._desk):
+        overdue = self._stopwatch() - min(since, self._in_trouble_since) > PATIENCE * self._desk.rules.slow_seconds
+        if not (overdue or self._failures >= FAILED_READS_MAX) or self._outage_told or not is_in_session(self._desk):
             return
         self._outage_told = True
         now = self._desk.clock()
-        switch.auto_trading_off(self._desk.mode, by="executor", reason="the broker cannot be read", now=now)
+        switch.auto_trading_off(self._desk.mode, by="executor", reason=_in_a_sentence(title), now=now)
         Incident.objects.open(
             Incident.Kind.BROKER_UNREACHABLE,
             mode=self._desk.mode,
-            title="The broker cannot be read",
+            title=title,
             detail=reason,
             what_to_do="Auto-trading was turned off. Turn it on again when the broker answers.",
             now=now,
         )
+
+
+def _in_a_sentence(title: str) -> str:
+    return title[0].lower() + title[1:]
