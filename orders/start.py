@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pgtrigger
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
 from orders.desk import Desk
 from orders.models import Decision, Fill, Order, OrderEvent, Position, Signal
@@ -13,6 +15,8 @@ from risk import limit_versions
 from risk.models import Incident, Mode, TradingControl
 
 log = structlog.get_logger(__name__)
+
+PAUSE_SECONDS_MAX = 2.0
 
 
 class StartRefused(Exception):
@@ -39,6 +43,30 @@ def prepare_start(desk: Desk) -> None:
         desk.vault.keep_from_environment(settings.KITE_ACCESS_TOKEN, now=desk.clock())
     for name, (environment, row) in limit_versions.differences(settings.FIRST_LIMITS).items():
         log.warning("limits.differ", limit=name, environment=environment, in_force=row, applied="in_force")
+
+
+def prepare_when_possible(desk: Desk, stopping: threading.Event) -> bool:
+    """
+    Do `prepare_start` as soon as the database answers, however long that takes. Return False when stopped before.
+
+    Raise `StartRefused`.
+    """
+    told = ""
+    pause = 0.0
+    while not stopping.wait(pause):
+        try:
+            prepare_start(desk)
+        except ProgrammingError as nothing_there:
+            raise StartRefused("the database is not set up: run manage.py migrate") from nothing_there
+        except (OperationalError, InterfaceError) as trouble:
+            connection.close()
+            if told != str(trouble):
+                log.error("start.waiting_for_database", reason=str(trouble)[:300])
+                told = str(trouble)
+            pause = min(PAUSE_SECONDS_MAX, max(0.25, pause * 2))
+        else:
+            return True
+    return False
 
 
 def forget_paper_book() -> int:

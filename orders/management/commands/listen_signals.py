@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from typing import Any
 
 from django.conf import settings
@@ -8,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from orders.desk import Desk, DeskNotWired
 from orders.listener import ExecutorDied, Listener
-from orders.start import StartRefused, prepare_start
+from orders.start import StartRefused, prepare_when_possible
 
 
 class Command(BaseCommand):
@@ -16,10 +17,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            desk = Desk.from_settings()
-            prepare_start(desk)
-        except (DeskNotWired, StartRefused) as trouble:
+            self._run(Desk.from_settings())
+        except (DeskNotWired, StartRefused, ExecutorDied) as trouble:
             raise CommandError(str(trouble)) from trouble
+
+    def _run(self, desk: Desk) -> None:
+        stopping = threading.Event()
         listener = Listener(
             desk,
             redis_url=settings.REDIS_URL,
@@ -27,9 +30,12 @@ class Command(BaseCommand):
             stream=settings.SIGNAL_STREAM,
             group=settings.SIGNAL_GROUP,
         )
+
+        def stop(*_: Any) -> None:
+            stopping.set()
+            listener.stop()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: listener.stop())
-        try:
+            signal.signal(number, stop)
+        if prepare_when_possible(desk, stopping):
             listener.run()
-        except ExecutorDied as end:
-            raise CommandError(str(end)) from end
