@@ -81,7 +81,7 @@ def test_postgres_killed_in_the_middle_of_sending_is_a_doubt_at_worst_and_no_sec
     leader, valkey, auto_trading, paper
 ):
     leader(ABSENCE_WINDOW_SECONDS="3")
-    paper.fault("place", "late_after", seconds=3)
+    paper.fault("place", "delay", seconds=3)
     send(valkey, "one")
     until(lambda: Order.objects.filter(status="SUBMITTING").exists(), 20)
 
