@@ -36,7 +36,11 @@ def compare_positions(desk: Desk, book: BrokerBook) -> None:
                 _tell_of_difference(position, ours, held, now)
                 told = lacking
             Position.objects.filter(pk=position.pk).update(
-                broker_quantity=held, broker_as_of=book.as_of, missing=lacking, told_missing=told
+                broker_quantity=held,
+                broker_as_of=book.as_of,
+                last_price=book.last_prices.get((position.exchange, position.symbol)),
+                missing=lacking,
+                told_missing=told,
             )
 
 

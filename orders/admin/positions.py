@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from unfold.enums import ActionVariant
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
@@ -22,7 +23,7 @@ from unfold.widgets import (
 from orders import adjusting, by_hand
 from orders.admin.refusals import REFUSALS
 from orders.admin.wording import money, number
-from orders.average_cost import realised_on
+from orders.average_cost import Net, realised_on
 from orders.desk import Desk, trading_date
 from orders.ledger import Line, steps_of
 from orders.lifecycle import OrderStatus
@@ -31,6 +32,8 @@ from risk.admin.dialogs import Dialog, ReasonDialog, answered, dialog_action, re
 from risk.admin.display import NOTHING, Tone, badge, moment
 from risk.admin.mode_filter import ModeFilter
 from risk.admin.read_only import ReadOnlyAdmin, named_by
+
+PRICE_IS_OLD_AFTER = timedelta(minutes=1)
 
 
 def exit_facts(position: Position) -> list[tuple[str, Any]]:
@@ -122,7 +125,7 @@ class PositionAdmin(ReadOnlyAdmin):
     fieldsets = (
         (None, {"fields": (("symbol", "exchange"), ("product", "mode"))}),
         ("Shares", {"fields": (("ours", "broker"), ("agreement", "as_of"))}),
-        ("Money", {"fields": (("average", "cost_shown"), ("realised_today", "realised"), "updated")}),
+        ("Money", {"fields": (("average", "cost_shown"), ("realised_today", "realised"), ("unrealised", "updated"))}),
         ("Adjustments", {"fields": ("adjustments",)}),
     )
     actions_detail = ["adjust", "exit"]
@@ -230,6 +233,20 @@ class PositionAdmin(ReadOnlyAdmin):
     @admin.display(description="realised P&L", ordering="realised_pnl")
     def realised(self, position: Position) -> str:
         return money(position.realised_pnl)
+
+    @admin.display(description="unrealised P&L")
+    def unrealised(self, position: Position) -> str:
+        """Tell it with the price it goes by and since when; an old price is marked as old."""
+        if position.quantity == 0:
+            return money(Decimal(0))
+        if position.last_price is None or position.broker_as_of is None:
+            return NOTHING
+        net = Net(quantity=position.quantity, cost=position.cost)
+        told = format_html("{} at {}", money(net.unrealised_pnl(position.last_price)), money(position.last_price))
+        if timezone.now() - position.broker_as_of > PRICE_IS_OLD_AFTER:
+            old = format_html("price of {}", moment(position.broker_as_of))
+            return format_html("{} {}", told, badge(old, Tone.PLAIN, "schedule"))
+        return told
 
     @admin.display(description="broker read", ordering="broker_as_of")
     def as_of(self, position: Position) -> str:

@@ -83,12 +83,18 @@ class KiteGateway:
         unreadable: list[str] = []
         orders = _read(lambda: _reports(_order_report, self._client().orders(), unreadable))
         trades = _read(lambda: _reports(_trade_report, self._client().trades(), unreadable))
+        positions, last_prices = _read(lambda: (_net(held := self._holds()), _last_prices(held)))
         return BrokerBook(
-            as_of=as_of, orders=orders, trades=trades, positions=self.positions(), unreadable=tuple(unreadable)
+            as_of=as_of,
+            orders=orders,
+            trades=trades,
+            positions=positions,
+            last_prices=last_prices,
+            unreadable=tuple(unreadable),
         )
 
     def positions(self) -> dict[tuple[str, str], int]:
-        return _read(lambda: _net([*self._client().positions()["net"], *map(_held, self._client().holdings())]))
+        return _read(lambda: _net(self._holds()))
 
     def last_price(self, exchange: str, symbol: str) -> Decimal | None:
         key = f"{exchange}:{symbol}"
@@ -113,6 +119,9 @@ class KiteGateway:
         """Return (user id, access token) for the request token that Kite's login page gave. Raise `SessionRefused`."""
         session = _read(lambda: self._client().generate_session(request_token, api_secret))
         return str(session["user_id"]), str(session["access_token"])
+
+    def _holds(self) -> list[dict[str, Any]]:
+        return [*self._client().positions()["net"], *map(_held, self._client().holdings())]
 
     def _client_for_writing(self) -> KiteConnect:
         """Return the client. What fails here, such as reading the token, failed before anything could leave."""
@@ -194,6 +203,13 @@ def _net(rows: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
         key = (row["exchange"], row["tradingsymbol"])
         net[key] = net.get(key, 0) + int(row["quantity"])
     return net
+
+
+def _last_prices(rows: list[dict[str, Any]]) -> dict[tuple[str, str], Decimal]:
+    """Return the prices that the rows bring along; one without a sensible price has none."""
+    told = {(row["exchange"], row["tradingsymbol"]): row.get("last_price") for row in rows}
+    numbers = {key: Decimal(str(price)) for key, price in told.items() if isinstance(price, int | float)}
+    return {key: price for key, price in numbers.items() if price.is_finite() and price > 0}
 
 
 def _reports(read: Callable[[dict[str, Any]], Answer], rows: Any, unreadable: list[str]) -> tuple[Answer, ...]:

@@ -30,6 +30,14 @@ class Position(models.Model):
     realised_pnl = models.DecimalField("realised P&L (₹)", max_digits=18, decimal_places=4, default=0)
     broker_quantity = models.IntegerField("at the broker (shares)", null=True, blank=True)
     broker_as_of = models.DateTimeField(null=True, blank=True)
+    last_price = models.DecimalField(
+        "last price (₹)",
+        max_digits=14,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        help_text="As the broker's book told it with the position at that read; empty when it did not.",
+    )
     missing = models.IntegerField(
         default=0, editable=False, help_text="Shares the broker lacked at the last read, until explained."
     )

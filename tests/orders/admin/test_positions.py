@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
@@ -37,6 +39,25 @@ def test_an_exit_works_while_trading_is_halted(act, desk, held):
     act("orders_position_exit", position, token="t")
 
     assert exits().get().status == "OPEN"
+
+
+def test_the_page_tells_the_unrealised_profit_at_the_brokers_price_and_marks_an_old_one(tara, desk, held, paper):
+    position = held(2)
+    bought_at = Position.objects.get().cost / 2
+    paper.set_price("NSE:RELIANCE", str(bought_at + 10))
+    reconcile(desk)
+    page = reverse("admin:orders_position_change", args=[position.pk])
+
+    fresh = tara.get(page).content.decode()
+    Position.objects.update(broker_as_of=timezone.now() - timedelta(seconds=61))
+    old = tara.get(page).content.decode()
+    Position.objects.update(last_price=None)
+    unknown = tara.get(page).content.decode()
+
+    assert "₹20.00</span> at" in fresh
+    assert "price of" not in fresh
+    assert "price of" in old
+    assert "₹20.00</span> at" not in unknown
 
 
 def test_a_flat_position_has_nothing_to_exit(act, held):
