@@ -19,6 +19,10 @@ from orders.paper.stream.stream import Stream
 from orders.paper.terms import Variety
 
 APP_ID = 1
+# Nothing is told of an order on its way to the exchange.
+TOLD_NOBODY = frozenset(
+    {Status.RECEIVED, Status.AMO_RECEIVED, Status.MODIFY_AMO_RECEIVED, Status.VALIDATING, Status.OPENING}
+)
 
 
 class Updates:
@@ -30,7 +34,14 @@ class Updates:
             check=paper.logins.check,
             update_fault=self._update_fault,
             mishap=self._mishap,
+            at_release=self.tell_appeared,
         )
+        # By id. After a restart, the journal's orders may still be hidden.
+        self.hidden = {
+            order_id: order
+            for order_id, order in paper.exchange.book.orders.items()
+            if not order.visible(paper.clock())
+        }
         self.postbacks: Postbacks | None = None
         if postback_url is not None:
             secret = paper.logins.api_secret
@@ -44,18 +55,32 @@ class Updates:
             app.on_startup.append(self.postbacks.start)
             app.on_cleanup.append(self.postbacks.stop)
 
+    def tell_appeared(self, now: datetime) -> None:
+        """Tell of the orders that were hidden and can be seen now, as what they are by now."""
+        for order in [one for one in self.hidden.values() if one.visible(now)]:
+            del self.hidden[order.order_id]
+            if order.state.status not in TOLD_NOBODY:
+                self._say(order, status_now(order), now)
+
     def _tell(self, order: Order, event: Accepted | OrderHappened) -> None:
         """Say what the event made of the order; that it was received, or queued for the morning, is told to nobody."""
-        if isinstance(event, Accepted | Queued) or not (self.stream.connections or self.postbacks):
-            return
         now = self.paper.clock()
         if not order.visible(now):
+            self.hidden[order.order_id] = order
+            return
+        if isinstance(event, Accepted | Queued):
+            return
+        # What is told here is newer than what would be told of its appearance.
+        self.hidden.pop(order.order_id, None)
+        self._say(order, told_status(order, event), now)
+
+    def _say(self, order: Order, status: str, now: datetime) -> None:
+        if not (self.stream.connections or self.postbacks):
             return
         told = payload(order_row(order), api_secret=self.paper.logins.api_secret, user_id=PLACED_BY, app_id=APP_ID)
-        told["status"] = told_status(order, event)
-        self.stream.order_update(told, now)
-        if self.postbacks is not None and told["status"] in TOLD and order.ticket.variety is not Variety.AMO:
-            self.postbacks.send(order_row(order) | {"status": told["status"]})
+        self.stream.order_update(told | {"status": status}, now)
+        if self.postbacks is not None and status in TOLD and order.ticket.variety is not Variety.AMO:
+            self.postbacks.send(order_row(order) | {"status": status})
 
     def _update_fault(self, _now: datetime) -> UpdateFault | None:
         fault = self.paper.faults.take(Route.UPDATES, UPDATE_KINDS)
@@ -72,3 +97,10 @@ def told_status(order: Order, event: Accepted | OrderHappened) -> str:
     if status not in ENDED and isinstance(event, Modified | Filled):
         return UPDATE
     return str(status)
+
+
+def status_now(order: Order) -> str:
+    """Return what is told of an order as it appears: UPDATE when it is open, and more happened to it than that."""
+    state = order.state
+    changed = state.filled_quantity or order.modifications
+    return UPDATE if changed and state.status not in ENDED else str(state.status)

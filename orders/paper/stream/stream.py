@@ -56,7 +56,12 @@ SHUTTING_DOWN = "The server is shutting down."
 log = logging.getLogger(__name__)
 
 Check = Callable[[str, str, datetime], None]  # api_key, access_token, now: raises KiteRefusal
+AtRelease = Callable[[datetime], None]
 Sleep = Callable[[float], Awaitable[object]]
+
+
+def nothing_to_say(now: datetime) -> None:
+    """Have nothing of one's own to tell."""
 
 
 class Stream:
@@ -69,6 +74,7 @@ class Stream:
         instruments: Iterable[Instrument] = INSTRUMENTS.values(),
         update_fault: AskUpdateFault = no_update_fault,
         mishap: AskMishap = no_mishap,
+        at_release: AtRelease = nothing_to_say,
         connections_max: int | None = CONNECTIONS_MAX,
         look_seconds: float = LOOK_SECONDS,
         beat_seconds: float = BEAT_SECONDS,
@@ -79,6 +85,7 @@ class Stream:
         self.check = check
         self.updates = Updates(update_fault)
         self.mishap = mishap
+        self.at_release = at_release
         self.connections_max = connections_max
         self.look_seconds = look_seconds
         self.beat_seconds = beat_seconds
@@ -149,7 +156,8 @@ class Stream:
             self._tell_all(self.updates.tell(message, now))
 
     def release(self, now: datetime) -> None:
-        """Send the late updates whose time has come."""
+        """Send the late updates whose time has come; what only now can be told is told first."""
+        self.at_release(now)
         self._tell_all(self.updates.due(now))
 
     def tick(self, now: datetime) -> None:
