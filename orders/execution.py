@@ -156,7 +156,21 @@ def doubt_overdue(desk: Desk) -> list[Order]:
     overdue = list(Order.objects.overdue(desk.mode, desk.clock()))
     for order in overdue:
         put_in_doubt(desk, order, reason=f"{order.sender} did not say how the sending ended")
+    for order in Order.objects.doubted_in_the_future(desk.mode, desk.clock()):
+        _restart_window(desk, order)
     return overdue
+
+
+def _restart_window(desk: Desk, order: Order) -> None:
+    """Let the absence window of a doubt from the future begin now; else it would last until the clock has caught up."""
+    with transaction.atomic(durable=True):
+        TradingControl.objects.locked(desk.mode)
+        order.refresh_from_db()
+        if order.status != OrderStatus.IN_DOUBT:
+            return  # the book explained it first
+        now = desk.clock()
+        order.note("the clock was set back: the absence window begins again", at=now, actor="executor")
+        Order.objects.filter(pk=order.pk).update(submitted_at=now, missed_at=None)
 
 
 def _claim(desk: Desk, order: Order) -> bool:

@@ -33,6 +33,7 @@ from orders.ledger import settle, take_broker_id
 from orders.lifecycle import INFERRED, UNFINISHED, OrderStatus
 from orders.logins import lift_halt_after_login, login_refused
 from orders.models import BrokerSession, Fill, Order
+from orders.models.order import FUTURE_MAX
 from risk.engine.facts import Origin
 from risk.models import TradingControl
 
@@ -145,8 +146,8 @@ def _take_over(desk: Desk, match: Match, as_of: datetime) -> None:
         TradingControl.objects.locked(desk.mode)
         order = Order.objects.get(pk=match.pk)
         now = desk.clock()
-        older = order.book_as_of is not None and as_of < order.book_as_of
-        ended_meanwhile = order.ended_at is not None and order.ended_at > as_of
+        older = _is_between(as_of, order.book_as_of, now)
+        ended_meanwhile = _is_between(as_of, order.ended_at, now)
         inferred = OrderStatus(order.status) in INFERRED
         if not order.broker_order_id:
             take_broker_id(order, match.report.broker_order_id, now=now)
@@ -170,6 +171,11 @@ def _take_over(desk: Desk, match: Match, as_of: datetime) -> None:
             tell_of_late_appearance(order, match.report, now)
     if order.cancel_tried_at is None:
         carry_out_cancel(desk, order)
+
+
+def _is_between(as_of: datetime, moment: datetime | None, now: datetime) -> bool:
+    """Return whether it happened since the book was read. What lies ahead was dated before the clock was set back."""
+    return moment is not None and as_of < moment <= now + FUTURE_MAX
 
 
 def _restate(order: Order, match: Match, now: datetime, as_of: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -13,6 +13,9 @@ from orders.lifecycle import ENDED_AT_THE_BROKER, NEVER_SENT, UNFINISHED, OrderS
 from risk.engine.facts import Origin, Side
 from risk.models import Mode
 from risk.models.append_only import append_only
+
+# What lies further ahead was dated before the clock was set back; less is what two machines' clocks may differ by.
+FUTURE_MAX = timedelta(seconds=30)
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +46,13 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def overdue(self, mode: str, now: datetime) -> OrderQuerySet:
         """Return what was being sent and whose sender must have had its answer, or died, by now."""
-        return self.filter(mode=mode, status=OrderStatus.SUBMITTING, answer_by__lt=now)
+        overdue = Q(answer_by__lt=now) | Q(submitted_at__gt=now + FUTURE_MAX)
+        return self.filter(overdue, mode=mode, status=OrderStatus.SUBMITTING)
+
+    def doubted_in_the_future(self, mode: str, now: datetime) -> OrderQuerySet:
+        """Return the doubts that a clock dated which was set back since."""
+        later = now + FUTURE_MAX
+        return self.in_doubt(mode).filter(Q(submitted_at__gt=later) | Q(missed_at__gt=later))
 
     def trades_of(self, mode: str, trading_date: date) -> OrderQuerySet:
         """Return the trades of a Mumbai date: orders PENDING or ever submitted, not those withdrawn unsent."""
