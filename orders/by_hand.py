@@ -11,7 +11,7 @@ from orders.broker.gateway import BrokerBook, BrokerUnreachable, SessionRefused
 from orders.deciding import ManualOrder, decide_manual, made_earlier
 from orders.desk import Desk, trading_date
 from orders.execution import submit
-from orders.ledger import settle
+from orders.ledger import settle, statement
 from orders.lifecycle import ENDED_AT_THE_BROKER, OrderStatus
 from orders.models import Fill, Order, Position
 from orders.quotes import broker_positions
@@ -104,7 +104,8 @@ def mark_filled(desk: Desk, order: Order, fill: HandFill) -> Order:
     """
     Record a fill by hand, for an order that the broker's book does not explain or shows as ended.
 
-    It counts for what the broker's own trades lack, and gives way to them. Raise `MarkRefused`.
+    It counts for what the broker's own trades lack, gives way to them, and replaces what was marked before: two people
+    who report the same shares do not add up. Raise `MarkRefused`.
     """
     _check_terms(fill)
     if order.origin == Origin.EXTERNAL:
@@ -120,10 +121,7 @@ def mark_filled(desk: Desk, order: Order, fill: HandFill) -> Order:
         trade_id = f"HAND-{fill.token}"[:60]
         if order.fills.filter(trade_id=trade_id).exists():
             return order  # the same form, sent twice
-        by_hand = sum(order.fills.filter(source=Fill.Source.HAND).values_list("quantity", flat=True))
-        if by_hand + fill.quantity > order.quantity:
-            left = order.quantity - by_hand
-            raise MarkRefused(f"the order is for {order.quantity}; at most {left} more can be marked as filled")
+        _check_in_all(order, fill)
         now = desk.clock()
         Fill.objects.create(
             order=order,
@@ -186,6 +184,16 @@ def _check_terms(fill: HandFill) -> None:
         raise MarkRefused("the price must be above zero")
     if not fill.reason.strip():
         raise MarkRefused("say why: the reason is kept with the fill")
+
+
+def _check_in_all(order: Order, fill: HandFill) -> None:
+    if fill.quantity > order.quantity:
+        raise MarkRefused(f"the order is for {order.quantity} in all, and {fill.quantity} were reported")
+    marked = statement(order.fills.all())
+    if marked is not None and fill.quantity < marked.quantity:
+        raise MarkRefused(
+            f"{marked.quantity} in all were marked before, and a fill is not taken back: adjust the position instead"
+        )
 
 
 def _fresh_book(desk: Desk) -> BrokerBook:

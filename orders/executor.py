@@ -154,7 +154,7 @@ class OrderExecutor:
     def handle_fill(
         self, order: Order, *, quantity: int, price: Decimal | float, by: str = "script", reason: str = "by script"
     ) -> Order:
-        """Record a fill by hand. Raise `by_hand.MarkRefused` when the broker's book says otherwise."""
+        """Record what was filled in all by hand. Raise `by_hand.MarkRefused` when the broker's book says otherwise."""
         fill = by_hand.HandFill(
             token=secrets.token_hex(8), quantity=quantity, price=Decimal(str(price)), by=by, reason=reason
         )

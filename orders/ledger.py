@@ -81,19 +81,23 @@ def settle(order: Order, *, now: datetime, actor: str) -> None:
 
 
 def counted_fills(fills: Iterable[Fill]) -> list[Counted]:
-    """Return what counts of one order's fills: the broker's, and of the hand fills what those lack."""
+    """Return what counts of one order's fills: the broker's, and of what was marked by hand what those lack."""
+    fills = list(fills)
     by_broker = [fill for fill in fills if fill.source == Fill.Source.BROKER]
-    by_hand = [fill for fill in fills if fill.source == Fill.Source.HAND]
     counted = [
         Counted(at=fill.filled_at, name=fill.trade_id, quantity=fill.quantity, price=fill.price) for fill in by_broker
     ]
-    total = sum(fill.quantity for fill in by_hand)
-    lacking = total - sum(fill.quantity for fill in by_broker)
-    if lacking > 0:
-        average = sum((fill.quantity * fill.price for fill in by_hand), Decimal(0)) / total
-        at = max(fill.filled_at for fill in by_hand)
-        counted.append(Counted(at=at, name="HAND", quantity=lacking, price=average))
+    marked = statement(fills)
+    lacking = (marked.quantity if marked else 0) - sum(fill.quantity for fill in by_broker)
+    if marked and lacking > 0:
+        counted.append(Counted(at=marked.filled_at, name="HAND", quantity=lacking, price=marked.price))
     return counted
+
+
+def statement(fills: Iterable[Fill]) -> Fill | None:
+    """Return the last fill by hand: it says what was filled in all, so it replaces the ones before it."""
+    by_hand = [fill for fill in fills if fill.source == Fill.Source.HAND]
+    return max(by_hand, key=lambda fill: (fill.recorded_at, fill.pk), default=None)
 
 
 def steps_of(line: Line) -> list[Step]:

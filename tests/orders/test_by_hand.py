@@ -237,15 +237,30 @@ def test_all_of_it_marked_is_filled(desk, cancelled):
 
 
 def test_never_more_than_the_order_is_for(desk, cancelled):
-    with pytest.raises(MarkRefused, match="the order is for 10; at most 10 more can be marked as filled"):
+    with pytest.raises(MarkRefused, match="the order is for 10 in all, and 11 were reported"):
         mark_filled(desk, cancelled, mark(quantity=11))
-    mark_filled(desk, cancelled, mark(quantity=6))
-    with pytest.raises(MarkRefused, match="at most 4 more"):
-        mark_filled(desk, cancelled, mark(token="form-2", quantity=5))
 
-    mark_filled(desk, cancelled, mark(token="form-2", quantity=4))
+    mark_filled(desk, cancelled, mark(quantity=10))
 
     assert Position.objects.get().quantity == 10
+
+
+def test_two_people_who_report_the_same_shares_do_not_add_up(desk, cancelled):
+    mark_filled(desk, cancelled, mark(quantity=4, price=Decimal("1390.00")))
+    mark_filled(desk, cancelled, mark(token="form-2", quantity=4, price=Decimal("1391.00"), by="arjun"))
+
+    assert (cancelled.filled_quantity, cancelled.average_price) == (4, Decimal("1391.00"))
+    assert Position.objects.get().quantity == 4
+    assert [fill.recorded_by for fill in Fill.objects.order_by("pk")] == ["priya", "arjun"]
+
+
+def test_what_was_marked_later_replaces_the_first_statement_and_is_never_less(desk, cancelled):
+    mark_filled(desk, cancelled, mark(quantity=4))
+    mark_filled(desk, cancelled, mark(token="form-2", quantity=6))
+    with pytest.raises(MarkRefused, match=r"6 in all were marked before, .* adjust the position instead"):
+        mark_filled(desk, cancelled, mark(token="form-3", quantity=5))
+
+    assert (cancelled.filled_quantity, Position.objects.get().quantity) == (6, 6)
 
 
 def test_the_same_form_sent_again_counts_once(desk, cancelled):

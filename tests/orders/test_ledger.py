@@ -157,7 +157,8 @@ def test_a_trade_listed_after_the_cancel_counts(resting, fill, desk):
         ([(4, "1300")], [(4, "1400")], 4, "1400"),
         ([(4, "1300")], [(6, "1400")], 6, "1400"),
         ([(10, "1300")], [(4, "1400")], 10, "1340"),
-        ([(2, "1300"), (4, "1360")], [(3, "1400")], 6, "1370"),
+        ([(2, "1300"), (6, "1360")], [(3, "1400")], 6, "1380"),
+        ([(6, "1360"), (6, "1300")], [], 6, "1300"),
     ],
 )
 def test_fills_by_hand_count_only_for_what_the_brokers_lack(resting, fill, desk, hand, broker, counted, average):

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from orders.adjusting import AdjustmentRefused, Wish, adjust
 from orders.average_cost import realised_on
-from orders.by_hand import HandFill, mark_filled
+from orders.by_hand import HandFill, MarkRefused, mark_filled
 from orders.ledger import Line, steps_of
 from orders.models import Adjustment, Fill, Order, Position
 from orders.reconciliation import reconcile
@@ -71,10 +71,11 @@ class Plain:
                 self.broker.get(number, []),
             )
             found += [((at, 0, number, name), (sign, shares, price)) for at, name, shares, price in by_broker]
-            lacking = sum(shares for _, shares, _ in by_hand) - sum(shares for _, _, shares, _ in by_broker)
-            if lacking > 0:
-                price = sum(shares * price for _, shares, price in by_hand) / sum(shares for _, shares, _ in by_hand)
-                found.append(((max(by_hand)[0], 0, number, "HAND"), (sign, lacking, price)))
+            if by_hand:
+                at, marked, price = by_hand[-1]  # it says what was filled in all
+                lacking = marked - sum(shares for _, _, shares, _ in by_broker)
+                if lacking > 0:
+                    found.append(((at, 0, number, "HAND"), (sign, lacking, price)))
         for at, number, kind, numbers in self.adjusted.get(line, []):
             found.append(((at, 1, number, ""), (kind, numbers)))
         return sorted(found, key=lambda pair: pair[0])
@@ -163,12 +164,14 @@ class Told:
             of_it.append((row.filled_at, row.trade_id, row.quantity, Fraction(row.price)))
 
     def hand(self, serial, number, shares, price, _) -> None:
-        mark_filled(
-            self.desk,
-            self.orders[number],
-            HandFill(token=f"h{serial}", quantity=shares, price=price, by="tara", reason="contract note"),
-        )
-        self.plain.hand.setdefault(number, []).append((self.now, shares, Fraction(price)))
+        fill = HandFill(token=f"h{serial}", quantity=shares, price=price, by="tara", reason="contract note")
+        marked = self.plain.hand.setdefault(number, [])
+        if marked and marked[-1][1] > shares:
+            with pytest.raises(MarkRefused, match="is not taken back"):
+                mark_filled(self.desk, self.orders[number], fill)
+        else:
+            mark_filled(self.desk, self.orders[number], fill)
+            marked.append((self.now, shares, Fraction(price)))
 
     def scale(self, serial, line, new, old, is_bonus) -> None:
         kind = Kind.BONUS if is_bonus else Kind.SPLIT
