@@ -205,22 +205,22 @@ MUTATIONS = [
     Mutation(
         "let an older book overtake a newer one",
         "orders/reconciliation.py",
-        "older = order.book_as_of is not None and as_of < order.book_as_of",
+        "older = _is_between(as_of, order.book_as_of, now)",
         "older = False",
         OF_THE_BOOK + "an_older_book_taken_over_after_a_newer_one_changes_nothing",
     ),
     Mutation(
         "take a sender for dead before its time",
         "orders/models/order.py",
-        "status=OrderStatus.SUBMITTING, answer_by__lt=now)",
-        "status=OrderStatus.SUBMITTING)",
+        "Q(answer_by__lt=now) | Q(submitted_at__gt=now + FUTURE_MAX)",
+        "Q(submitted_at__isnull=False)",
         EXECUTION + "an_order_whose_answer_is_overdue_is_in_doubt_and_not_before",
     ),
     Mutation(
         "count hand and broker fills both",
         "orders/ledger.py",
-        "lacking = total - sum(fill.quantity for fill in by_broker)",
-        "lacking = total",
+        "(marked.quantity if marked else 0) - sum(fill.quantity for fill in by_broker)",
+        "(marked.quantity if marked else 0)",
         "tests/orders/test_by_hand.py::test_the_brokers_own_trades_replace_what_was_marked",
     ),
     # --- Stopping -----------------------------------------------------------------------------------------------------
