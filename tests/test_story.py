@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def start(paper: PaperProcess, valkey: redis.Redis, tmp_path: Path) -> Iterator[
     yield begin
     for executor in started:
         executor.end()
+        sys.stdout.write(executor.log.read_text(errors="replace")[-20_000:])  # shown when the test has failed
 
 
 @pytest.fixture
