@@ -3,6 +3,7 @@
 PORT ?= 8000
 KILLS ?= 1000
 SEED ?= 1
+WORKERS ?= 2
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip --disable-pip-version-check --quiet
@@ -16,8 +17,8 @@ export PIP_ROOT_USER_ACTION := ignore
 run: .venv/.installed  ## the local set, on PORT
 	@exec $(VENV)/python manage.py up --port $(PORT)
 
-test: .venv/.installed-dev  ## the suite, on throw-away servers; ARGS are pytest's
-	@exec $(VENV)/python -m pytest $(ARGS)
+test: .venv/.installed-dev  ## the suite by WORKERS, each on throw-away servers of its own; ARGS are pytest's
+	@exec $(VENV)/python -m pytest --numprocesses $(WORKERS) --maxschedchunk 4 $(ARGS)
 
 check: .venv/.installed-dev  ## lint, format, types, directions
 	$(VENV)/ruff check .

@@ -156,7 +156,7 @@ def test_no_limit_of_exposure_holds_a_closing_order_back_when_none_is_set() -> N
     assert scene.decision().outcome == "APPROVED"
 
 
-@pytest.mark.parametrize("limit", UNSET.keys() - {"cms_sell_threshold", "position_size", "slippage_percent"})
+@pytest.mark.parametrize("limit", sorted(UNSET.keys() - {"cms_sell_threshold", "position_size", "slippage_percent"}))
 def test_a_limit_that_is_not_set_refuses_what_opens(limit: str) -> None:
     # position_size and slippage_percent price and size an order before it gets here.
     decision = buy(**{limit: None}).decision()
