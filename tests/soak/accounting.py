@@ -47,6 +47,7 @@ def compare(heard: Statements, bounds: Bounds) -> Findings:
     _signals(heard, found)
     _sent_once(heard, found)
     _orders(heard, found)
+    _histories(heard, found)
     _fills(heard, found)
     _positions(heard, found)
     _limits(heard, bounds, found)
@@ -117,6 +118,31 @@ def _orders(heard: Statements, found: Findings) -> None:
                 found.unexplained.append(f"{name}: the broker never took it")
         elif differs := _difference(row, placed):
             found.unexplained.append(f"{name}: {differs}")
+
+
+def _histories(heard: Statements, found: Findings) -> None:
+    """
+    What the broker took was written down before, and nobody called it over while the broker had it.
+
+    The book repairs both in the end, so the last word on the order does not show them.
+    """
+    placed = {order.tag: order for order in heard.placed.values()}
+    hidden = hidden_orders(heard.journal)
+    told: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for event in heard.events:
+        told[event["order_id"]].append(event)
+    for row in heard.orders:
+        order = placed.get(row["client_order_id"])
+        if order is None:
+            continue
+        name, events = f"order {order.tag}", told[row["id"]]
+        sending = [datetime.fromisoformat(each["at"]) for each in events if each["after"] == "SUBMITTING"]
+        if not sending or min(sending) > datetime.fromisoformat(order.at):
+            found.unexplained.append(f"{name}: the broker had it before it was written down as being sent")
+        allowed = {"REJECTED"} if "rejected" in order.ended else set()
+        allowed |= {"NOT_PLACED"} if order.broker_order_id in hidden else set()
+        for wrong in {each["after"] for each in events} & NOT_AT_THE_BROKER - allowed:
+            found.unexplained.append(f"{name} was called {wrong}, and the broker had it")
 
 
 def _difference(row: dict[str, Any], placed: Placed) -> str:

@@ -38,6 +38,7 @@ def bought(order: int, **more: Any) -> list[dict[str, Any]]:
 
 def order_row(number: int, **changes: Any) -> dict[str, Any]:
     return {
+        "id": number,
         "client_order_id": f"TAG{number}",
         "broker_order_id": f"SIM{number}",
         "origin": "AUTO",
@@ -49,6 +50,10 @@ def order_row(number: int, **changes: Any) -> dict[str, Any]:
         "filled_quantity": 1,
         **changes,
     }
+
+
+def event(order: int, after: str, at: str = "2026-11-26T04:29:59.9+00:00") -> dict[str, Any]:
+    return {"order_id": order, "at": at, "actor": "executor", "before": "", "after": after, "note": ""}
 
 
 def signal_row(message: bytes, **changes: Any) -> dict[str, Any]:
@@ -71,11 +76,11 @@ def heard() -> Callable[..., Statements]:
             "positions": [{"symbol": "RELIANCE", "quantity": 1}],
             "at_the_broker": {"RELIANCE": 1},
             "journal": bought(1),
-            "events": [],
             "incidents": [],
             "decisions": [],
             **changes,
         }
+        said.setdefault("events", [event(row["id"], "SUBMITTING") for row in said["orders"]])
         return Statements(placed=placed_orders(said["journal"]), **said)
 
     return make
@@ -141,6 +146,32 @@ def test_two_orders_by_hand_are_no_duplicate(heard):
 )
 def test_an_order_that_differs_from_the_journal_is_unexplained(heard, changes):
     assert findings(heard(orders=[order_row(1, **changes)])).unexplained
+
+
+@pytest.mark.parametrize("told", [[], [event(1, "PENDING")], [event(1, "SUBMITTING", "2026-11-26T04:30:00.1+00:00")]])
+def test_an_order_that_was_not_written_down_before_the_broker_had_it_is_unexplained(heard, told):
+    assert findings(heard(events=told)).unexplained
+
+
+@pytest.mark.parametrize("wrong", ["REJECTED", "NOT_PLACED", "WITHDRAWN"])
+def test_an_order_that_was_called_ended_although_the_broker_had_it_is_unexplained(heard, wrong):
+    events = [event(1, "SUBMITTING"), event(1, wrong, "2026-11-26T04:30:01+00:00"), event(1, "FILLED")]
+    assert findings(heard(events=events)).unexplained
+
+
+def test_an_order_that_the_broker_rejected_may_be_called_so(heard):
+    rejected = [happening("accepted", 1), happening("rejected", 1)]
+    row = order_row(1, status="REJECTED", filled_quantity=0)
+    events = [event(1, "SUBMITTING"), event(1, "REJECTED")]
+    testimony = heard(journal=rejected, orders=[row], events=events, fills=[], positions=[], at_the_broker={})
+    assert findings(testimony).clean
+
+
+@pytest.mark.parametrize(("seconds", "right"), [(4.9, False), (5, True)])
+def test_only_an_order_that_was_hidden_for_long_may_have_been_called_not_placed(heard, seconds, right):
+    fault = {"event": "fault", "route": "place", "fault": f"place:drop_after:hide_seconds={seconds}", "at": "x"}
+    events = [event(1, "SUBMITTING"), event(1, "NOT_PLACED"), event(1, "FILLED")]
+    assert findings(heard(journal=[fault, *bought(1)], events=events)).clean is right
 
 
 @pytest.mark.parametrize(("status", "count"), [("NOT_PLACED", 0), ("WITHDRAWN", 0), ("REJECTED", 0), ("IN_DOUBT", 1)])
