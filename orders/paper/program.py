@@ -23,7 +23,8 @@ from orders.paper.exchange.gtt_desk import GttDesk
 from orders.paper.exchange.journal import Journal, JournalDamaged, JournalUnwritable
 from orders.paper.exchange.ledger import Ledger
 from orders.paper.exchange.turns import Turns
-from orders.paper.faults.faults import Fault, FaultQueue, Route
+from orders.paper.faults.faults import Fault, Route
+from orders.paper.faults.queue import FaultQueue, Subject
 from orders.paper.faults.specification import spell
 from orders.paper.furnishing import furnish
 from orders.paper.indian_time import IST, trading_date
@@ -155,9 +156,21 @@ def example(paper: PaperKite, root: str) -> list[str]:
     ]
 
 
-def note_strike(ledger: Ledger, fault: Fault, route: Route, number: int) -> None:
-    """Write down that a fault struck, for the journal to be a witness of it."""
-    ledger.write(FaultStruck(at=ledger.clock(), route=route, fault=spell(fault), number=number))
+def note_strike(ledger: Ledger, fault: Fault, route: Route, number: int, about: Subject) -> int:
+    """Write down that a fault struck, for the journal to be a witness of it; return the number of the strike."""
+    strike = ledger.last_strike + 1
+    ledger.write(
+        FaultStruck(
+            at=ledger.clock(),
+            route=route,
+            fault=spell(fault),
+            number=number,
+            strike=strike,
+            tag=about.tag,
+            order_id=about.order_id,
+        )
+    )
+    return strike
 
 
 def wall() -> datetime:

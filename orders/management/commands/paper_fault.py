@@ -1,4 +1,4 @@
-"""Ask a running paper Kite server to fail."""
+"""Ask a running paper Kite server to fail, and what its faults have struck."""
 
 from __future__ import annotations
 
@@ -14,31 +14,42 @@ SECONDS = 5
 
 
 class Command(BaseCommand):
-    help = "Ask a running paper Kite server to fail, such as place:drop_after:skip=2; without one, list what waits."
+    help = (
+        "Ask a running paper Kite server to fail, such as place:drop_after:skip=2; without one, list what waits. "
+        "That is the third place: the third request of the route since the fault was asked for, whatever the ones "
+        "before it were answered, and also when another fault struck them. A request without a session or above the "
+        "rate limit does not get to the route and is not counted. Of several faults that wait for the same request "
+        "the oldest strikes it, and the others the next one that they may. A restart of the server forgets them."
+    )
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("fault", nargs="*", metavar="SPEC", help="route:what:name=value,… in the order given")
         parser.add_argument("--url", default="http://127.0.0.1:8800", help="of the server (default: %(default)s)")
         parser.add_argument("--clear", action="store_true", help="first forget the faults that wait")
+        parser.add_argument(
+            "--struck",
+            action="store_true",
+            help="list what was struck instead: route, tag, and order ids that followed",
+        )
 
-    def handle(self, *args: object, fault: list[str], url: str, clear: bool, **options: object) -> None:
+    def handle(self, *args: object, fault: list[str], url: str, clear: bool, struck: bool, **options: object) -> None:
         try:
             wanted = [read_fault(text).model_dump(mode="json") for text in fault]
         except FaultUnreadable as reason:
             raise CommandError(str(reason)) from reason
         if clear:
-            call(url, "DELETE")
+            call(url, "DELETE", "faults")
         if wanted:
-            call(url, "POST", wanted)
-        for row in call(url, "GET"):
+            call(url, "POST", "faults", wanted)
+        for row in call(url, "GET", "faults/struck" if struck else "faults"):
             self.stdout.write(json.dumps(row))
 
 
-def call(url: str, method: str, faults: object = None) -> list[object]:
-    """Send one request to the server's control route and return its data."""
+def call(url: str, method: str, path: str, faults: object = None) -> list[object]:
+    """Send one request to a control route of the server and return its data."""
     content = None if faults is None else json.dumps(faults).encode()
-    request = Request(f"{url.rstrip('/')}/paper/faults", data=content, method=method)  # noqa: S310 - the user's own
+    request = Request(f"{url.rstrip('/')}/paper/{path}", data=content, method=method)  # noqa: S310 - the user's own
     try:
         with build_opener(ProxyHandler({})).open(request, timeout=SECONDS) as answer:
             data = json.load(answer)["data"]

@@ -45,6 +45,7 @@ class Accepted(Happened):
     held: bool = False
     stuck_until: AwareDatetime | None = None
     fill_at_most: int | None = None
+    strike: int | None = None  # the fault that struck the request which placed it, by the number of `FaultStruck`
 
 
 class Queued(Happened):
@@ -195,7 +196,10 @@ class FaultStruck(Happened):
     kind: Literal["fault.struck"] = "fault.struck"
     route: str
     fault: str
-    number: int
+    number: int  # how many requests this fault has struck by now
+    strike: int = 0  # counts them all; 0 in older journals
+    tag: str | None = None  # of the order that the request was about, as far as it said
+    order_id: str | None = None  # likewise; a new order has none yet, and names the strike instead
 
 
 OrderHappened = Queued | Opened | Triggered | Rejected | Modified | Filled | Cancelled

@@ -228,6 +228,7 @@ class Exchange:
             held=quirks.held,
             stuck_until=now + quirks.stuck_for if quirks.stuck_for is not None else None,
             fill_at_most=quirks.fill_at_most,
+            strike=quirks.strike,
         )
 
     def _opening(self, order: Order, now: datetime) -> Opened:

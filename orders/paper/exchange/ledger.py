@@ -65,6 +65,7 @@ class Ledger:
         self.book = Book()
         self.gtts = Gtts()
         self.today = date.min
+        self.last_strike = 0
         self._begin(cash)
         for event in record.replay():
             self.apply(event)
@@ -105,7 +106,7 @@ class Ledger:
             case FundsAdded() | HoldingGiven() | PositionConverted():
                 self._change_account(event)
             case FaultStruck():
-                pass  # it is only to be read
+                self.last_strike = max(self.last_strike, event.strike)
             case _ if isinstance(event, GttHappened):
                 self.gtts.apply(event)
             case _:

@@ -1,16 +1,12 @@
 """
 Faults on demand: what a rehearsal or a test wants the next requests to suffer.
 
-A fault waits for requests of its route, spends itself on as many as it was given times, and is gone. It has
-two parts that combine freely: what the client gets to see, and what happens to the order. What each answer
-looks like is in `misbehaviour`.
+A fault has two parts that combine freely: what the client gets to see, and what happens to the order. Which
+requests it strikes is in `queue`, what each answer looks like in `misbehaviour`.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -188,71 +184,6 @@ class Fault(BaseModel):
 # Several, in order.
 SCRIPT: TypeAdapter[list[Fault]] = TypeAdapter(Annotated[list[Fault], Field(min_length=1)])
 
-OnStrike = Callable[[Fault, Route, int], None]
-
-
-@dataclass(kw_only=True, slots=True)
-class Pending:
-    """A fault that waits: how many requests it has seen, and how many it struck."""
-
-    fault: Fault
-    seen: int = 0
-    struck: int = 0
-
-    @property
-    def spent(self) -> bool:
-        return self.struck >= self.fault.times
-
-    def meets(self) -> bool:
-        """Count a request that it waits for, and tell whether it strikes it."""
-        self.seen += 1
-        if self.seen <= self.fault.skip:
-            return False
-        if self.fault.probability < 1 and drawn(self.fault.seed, self.seen) >= self.fault.probability:
-            return False
-        self.struck += 1
-        return True
-
-
-class FaultQueue:
-    def __init__(self, faults: Iterable[Fault] = (), on_strike: OnStrike | None = None) -> None:
-        self.waiting = [Pending(fault=fault) for fault in faults]
-        self.on_strike = on_strike
-
-    def add(self, fault: Fault) -> None:
-        self.waiting.append(Pending(fault=fault))
-
-    def clear(self) -> None:
-        self.waiting.clear()
-
-    def take(self, route: Route, kinds: frozenset[Kind] | None = None) -> Fault | None:
-        """Return the oldest fault that strikes a request of this route; of these kinds only, when they are given."""
-        for pending in self.waiting:
-            fault = pending.fault
-            if not fault.strikes(route) or (kinds is not None and fault.do not in kinds):
-                continue
-            if pending.meets():
-                if pending.spent:
-                    self.waiting.remove(pending)
-                if self.on_strike is not None:
-                    self.on_strike(fault, route, pending.struck)
-                return fault
-        return None
-
-    def describe(self) -> list[dict[str, object]]:
-        """Return what waits, and how far each of it has come."""
-        return [
-            pending.fault.model_dump(mode="json", exclude_defaults=True)
-            | {"left": pending.fault.times - pending.struck, "seen": pending.seen, "struck": pending.struck}
-            for pending in self.waiting
-        ]
-
 
 def lasting(seconds: float | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
-
-
-def drawn(seed: int, number: int) -> float:
-    """Return a number from 0 up to, not with, 1 that is always the same for the same arguments."""
-    digest = hashlib.blake2b(f"{seed}:{number}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) / 2**64

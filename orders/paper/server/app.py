@@ -14,11 +14,14 @@ from orders.paper.clock import Clock
 from orders.paper.envelope import refusal
 from orders.paper.errors import BAD_TOKEN, KiteRefusal, bad_input
 from orders.paper.exchange.exchange import Exchange
+from orders.paper.exchange.forms import TAG_LENGTH_MAX
 from orders.paper.exchange.journal import Journal, JournalUnwritable
 from orders.paper.exchange.quirks import NO_QUIRKS, Quirks
 from orders.paper.exchange.turns import Turns
-from orders.paper.faults.faults import FaultQueue, Route
+from orders.paper.faults.faults import Route
 from orders.paper.faults.misbehaviour import suffer
+from orders.paper.faults.queue import FaultQueue, Strike, Subject
+from orders.paper.server.forms import read_form
 from orders.paper.server.limits import RateLimits, scope_of
 from orders.paper.server.logins import Logins
 from orders.paper.server.routes import Handler, RouteTable
@@ -72,10 +75,28 @@ class Door:
             api_key, access_token = credentials(request)
             self.paper.logins.check(api_key, access_token, now)
             self.paper.limits.check(scope_of(request.method, request.path), api_key, now)
-        fault = self.paper.faults.take(route)
-        if fault is None:
+        strike = await self._strike(route, request)
+        if strike is None:
             return await self._settled(handler, request, NO_QUIRKS)
-        return await suffer(fault, request, partial(self._settled, handler, request, fault.quirks), self.late)
+        return await suffer(strike.fault, request, partial(self._settled, handler, request, strike.quirks), self.late)
+
+    async def _strike(self, route: Route, request: web.Request) -> Strike | None:
+        """Return the strike of a waiting fault, which is in the journal by then; nothing is carried out yet."""
+        if not self.paper.faults.waiting:
+            return None
+        about = await self._new_order(request) if route is Route.PLACE else self._named_order(request)
+        return self.paper.faults.meet(route, about)
+
+    async def _new_order(self, request: web.Request) -> Subject:
+        try:
+            form = await read_form(request)
+        except KiteRefusal:
+            return Subject()  # which the route will say, unless the fault has it otherwise
+        return Subject(tag=form.get("tag", "")[:TAG_LENGTH_MAX] or None)
+
+    def _named_order(self, request: web.Request) -> Subject:
+        order = self.paper.exchange.book.orders.get(request.match_info.get("order_id", ""))
+        return Subject() if order is None else Subject(tag=order.ticket.tag, order_id=order.order_id)
 
     async def _settled(self, handler: Handler, request: web.Request, quirks: Quirks) -> web.Response:
         """

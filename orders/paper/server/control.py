@@ -25,6 +25,7 @@ from orders.paper.faults.faults import SCRIPT, Fault
 from orders.paper.market.instruments import INSTRUMENTS, Instrument
 from orders.paper.market.market import Depth, Level
 from orders.paper.server.app import Door, PaperKite
+from orders.paper.server.strikes import strike_rows
 from orders.paper.server.wire import Row, number
 from orders.paper.server.witness import journal_rows
 
@@ -74,6 +75,7 @@ class Control:
         router.add_post("/paper/faults", self.add_faults)
         router.add_get("/paper/faults", self.list_faults, allow_head=False)
         router.add_delete("/paper/faults", self.clear_faults)
+        router.add_get("/paper/faults/struck", self.list_strikes, allow_head=False)
         router.add_get("/paper/clock", self.tell_time, allow_head=False)
         router.add_post("/paper/clock", self.set_clock)
         router.add_delete("/paper/clock", self.release_clock)
@@ -109,6 +111,10 @@ class Control:
 
     async def list_faults(self, _request: web.Request) -> web.Response:
         return success(self.paper.faults.describe())
+
+    async def list_strikes(self, _request: web.Request) -> web.Response:
+        """Answer which faults struck since the book began, whose requests, and what orders came of these."""
+        return success(await asyncio.to_thread(lambda: strike_rows(self.paper.journal.events())))
 
     async def clear_faults(self, _request: web.Request) -> web.Response:
         self.paper.faults.clear()

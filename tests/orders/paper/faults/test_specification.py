@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from orders.paper.faults.faults import Fault, FaultQueue, Kind, Route
+from orders.paper.faults.faults import Fault, Kind, Route
+from orders.paper.faults.queue import FaultQueue
 from orders.paper.faults.specification import FaultUnreadable, read_fault, spell
 
 
