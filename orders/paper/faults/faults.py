@@ -40,26 +40,41 @@ class Route(StrEnum):
 
 
 class Kind(StrEnum):
+    """`before` and nothing: the request is not looked at. `after`: it is carried out first."""
+
+    # The connection ends, as a server that goes away ends it (FIN), or as one that knows nothing of it does (RST).
     DROP_BEFORE = "drop_before"
     DROP_AFTER = "drop_after"
     DROP_MID_ANSWER = "drop_mid_answer"
-    ERROR_503 = "error_503"
+    RESET_BEFORE = "reset_before"
+    RESET_AFTER = "reset_after"
+    RESET_MID_ANSWER = "reset_mid_answer"
+    # An error in Kite's envelope, or (html, and 502_after) a page of the proxy in front of it.
+    ERROR_502_JSON = "error_502_json"
     ERROR_502_HTML = "error_502_html"
+    ERROR_503 = "error_503"
+    ERROR_503_HTML = "error_503_html"
     ERROR_504 = "error_504"
+    ERROR_504_HTML = "error_504_html"
     ERROR_429 = "error_429"
-    ERROR_503_AFTER = "error_503_after"
+    ERROR_502_JSON_AFTER = "error_502_json_after"
     ERROR_502_AFTER = "error_502_after"
+    ERROR_503_AFTER = "error_503_after"
+    ERROR_503_HTML_AFTER = "error_503_html_after"
     ERROR_504_AFTER = "error_504_after"
+    ERROR_504_HTML_AFTER = "error_504_html_after"
     ERROR_429_AFTER = "error_429_after"
     ERROR_400_TIMEOUT_AFTER = "error_400_timeout_after"
     REFUSE_MARGIN = "refuse_margin"
     REFUSE_INPUT = "refuse_input"
     TOKEN = "token"  # noqa: S105 - the kind of a fault
-    DELAY = "delay"
-    LATE_AFTER = "late_after"
+    # These seconds pass on the machine's clock: they are the network's.
+    DELAY = "delay"  # the request is carried out so much later, and answered then
+    DELAY_AFTER = "delay_after"  # carried out at once, answered so much later
+    LATE_AFTER = "late_after"  # answered 504 at once, carried out so much later
+    TRICKLE = "trickle"  # carried out, and answered a byte at a time
     EMPTY_SUCCESS = "empty_success"
-    TRICKLE = "trickle"
-    # What happens to a new order.
+    # What happens to a new order; the seconds pass on the paper Kite's clock.
     HIDE = "hide"
     HOLD_FILL = "hold_fill"
     REJECT_LATER = "reject_later"
@@ -92,13 +107,17 @@ ROUTES_OF = {
     **dict.fromkeys(STREAM_KINDS, (Route.STREAM,)),
 }
 OVER_HTTP = tuple(route for route in Route if route not in (Route.UPDATES, Route.STREAM))
-NEED_SECONDS = frozenset({Kind.DELAY, Kind.LATE_AFTER, Kind.HIDE, Kind.STUCK, Kind.LATE})
+NEED_SECONDS = frozenset({Kind.DELAY, Kind.DELAY_AFTER, Kind.LATE_AFTER, Kind.HIDE, Kind.STUCK, Kind.LATE})
 NOT_REACHING_ORDERS = frozenset(
     {
         Kind.DROP_BEFORE,
-        Kind.ERROR_503,
+        Kind.RESET_BEFORE,
+        Kind.ERROR_502_JSON,
         Kind.ERROR_502_HTML,
+        Kind.ERROR_503,
+        Kind.ERROR_503_HTML,
         Kind.ERROR_504,
+        Kind.ERROR_504_HTML,
         Kind.ERROR_429,
         Kind.REFUSE_MARGIN,
         Kind.REFUSE_INPUT,
