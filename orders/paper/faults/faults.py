@@ -108,6 +108,7 @@ ROUTES_OF = {
 }
 OVER_HTTP = tuple(route for route in Route if route not in (Route.UPDATES, Route.STREAM))
 NEED_SECONDS = frozenset({Kind.DELAY, Kind.DELAY_AFTER, Kind.LATE_AFTER, Kind.HIDE, Kind.STUCK, Kind.LATE})
+TAKE_SECONDS = NEED_SECONDS | {Kind.REJECT_LATER, Kind.TRICKLE}
 NOT_REACHING_ORDERS = frozenset(
     {
         Kind.DROP_BEFORE,
@@ -124,6 +125,13 @@ NOT_REACHING_ORDERS = frozenset(
         Kind.TOKEN,
     }
 )
+# What these do to the order is said by the kind already.
+SAID_BY_KIND = {
+    Kind.HIDE: "hide_seconds",
+    Kind.STUCK: "stuck_seconds",
+    Kind.REJECT_LATER: "reject_seconds",
+    Kind.HOLD_FILL: "hold",
+}
 
 
 class Fault(BaseModel):
@@ -134,7 +142,7 @@ class Fault(BaseModel):
     times: int = Field(default=1, ge=1, le=100_000)
     seconds: float | None = Field(default=None, ge=0, le=DAY_SECONDS, allow_inf_nan=False)
     skip: int = Field(default=0, ge=0, le=100_000)  # so many requests of the route pass first
-    probability: float = Field(default=1, gt=0, le=1)  # of those that come then
+    probability: float = Field(default=1, gt=0, le=1, allow_inf_nan=False)  # of those that come then
     seed: int = 0  # another seed strikes others of them
     # What happens to the order, beside what the client sees.
     hide_seconds: float | None = Field(default=None, ge=0, le=DAY_SECONDS, allow_inf_nan=False)
@@ -145,16 +153,37 @@ class Fault(BaseModel):
 
     @model_validator(mode="after")
     def check_meaning(self) -> Fault:
+        """Refuse what cannot be, and what would have no effect: a typing error must not pass for a fault."""
         allowed = ROUTES_OF.get(self.do, OVER_HTTP)
         if self.route not in allowed:
             raise ValueError(f"{self.do} is for the route {' or '.join(allowed)}")
         if self.do in NEED_SECONDS and self.seconds is None:
             raise ValueError(f"{self.do} needs seconds")
+        if self.do not in TAKE_SECONDS and self.seconds is not None:
+            raise ValueError(f"{self.do} takes no seconds")
         if self.do is Kind.PARTIAL_FILL and self.shares is None:
             raise ValueError(f"{self.do} needs shares")
+        if self.seed and self.probability == 1:
+            raise ValueError("seed is for a probability below 1")
         if self._shapes_order and (self.route is not Route.PLACE or self.do in NOT_REACHING_ORDERS):
             raise ValueError("what happens to an order can be said of the route place, when the order gets there")
+        self._check_order()
         return self
+
+    def _check_order(self) -> None:
+        """Refuse two things that cannot both happen to an order."""
+        said = SAID_BY_KIND.get(self.do)
+        if said and getattr(self, said) is not None and getattr(self, said) is not False:
+            raise ValueError(f"{self.do} says by itself what {said} says")
+        quirks = self.quirks
+        if quirks.held and quirks.fill_at_most is not None:
+            raise ValueError("an order that is held fills no shares")
+        if quirks.rejected_after is None:
+            return
+        if quirks.held or quirks.fill_at_most is not None:
+            raise ValueError("an order that is rejected fills no shares")
+        if quirks.stuck_for is not None and quirks.stuck_for > quirks.rejected_after:
+            raise ValueError("an order that is stuck for longer is not rejected before")
 
     def strikes(self, route: Route) -> bool:
         """Tell whether a request of this route is one that it waits for."""

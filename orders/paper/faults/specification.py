@@ -31,6 +31,8 @@ def read_fault(text: str) -> Fault:
         name, equals, value = part.partition("=")
         if name not in NAMES or not equals:
             raise FaultUnreadable(f"{text!r}: {part!r} is not name=value with a name of {', '.join(NAMES)}.")
+        if name in fields:
+            raise FaultUnreadable(f"{text!r}: {name} is said twice.")
         fields[name] = value
     try:
         return Fault.model_validate(fields)

@@ -49,6 +49,40 @@ def test_answer_429_place_it_anyway_show_it_after_five_seconds():
         ("orders:drop_after:hold=true", "can be said of the route place"),
         ("modify:fill_first", "for the route cancel"),
         ("place:ignore", "for the route modify or cancel"),
+        ("place:drop_after:times=-1", "greater than or equal to 1"),
+        ("place:drop_after:times=100001", "less than or equal to 100000"),
+        ("place:drop_after:skip=-1", "greater than or equal to 0"),
+        ("place:token:probability=-0.1", "greater than 0"),
+        ("place:token:probability=nan", "finite number"),
+        ("place:delay:seconds=-0.1", "seconds: Input should be greater than or equal to 0"),
+        ("place:delay:seconds=86401", "less than or equal to 86400"),
+        ("place:delay:seconds=inf", "finite number"),
+        ("place:drop_after:seconds=5", "drop_after takes no seconds"),
+        ("updates:duplicate:seconds=5", "duplicate takes no seconds"),
+        ("stream:silent:seconds=5", "silent takes no seconds"),
+        ("cancel:ignore:seconds=5", "ignore takes no seconds"),
+        ("place:partial_fill:shares=4,seconds=5", "partial_fill takes no seconds"),
+        ("place:token:seed=7", "seed is for a probability below 1"),
+        ("place:token:times=2,times=3", "times is said twice"),
+        ("place:token:do=hide", "with a name of times"),
+        ("place:partial_fill", "partial_fill needs shares"),
+        ("place:drop_after:shares=-1", "greater than or equal to 0"),
+        ("orders:drop_after:hide_seconds=5", "can be said of the route place"),
+        ("any:drop_after:hide_seconds=5", "can be said of the route place"),
+        ("orders:error_503:shares=4", "can be said of the route place"),
+        ("cancel:drop_after:stuck_seconds=5", "can be said of the route place"),
+        ("place:reset_before:hide_seconds=5", "when the order gets there"),
+        ("place:error_504_html:reject_seconds=5", "when the order gets there"),
+        ("place:hide:seconds=5,hide_seconds=5", "hide says by itself what hide_seconds says"),
+        ("place:hide:seconds=5,hide_seconds=0", "hide says by itself what hide_seconds says"),
+        ("place:stuck:seconds=5,stuck_seconds=5", "stuck says by itself what stuck_seconds says"),
+        ("place:reject_later:reject_seconds=5", "reject_later says by itself what reject_seconds says"),
+        ("place:hold_fill:hold=true", "hold_fill says by itself what hold says"),
+        ("place:hold_fill:shares=4", "an order that is held fills no shares"),
+        ("place:partial_fill:shares=4,hold=true", "an order that is held fills no shares"),
+        ("place:drop_after:reject_seconds=5,hold=true", "an order that is rejected fills no shares"),
+        ("place:reject_later:shares=0", "an order that is rejected fills no shares"),
+        ("place:reject_later:seconds=5,stuck_seconds=6", "stuck for longer is not rejected before"),
         ("place:silent", "for the route stream"),
         ("stream:drop_after", "is for the route"),
         ("place:token:times=1:skip=1", "with a route of"),
@@ -57,6 +91,26 @@ def test_answer_429_place_it_anyway_show_it_after_five_seconds():
 def test_what_is_no_fault_is_refused_with_what_is_allowed(text, says):
     with pytest.raises(FaultUnreadable, match=says):
         read_fault(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "any:hide:seconds=5",
+        "place:hide:seconds=5,hold=true",
+        "place:hide:seconds=5,reject_seconds=1",
+        "place:stuck:seconds=5,reject_seconds=5",
+        "place:late_after:seconds=1,hide_seconds=2",
+        "place:drop_after:hide_seconds=0,shares=0",
+        "place:reject_later",
+        "place:reject_later:seconds=5",
+        "orders:trickle",
+        "orders:trickle:seconds=0.1",
+        "cancel:error_503:probability=0.5,seed=7,times=100000,skip=100000",
+    ],
+)
+def test_what_goes_together_is_taken(text):
+    assert read_fault(spell(read_fault(text))) == read_fault(text)
 
 
 @given(
