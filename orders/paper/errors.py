@@ -38,6 +38,11 @@ def bad_input(message: str) -> KiteRefusal:
     return KiteRefusal(400, "InputException", message)
 
 
+def server_failed(why: object) -> KiteRefusal:
+    """Return the answer to a request that may have been right, and that the server itself could not carry out."""
+    return KiteRefusal(500, "GeneralException", f"The paper server failed: {why}.")
+
+
 def first_problem(error: ValidationError) -> tuple[str, str]:
     """Return where the first problem is, as a dotted path that is empty for the whole, and what it is."""
     first = error.errors(include_url=False)[0]

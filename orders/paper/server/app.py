@@ -12,7 +12,7 @@ from aiohttp import web
 
 from orders.paper.clock import Clock
 from orders.paper.envelope import refusal
-from orders.paper.errors import BAD_TOKEN, KiteRefusal, bad_input
+from orders.paper.errors import BAD_TOKEN, KiteRefusal, bad_input, server_failed
 from orders.paper.exchange.exchange import Exchange
 from orders.paper.exchange.forms import TAG_LENGTH_MAX
 from orders.paper.exchange.journal import Journal, JournalUnwritable
@@ -120,7 +120,8 @@ async def in_envelope(request: web.Request, handler: Answerer) -> web.StreamResp
     except KiteRefusal as reason:
         return refusal(reason)
     except JournalUnwritable as failure:
-        return refusal(KiteRefusal(500, "GeneralException", f"The paper server failed: {failure}."))
+        log.error("%s %s was answered 500: %s.", request.method, request.path, failure)
+        return refusal(server_failed(failure))
     except web.HTTPRequestEntityTooLarge:
         return refusal(bad_input(f"The request is larger than {BODY_BYTES_MAX} bytes."))
     except web.RequestPayloadError:

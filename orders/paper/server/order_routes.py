@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -9,11 +10,12 @@ from datetime import datetime
 from aiohttp import web
 
 from orders.paper.envelope import success
-from orders.paper.errors import KiteRefusal, bad_input, no_such_order
+from orders.paper.errors import KiteRefusal, bad_input, no_such_order, server_failed
 from orders.paper.exchange import legs
 from orders.paper.exchange.book import Order
 from orders.paper.exchange.exchange import Exchange
 from orders.paper.exchange.forms import read_change, read_ticket
+from orders.paper.exchange.journal import JournalUnwritable
 from orders.paper.exchange.quirks import Quirks
 from orders.paper.exchange.tickets import Ticket
 from orders.paper.faults.faults import Route
@@ -22,6 +24,8 @@ from orders.paper.server.forms import read_form
 from orders.paper.server.routes import RouteTable
 from orders.paper.server.wire import Row, history_rows, order_row, trade_row
 from orders.paper.terms import Variety
+
+log = logging.getLogger(__name__)
 
 
 class OrderRoutes:
@@ -90,6 +94,10 @@ class OrderRoutes:
                 children.append({"order_id": self.exchange.place(child, now, quirks)})
             except KiteRefusal as refusal:
                 children.append({"error": refused_slice(refusal)})
+            except JournalUnwritable as failure:
+                # The slices before it are accepted, and their ids must not be lost with this one.
+                log.error("A slice of %s was answered 500: %s.", parent, failure)
+                children.append({"error": refused_slice(server_failed(failure))})
         return {"order_id": parent, "children": children}
 
     def _order_of_variety(self, request: web.Request, now: datetime) -> Order:

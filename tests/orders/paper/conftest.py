@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kiteconnect import KiteConnect
@@ -20,7 +21,7 @@ def kite(paper: PaperProcess) -> KiteConnect:
 def start_paper(tmp_path: Path) -> Iterator[Callable[..., PaperProcess]]:
     started = []
 
-    def start(*options: str, **how: bool) -> PaperProcess:
+    def start(*options: str, **how: Any) -> PaperProcess:
         server = PaperProcess(tmp_path / "state", *options, **how)
         started.append(server)
         return server

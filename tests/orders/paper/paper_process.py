@@ -22,11 +22,11 @@ API_SECRET = "paper"
 class PaperProcess:
     """Without rate limits, as tests ask oftener than a client may, unless they are what is tested."""
 
-    def __init__(self, state_dir: Path, *options: str, rate_limits: bool = False) -> None:
+    def __init__(self, state_dir: Path, *options: str, rate_limits: bool = False, stderr: int | None = None) -> None:
         self.state_dir = state_dir
         command = [sys.executable, "-m", "orders.paper", "--port", "0", "--state-dir", str(state_dir), *options]
         command += [] if rate_limits else ["--no-rate-limits"]
-        self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=stderr, text=True)
         found = LISTENING.fullmatch(self.process.stdout.readline().strip())
         if not found:
             self.stop()
@@ -86,6 +86,8 @@ class PaperProcess:
             self.process.send_signal(how)
         code = self.process.wait(10)
         self.process.stdout.close()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
         return code
 
     def close_clients(self) -> None:

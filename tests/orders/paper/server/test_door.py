@@ -38,7 +38,8 @@ def answered(handler, failure: Exception | None = None) -> tuple[web.Response, l
         happened.append("answered")
         return answer
 
-    return asyncio.run(in_envelope(None, through)), happened
+    request = SimpleNamespace(method="POST", path="/orders/regular")
+    return asyncio.run(in_envelope(request, through)), happened
 
 
 async def accept(_request, _quirks) -> web.Response:
