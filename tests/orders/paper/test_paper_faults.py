@@ -1,4 +1,4 @@
-"""Each fault, as the SDK sees it, and what is true behind it."""
+"""What becomes of an order that a fault has touched, and which routes faults are for."""
 
 from __future__ import annotations
 
@@ -7,71 +7,9 @@ import time
 
 import pytest
 import requests
-from kiteconnect.exceptions import (
-    DataException,
-    GeneralException,
-    InputException,
-    NetworkException,
-    OrderException,
-    TokenException,
-)
+from kiteconnect.exceptions import NetworkException
 
 from .paper_process import until
-
-
-@pytest.mark.parametrize(
-    ("do", "seen", "code"),
-    [
-        ("drop_before", requests.exceptions.ConnectionError, None),
-        ("error_503", NetworkException, 503),
-        ("error_502_html", DataException, 502),
-        ("error_504", NetworkException, 504),
-        ("error_429", NetworkException, 429),
-        ("refuse_margin", GeneralException, 400),
-        ("refuse_input", InputException, 400),
-        ("token", TokenException, 403),
-    ],
-)
-def test_an_order_that_was_not_accepted(kite, paper, order, do, seen, code):
-    paper.fault("place", do)
-
-    with pytest.raises(seen) as refused:
-        kite.place_order(**order())
-
-    assert getattr(refused.value, "code", None) == code
-    assert paper.accepted() == kite.orders() == []
-    assert kite.place_order(**order())
-
-
-@pytest.mark.parametrize(
-    ("do", "seen", "code"),
-    [
-        ("drop_after", requests.exceptions.ConnectionError, None),
-        ("error_503_after", NetworkException, 503),
-        ("error_400_timeout_after", OrderException, 400),
-        ("empty_success", TypeError, None),
-    ],
-)
-def test_an_order_that_was_accepted_although_the_answer_does_not_say_so(kite, paper, order, do, seen, code):
-    paper.fault("place", do)
-
-    with pytest.raises(seen) as doubtful:
-        kite.place_order(**order(tag="lost"))
-
-    assert getattr(doubtful.value, "code", None) == code
-    assert [row["tag"] for row in kite.orders()] == ["lost"]
-    assert len(paper.accepted()) == 1
-
-
-def test_a_late_order_appears_after_its_answer(kite, paper, order):
-    paper.fault("place", "late_after", seconds=0.3)
-
-    with pytest.raises(NetworkException) as doubtful:
-        kite.place_order(**order(tag="late"))
-
-    assert doubtful.value.code == 504
-    assert kite.orders() == []
-    until(lambda: [row["tag"] for row in kite.orders()] == ["late"])
 
 
 def test_a_reset_forgets_what_is_late(kite, paper, order):
@@ -83,28 +21,6 @@ def test_a_reset_forgets_what_is_late(kite, paper, order):
 
     with pytest.raises(AssertionError):
         until(paper.accepted, seconds=0.5)
-
-
-def test_a_delay_outlives_the_clients_patience(paper, order):
-    paper.fault("place", "delay", seconds=0.5)
-
-    with pytest.raises(requests.exceptions.ReadTimeout):
-        paper.kite(timeout=0.2).place_order(**order())
-
-    until(paper.accepted)
-
-
-def test_a_hidden_order_appears_later_with_its_trades(kite, paper, market_order):
-    paper.fault("place", "hide", seconds=0.6)
-
-    order_id = kite.place_order(**market_order())
-
-    assert kite.orders() == kite.trades() == []
-    with pytest.raises(GeneralException):
-        kite.order_history(order_id)
-    assert paper.accepted() == [order_id]
-    until(kite.orders)
-    assert len(kite.trades()) == len(kite.order_trades(order_id)) == 1
 
 
 def test_a_held_order_fills_when_the_price_is_next_set(kite, paper, market_order):
@@ -129,16 +45,6 @@ def test_a_held_order_can_be_cancelled(kite, paper, market_order):
     assert kite.order_history(order_id)[-1]["status"] == "CANCELLED"
 
 
-def test_an_order_is_rejected_after_its_id_was_given(kite, paper, order):
-    paper.fault("place", "reject_later")
-
-    order_id = kite.place_order(**order())
-
-    row = until(lambda: next((row for row in kite.orders() if row["status"] == "REJECTED"), None))
-    assert row["order_id"] == order_id
-    assert row["status_message"]
-
-
 def test_a_trickle_keeps_the_connection_busy(paper, order):
     paper.fault("place", "trickle")
     connection = http.client.HTTPConnection("127.0.0.1", paper.port, timeout=5)
@@ -152,12 +58,6 @@ def test_a_trickle_keeps_the_connection_busy(paper, order):
     assert first_bytes == b'{"'
     assert time.monotonic() - began >= 0.9
     assert len(paper.accepted()) == 1
-
-
-def test_a_trickle_ends_in_an_honest_answer(kite, paper, order):
-    paper.fault("place", "trickle", seconds=0.001)
-
-    assert [kite.place_order(**order())] == paper.accepted()
 
 
 def test_faults_strike_their_own_route_as_often_as_told(kite, paper, order):

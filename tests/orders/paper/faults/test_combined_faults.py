@@ -1,4 +1,4 @@
-"""What combined faults do, as the SDK sees it and as the journal tells it."""
+"""Faults on many requests, at the start, and by the command."""
 
 from __future__ import annotations
 
@@ -9,67 +9,11 @@ from io import StringIO
 import pytest
 import requests
 from django.core.management import CommandError, call_command
-from kiteconnect.exceptions import DataException, InputException, NetworkException
-
-from tests.orders.paper.paper_process import until
+from kiteconnect.exceptions import NetworkException
 
 
 def strikes(paper):
     return [row["fault"] for row in paper.journal() if row["event"] == "fault"]
-
-
-def test_it_answers_429_and_places_it_anyway_and_shows_it_later(kite, paper, order):
-    paper.fault("place", "error_429_after", hide_seconds=0.5)
-
-    with pytest.raises(NetworkException, match="Too many requests"):
-        kite.place_order(**order(tag="mine"))
-
-    assert len(paper.accepted()) == 1
-    assert kite.orders() == []
-    assert [row["tag"] for row in until(kite.orders)] == ["mine"]
-    assert strikes(paper) == ["place:error_429_after:hide_seconds=0.5"]
-
-
-@pytest.mark.parametrize(
-    ("do", "error"),
-    [("error_504_after", NetworkException), ("error_502_after", DataException), ("error_503_after", NetworkException)],
-)
-def test_an_error_afterwards_leaves_an_order(kite, paper, order, do, error):
-    paper.fault("place", do)
-
-    with pytest.raises(error):
-        kite.place_order(**order())
-
-    assert len(paper.accepted()) == len(kite.orders()) == 1
-
-
-def test_an_answer_may_break_off_in_its_middle(kite, paper, order):
-    paper.fault("place", "drop_mid_answer")
-
-    with pytest.raises(requests.RequestException):
-        kite.place_order(**order())
-
-    assert len(paper.accepted()) == 1
-
-
-def test_an_order_that_is_accepted_and_lost_may_be_rejected_later(kite, paper, order):
-    paper.fault("place", "drop_after", reject_seconds=0.2)
-
-    with pytest.raises(requests.RequestException):
-        kite.place_order(**order())
-
-    assert kite.orders()[0]["status"] == "VALIDATION PENDING"
-    until(lambda: kite.orders()[0]["status"] == "REJECTED")
-
-
-def test_an_order_stays_where_it_was_received(kite, paper, order):
-    paper.fault("place", "stuck", seconds=0.5)
-    order_id = kite.place_order(**order())
-
-    assert [row["status"] for row in kite.order_history(order_id)] == ["PUT ORDER REQ RECEIVED"]
-    with pytest.raises(InputException, match="being processed"):
-        kite.cancel_order("regular", order_id)
-    until(lambda: kite.orders()[0]["status"] == "OPEN")
 
 
 def test_an_order_fills_in_part_until_the_price_is_set(kite, paper, market_order):
@@ -79,29 +23,6 @@ def test_an_order_fills_in_part_until_the_price_is_set(kite, paper, market_order
     assert kite.orders()[0]["filled_quantity"] == 4
     paper.set_price("NSE:INFY", "1500.00")
     assert [trade["quantity"] for trade in kite.order_trades(order_id)] == [4, 6]
-
-
-def test_a_cancel_is_answered_and_the_order_fills_first(kite, paper, order):
-    order_id = kite.place_order(**order())
-    paper.fault("cancel", "fill_first")
-
-    assert kite.cancel_order("regular", order_id) == order_id
-
-    assert kite.orders()[0]["status"] == "COMPLETE"
-
-
-@pytest.mark.parametrize("route", ["cancel", "modify"])
-def test_a_change_is_answered_and_not_made(kite, paper, order, route):
-    order_id = kite.place_order(**order())
-    paper.fault(route, "ignore")
-
-    if route == "cancel":
-        kite.cancel_order("regular", order_id)
-    else:
-        kite.modify_order("regular", order_id, price=1480.0)
-
-    (row,) = kite.orders()
-    assert (row["status"], row["price"], row["modified"]) == ("OPEN", 1490.0, False)
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_a_fault_on_placing_does_what_the_table_says(ask, paper_clock, kite, pap
     assert statuses(kite) == claim.book
     if claim.accepted == "later":
         until(paper.accepted)
-    assert answer in {None, *paper.accepted()}
+    assert answer == (paper.accepted()[0] if claim.seen is None else None)
     if claim.passes:
         paper_clock.pass_on(claim.passes - 0.001)
         assert statuses(kite) == claim.book
