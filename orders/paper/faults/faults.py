@@ -40,7 +40,7 @@ class Route(StrEnum):
 
 
 class Kind(StrEnum):
-    """`before` and nothing: the request is not looked at. `after`: it is carried out first."""
+    """What is done; where the name ends in `after`, the request is carried out before."""
 
     # The connection ends, as a server that goes away ends it (FIN), or as one that knows nothing of it does (RST).
     DROP_BEFORE = "drop_before"

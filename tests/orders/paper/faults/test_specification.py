@@ -156,6 +156,16 @@ def test_any_means_any_request_and_not_the_socket(route):
     assert FaultQueue([read_fault("any:token")]).take(route) is None
 
 
+def test_what_cannot_happen_now_is_neither_struck_nor_counted():
+    """The stream asks at each tick for what can happen then: a handshake is not refused there."""
+    queue = FaultQueue([read_fault("stream:refuse"), read_fault("stream:drop:skip=1")])
+    at_tick, at_handshake = frozenset({Kind.DROP, Kind.SILENT}), frozenset({Kind.REFUSE})
+
+    struck = [queue.take(Route.STREAM, kinds) for kinds in (at_tick, at_tick, at_handshake)]
+
+    assert [fault and str(fault.do) for fault in struck] == [None, "drop", "refuse"]
+
+
 def test_a_waiting_fault_says_how_far_it_has_come():
     queue = FaultQueue([read_fault("place:token:times=3,skip=1")])
     for _ in range(2):
