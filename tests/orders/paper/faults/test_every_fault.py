@@ -70,7 +70,11 @@ def placed(seen=None, **more) -> Claim:
     )
 
 
-PROXY = {"code": 502, "says": "Unknown Content-Type"}  # the SDK's own code, whatever the status
+# Pages of a proxy, for which the SDK has a code of its own, whatever the status was.
+PAGE_502, PAGE_503, PAGE_504 = (
+    {"code": 502, "says": f"<title>{title}</title>"}
+    for title in ("502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout")
+)
 
 ON_PLACING = {
     Kind.DROP_BEFORE: not_placed(Disconnected, inside=RemoteDisconnected),
@@ -80,18 +84,18 @@ ON_PLACING = {
     Kind.RESET_AFTER: placed(Disconnected, inside=ConnectionResetError),
     Kind.RESET_MID_ANSWER: placed(ChunkedEncodingError, inside=ConnectionResetError),
     Kind.ERROR_502_JSON: not_placed(DataException, code=502, says="the OMS"),
-    Kind.ERROR_502_HTML: not_placed(DataException, **PROXY),
+    Kind.ERROR_502_HTML: not_placed(DataException, **PAGE_502),
     Kind.ERROR_503: not_placed(NetworkException, code=503, says="the OMS"),
-    Kind.ERROR_503_HTML: not_placed(DataException, **PROXY),
+    Kind.ERROR_503_HTML: not_placed(DataException, **PAGE_503),
     Kind.ERROR_504: not_placed(NetworkException, code=504, says="timed out"),
-    Kind.ERROR_504_HTML: not_placed(DataException, **PROXY),
+    Kind.ERROR_504_HTML: not_placed(DataException, **PAGE_504),
     Kind.ERROR_429: not_placed(NetworkException, code=429, says="Too many requests"),
     Kind.ERROR_502_JSON_AFTER: placed(DataException, code=502, says="the OMS"),
-    Kind.ERROR_502_AFTER: placed(DataException, **PROXY),
+    Kind.ERROR_502_AFTER: placed(DataException, **PAGE_502),
     Kind.ERROR_503_AFTER: placed(NetworkException, code=503, says="the OMS"),
-    Kind.ERROR_503_HTML_AFTER: placed(DataException, **PROXY),
+    Kind.ERROR_503_HTML_AFTER: placed(DataException, **PAGE_503),
     Kind.ERROR_504_AFTER: placed(NetworkException, code=504, says="timed out"),
-    Kind.ERROR_504_HTML_AFTER: placed(DataException, **PROXY),
+    Kind.ERROR_504_HTML_AFTER: placed(DataException, **PAGE_504),
     Kind.ERROR_429_AFTER: placed(NetworkException, code=429, says="Too many requests"),
     Kind.ERROR_400_TIMEOUT_AFTER: placed(OrderException, code=400, says="check the order book"),
     Kind.REFUSE_MARGIN: not_placed(GeneralException, code=400, says="Insufficient funds"),
@@ -224,6 +228,17 @@ def test_a_fault_on_placing_does_what_the_table_says(ask, paper_clock, kite, pap
         kite.place_order(**terms)
     assert [row["tag"] for row in kite.orders() if row["status"] not in ("REJECTED", "CANCELLED")] == ["mine"]
     assert paper.control("GET", "faults")["data"] == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind.startswith("error_")])
+def test_an_error_has_the_status_of_its_name_and_comes_as_json_or_as_a_page(paper, kind):
+    page = "html" in kind or kind is Kind.ERROR_502_AFTER
+    paper.fault("place", kind)
+
+    answer = paper.http.post(f"{paper.root}/orders/regular", headers={"Authorization": "token paper:paper"}, timeout=5)
+
+    assert str(answer.status_code) == kind.split("_")[1]
+    assert answer.headers["Content-Type"].split(";")[0] == ("text/html" if page else "application/json")
 
 
 # --- Changing --------------------------------------------------------------------------------------------------------

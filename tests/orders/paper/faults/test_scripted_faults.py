@@ -95,6 +95,19 @@ def test_a_script_strikes_in_its_order_each_as_often_as_told(ask, kite, order):
     assert len(kite.orders()) == 3
 
 
+def test_what_happens_to_an_order_passes_over_requests_that_place_none(ask, paper_clock, kite, order):
+    ask({"route": "any", "do": "hide", "seconds": 5, "skip": 1})
+    kite.profile()
+    kite.place_order(**order(tag="shown"))
+    kite.profile()
+    kite.place_order(**order(tag="hidden"))
+    assert tags(kite) == ["shown"]
+
+    paper_clock.pass_on(5)
+
+    assert tags(kite) == ["shown", "hidden"]
+
+
 def test_a_script_with_one_fault_that_makes_no_sense_is_refused_whole(ask, paper):
     with pytest.raises((requests.HTTPError, CommandError)):
         ask(THIRD_PLACE, {"route": "place", "do": "hide"})
