@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 import requests
 from django.core.management import CommandError, call_command
-from kiteconnect.exceptions import NetworkException
+from kiteconnect.exceptions import KiteException, NetworkException
 
 
 def strikes(paper):
@@ -65,8 +65,8 @@ def test_faults_of_the_start_strike_first(start_paper, order):
     paper = start_paper("--fault", "place:error_503", "--fault", "place:refuse_margin")
     client = paper.kite()
 
-    for _ in range(2):
-        with pytest.raises(Exception, match=r"OMS|Insufficient funds"):
+    for says in ("OMS", "Insufficient funds"):
+        with pytest.raises(KiteException, match=says):
             client.place_order(**order())
 
     assert paper.accepted() == []
