@@ -22,10 +22,10 @@ from orders.paper.errors import NO_SUCH_INSTRUMENT, KiteRefusal, bad_input, firs
 from orders.paper.exchange.account_desk import AccountDesk
 from orders.paper.exchange.events import ClockSet
 from orders.paper.faults.faults import SCRIPT, Fault
+from orders.paper.faults.strikes import strike_rows
 from orders.paper.market.instruments import INSTRUMENTS, Instrument
 from orders.paper.market.market import Depth, Level
 from orders.paper.server.app import Door, PaperKite
-from orders.paper.server.strikes import strike_rows
 from orders.paper.server.wire import Row, number
 from orders.paper.server.witness import journal_rows
 

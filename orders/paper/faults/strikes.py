@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orders.paper.exchange.events import Accepted, Event, FaultStruck
-from orders.paper.server.wire import Row
 
 
-def strike_rows(events: Iterable[Event]) -> list[Row]:
+def strike_rows(events: Iterable[Event]) -> list[dict[str, object]]:
     """
     Return a row for each strike, oldest first.
 
@@ -16,7 +15,7 @@ def strike_rows(events: Iterable[Event]) -> list[Row]:
     accepted, or is late; several when it was sliced. An order of the placement names the strike in the same
     line of the journal that accepts it, so a crash cannot part the two.
     """
-    rows: list[Row] = []
+    rows: list[dict[str, object]] = []
     orders: dict[int, list[str]] = {}
     for event in events:
         if isinstance(event, FaultStruck):
