@@ -38,6 +38,8 @@ from orders.broker.gateway import (
 IST = ZoneInfo("Asia/Kolkata")
 CALL_SECONDS = 8.0  # the longest that one call may take in all
 SOCKET_SECONDS = (3.05, 7.0)  # to connect, and for each wait on the socket
+WORD_LENGTH_MAX = 60  # Kite's longest, a trade id, is half of it
+YEARS = range(2000, 2100)
 
 _MAYBE_PLACED = re.compile(r"time[ds]?[ -]?out|check the order ?book", re.IGNORECASE)
 TOO_MANY_REQUESTS = 429
@@ -163,7 +165,7 @@ def _read(call: Callable[[], Answer]) -> Answer:
         with deadline(CALL_SECONDS):
             return call()
     except TokenException as error:
-        raise SessionRefused(str(error)) from error
+        raise SessionRefused(_said(error)) from error
     except Exception as error:
         raise BrokerUnreachable(_brief(error)) from error
 
@@ -172,12 +174,12 @@ def _outcome(error: KiteException) -> GatewayError:
     # The class alone says little: names the SDK does not know become GeneralException. The status and the text decide;
     # and a network or data error is the broker's own word that something went wrong on the way.
     if isinstance(error, DataException) or (isinstance(error, NetworkException) and error.code != TOO_MANY_REQUESTS):
-        return OutcomeUnknown(str(error))
+        return OutcomeUnknown(_said(error))
     if _MAYBE_PLACED.search(str(error)) or error.code not in _SURELY_NOT_PLACED:
-        return OutcomeUnknown(str(error))
+        return OutcomeUnknown(_said(error))
     if isinstance(error, TokenException):
-        return SessionRefused(str(error))
-    return OrderRefused(str(error))
+        return SessionRefused(_said(error))
+    return OrderRefused(_said(error))
 
 
 def _order_id(answer: Any) -> str:
@@ -226,7 +228,28 @@ def _reports(read: Callable[[dict[str, Any]], Answer], rows: Any, unreadable: li
 
 
 def _brief(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
+    return _said(f"{type(error).__name__}: {error}"[:500])
+
+
+def _said(words: Any) -> str:
+    """Return what the broker says to people as text that every column takes."""
+    return str(words or "").replace("\x00", "␀").encode(errors="replace").decode()
+
+
+def _word(value: Any) -> str:
+    """Return an id, a symbol or a status as it is. Raise `ValueError` for what cannot be one."""
+    word = str(value) if isinstance(value, int | str) else ""
+    if not word.isprintable() or not 0 < len(word) <= WORD_LENGTH_MAX:
+        raise ValueError(f"a word was expected, not {value!r}")
+    return word
+
+
+def _number(value: Any) -> Decimal:
+    """Return it through its shortest text. Raise `ValueError` for NaN, which PostgreSQL would keep and count with."""
+    number = Decimal(str(value))
+    if not number.is_finite():
+        raise ValueError(f"a number was expected, not {value!r}")
+    return number
 
 
 def _price(value: Any) -> Decimal | None:
@@ -238,20 +261,22 @@ def _price(value: Any) -> Decimal | None:
 def _moment(value: Any) -> datetime:
     """Return the SDK's naive datetime, or the text it leaves as it is, in the zone it is in: India's."""
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    if moment.year not in YEARS:  # Go's word for "no time" is of the year 1, which can be stored and not be read again
+        raise ValueError(f"{moment} is no moment of trading")
     return moment.replace(tzinfo=IST)
 
 
 def _order_report(row: dict[str, Any]) -> OrderReport:
     return OrderReport(
-        broker_order_id=str(row["order_id"]),
-        tag=row.get("tag") or "",
-        status=row["status"],
-        status_message=row.get("status_message") or "",
-        exchange=row["exchange"],
-        symbol=row["tradingsymbol"],
-        side=row["transaction_type"],
-        product=row["product"],
-        order_type=row["order_type"],
+        broker_order_id=_word(row["order_id"]),
+        tag=_word(row["tag"]) if row.get("tag") else "",
+        status=_word(row["status"]),
+        status_message=_said(row.get("status_message")),
+        exchange=_word(row["exchange"]),
+        symbol=_word(row["tradingsymbol"]),
+        side=_word(row["transaction_type"]),
+        product=_word(row["product"]),
+        order_type=_word(row["order_type"]),
         quantity=int(row["quantity"]),
         filled_quantity=int(row.get("filled_quantity") or 0),
         price=_price(row.get("price")),
@@ -261,14 +286,14 @@ def _order_report(row: dict[str, Any]) -> OrderReport:
 
 def _trade_report(row: dict[str, Any]) -> TradeReport:
     return TradeReport(
-        trade_id=str(row["trade_id"]),
-        broker_order_id=str(row["order_id"]),
-        exchange=row["exchange"],
-        symbol=row["tradingsymbol"],
-        side=row["transaction_type"],
-        product=row["product"],
+        trade_id=_word(row["trade_id"]),
+        broker_order_id=_word(row["order_id"]),
+        exchange=_word(row["exchange"]),
+        symbol=_word(row["tradingsymbol"]),
+        side=_word(row["transaction_type"]),
+        product=_word(row["product"]),
         quantity=int(row["quantity"]),
-        price=Decimal(str(row["average_price"])),
+        price=_number(row["average_price"]),
         filled_at=_moment(row["fill_timestamp"]),
     )
 

@@ -432,6 +432,15 @@ def test_a_read_that_makes_no_sense_leaves_us_without_news(gateway_at, raw, read
         READS[read](gateway_at(raw.root))
 
 
+def test_an_errors_words_can_be_kept_whatever_they_hold(gateway_at, raw):
+    raw.answer(http(503, {"status": "error", "error_type": "NetworkException", "message": "down\x00 \ud800"}))
+
+    with pytest.raises(BrokerUnreachable) as away:
+        gateway_at(raw.root).positions()
+
+    assert str(away.value) == "NetworkException: down␀ ?"
+
+
 @pytest.mark.parametrize("price", ["NaN", "Infinity", "-1400.0", "0"])
 def test_a_last_price_that_is_none_is_unknown(gateway_at, raw, price):
     raw.answer(http(200, f'{{"status": "success", "data": {{"NSE:RELIANCE": {{"last_price": {price}}}}}}}'))

@@ -1,0 +1,95 @@
+"""A broker that answers in form and says what cannot be: one row of it never stops the reading of the others."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from orders import by_hand
+from orders.broker.kite import KiteGateway
+from orders.models import Position
+from orders.reconciliation import reconcile
+from risk.models import Incident
+
+YEAR_ONE = datetime(1, 1, 1)  # noqa: DTZ001 - as the SDK reads Go's word for "no time"
+
+
+class Lying(KiteGateway):
+    """The gateway of a desk, whose broker's answers are changed on their way: `lies` by the SDK's method."""
+
+    def __init__(self, gateway, **lies):
+        super().__init__(api_key="paper", root=gateway._root, access_token=gateway._access_token)
+        self._clients = gateway._clients
+        self._lies = lies
+
+    def _client(self):
+        return Told(super()._client(), self._lies)
+
+
+class Told:
+    def __init__(self, client, lies):
+        self._real_client, self._lies = client, lies
+
+    def __getattr__(self, name):
+        asked = getattr(self._real_client, name)
+        return (lambda *args: self._lies[name](asked(*args))) if name in self._lies else asked
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"tag": 12345},
+        {"tag": ["a list"]},
+        {"tag": "a\x00b"},
+        {"tag": "\ud800"},
+        {"status": ["OPEN"]},
+        {"status": "OP\x00EN"},
+        {"tradingsymbol": "\ud800"},
+        {"tradingsymbol": None},
+        {"order_id": "X\x00"},
+        {"order_timestamp": YEAR_ONE},
+    ],
+    ids=ascii,
+)
+def test_an_order_that_cannot_be_is_one_incident_at_most_and_the_others_are_taken_over(
+    desk, resting, wired, paper, lie
+):
+    ours = resting()
+    paper.kite().cancel_order("regular", ours.broker_order_id)
+
+    def told(rows):
+        return [{**rows[0], "order_id": "X1", "tag": None, **lie}, *rows]
+
+    for _ in range(2):
+        reconcile(wired(desk, gateway=Lying(desk.gateway, orders=told)))
+
+    ours.refresh_from_db()
+    assert ours.status == "CANCELLED"
+    assert list(Incident.objects.values_list("kind", flat=True)) in ([], ["UNREADABLE_ROW"])
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"average_price": float("nan")},
+        {"average_price": float("inf")},
+        {"trade_id": "\ud800"},
+        {"exchange": ["NSE"]},
+        {"fill_timestamp": YEAR_ONE},
+    ],
+    ids=ascii,
+)
+def test_a_trade_that_cannot_be_is_an_incident_and_never_in_the_ledger(desk, held, wish, wired, lie):
+    held(2)
+    by_hand.place(desk, wish(quantity=3))
+
+    def told(rows):
+        return [*rows[:-1], {**rows[-1], **lie}]
+
+    reconcile(wired(desk, gateway=Lying(desk.gateway, trades=told)))
+
+    assert (Position.objects.get().quantity, Position.objects.get().cost) == (2, 2800)
+    assert Incident.objects.get().kind == "UNREADABLE_ROW"
+    reconcile(desk)
+    assert (Position.objects.get().quantity, Position.objects.get().cost) == (5, 7000)
