@@ -59,8 +59,8 @@ def load_instruments(desk: Desk, exchange: str) -> int:
     Raise `BrokerUnreachable` or `SessionRefused`. What is no longer listed stays, for the orders that name it.
     """
     now = desk.clock()
-    rows = [
-        Instrument(
+    rows = {
+        item.symbol: Instrument(
             exchange=item.exchange,
             symbol=item.symbol,
             name=item.name,
@@ -72,10 +72,10 @@ def load_instruments(desk: Desk, exchange: str) -> int:
             read_at=now,
         )
         for item in desk.gateway.instruments(exchange)
-        if item.lot_size > 0 and item.tick_size > 0
-    ]
+        if item.lot_size > 0 and item.tick_size > 0 and item.exchange == exchange
+    }  # by symbol: one that is listed twice cannot be written twice at once
     Instrument.objects.bulk_create(
-        rows,
+        rows.values(),
         update_conflicts=True,
         unique_fields=["exchange", "symbol"],
         update_fields=["name", "token", "lot_size", "tick_size", "instrument_type", "segment", "read_at"],

@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+import structlog
 from kiteconnect import KiteConnect
 from kiteconnect.exceptions import DataException, KiteException, NetworkException, TokenException
 
@@ -39,6 +40,9 @@ IST = ZoneInfo("Asia/Kolkata")
 CALL_SECONDS = 8.0  # the longest that one call may take in all
 SOCKET_SECONDS = (3.05, 7.0)  # to connect, and for each wait on the socket
 WORD_LENGTH_MAX = 60  # Kite's longest, a trade id, is half of it
+SYMBOL_LENGTH_MAX, USER_ID_LENGTH_MAX = 40, 32
+SHARES_MAX = 2_000_000_000  # what the columns hold, far beyond any account
+PRICE_MAX = Decimal(100_000_000)  # INR
 YEARS = range(2000, 2100)
 
 _MAYBE_PLACED = re.compile(r"time[ds]?[ -]?out|check the order ?book", re.IGNORECASE)
@@ -46,6 +50,8 @@ TOO_MANY_REQUESTS = 429
 _SURELY_NOT_PLACED = frozenset({400, 403, 404, 405, 410, 428, 429})
 
 Answer = TypeVar("Answer")
+
+log = structlog.get_logger(__name__)
 
 
 class KiteGateway:
@@ -104,15 +110,18 @@ class KiteGateway:
 
     def instruments(self, exchange: str) -> list[InstrumentReport]:
         def read() -> list[InstrumentReport]:
-            listed = [_instrument(row) for row in self._client().instruments(exchange)]
+            unreadable: list[str] = []
+            listed = _reports(_instrument, self._client().instruments(exchange), unreadable)
             if not listed:
                 raise ValueError(f"the list of {exchange} instruments is empty")
-            return listed
+            if unreadable:
+                log.warning("instruments.unreadable", exchange=exchange, count=len(unreadable), first=unreadable[0])
+            return list(listed)
 
         return _read(read)
 
     def user_id(self) -> str:
-        return _read(lambda: str(self._client().profile()["user_id"]))
+        return _read(lambda: _word(self._client().profile()["user_id"], longest=USER_ID_LENGTH_MAX))
 
     def login_url(self) -> str:
         return str(self._client().login_url())
@@ -204,6 +213,8 @@ def _net(rows: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
     for row in rows:
         key = (row["exchange"], row["tradingsymbol"])
         net[key] = net.get(key, 0) + int(row["quantity"])
+        if abs(net[key]) > SHARES_MAX:
+            raise ValueError(f"{net[key]} shares of {key} are more than there can be")
     return net
 
 
@@ -211,7 +222,7 @@ def _last_prices(rows: list[dict[str, Any]]) -> dict[tuple[str, str], Decimal]:
     """Return the prices that the rows bring along; one without a sensible price has none."""
     told = {(row["exchange"], row["tradingsymbol"]): row.get("last_price") for row in rows}
     numbers = {key: Decimal(str(price)) for key, price in told.items() if isinstance(price, int | float)}
-    return {key: price for key, price in numbers.items() if price.is_finite() and price > 0}
+    return {key: price for key, price in numbers.items() if price.is_finite() and 0 < price <= PRICE_MAX}
 
 
 def _reports(read: Callable[[dict[str, Any]], Answer], rows: Any, unreadable: list[str]) -> tuple[Answer, ...]:
@@ -236,10 +247,10 @@ def _said(words: Any) -> str:
     return str(words or "").replace("\x00", "␀").encode(errors="replace").decode()
 
 
-def _word(value: Any) -> str:
+def _word(value: Any, *, longest: int = WORD_LENGTH_MAX) -> str:
     """Return an id, a symbol or a status as it is. Raise `ValueError` for what cannot be one."""
     word = str(value) if isinstance(value, int | str) else ""
-    if not word.isprintable() or not 0 < len(word) <= WORD_LENGTH_MAX:
+    if not word.isprintable() or not 0 < len(word) <= longest:
         raise ValueError(f"a word was expected, not {value!r}")
     return word
 
@@ -299,13 +310,24 @@ def _trade_report(row: dict[str, Any]) -> TradeReport:
 
 
 def _instrument(row: dict[str, Any]) -> InstrumentReport:
+    lot_size, tick_size = int(row["lot_size"]), _number(row["tick_size"])
+    if lot_size > SHARES_MAX or tick_size > PRICE_MAX:
+        raise ValueError(f"a lot of {lot_size} or a tick of {tick_size} is none")
     return InstrumentReport(
-        exchange=row["exchange"],
-        symbol=row["tradingsymbol"],
-        name=row["name"],
-        token=int(row["instrument_token"]),
-        lot_size=int(row["lot_size"]),
-        tick_size=Decimal(str(row["tick_size"])),
-        instrument_type=row["instrument_type"],
-        segment=row["segment"],
+        exchange=_word(row["exchange"]),
+        symbol=_word(row["tradingsymbol"], longest=SYMBOL_LENGTH_MAX),
+        name=_said(row["name"])[:100],
+        token=_token(row["instrument_token"]),
+        lot_size=lot_size,
+        tick_size=tick_size,
+        instrument_type=_said(row["instrument_type"])[:10],
+        segment=_said(row["segment"])[:20],
     )
+
+
+def _token(value: Any) -> int:
+    """Return an instrument's number, of which the stream has four bytes."""
+    token = int(value)
+    if not 0 < token < 2**32:
+        raise ValueError(f"{token} is no instrument's token")
+    return token

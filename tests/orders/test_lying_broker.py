@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
+from decimal import Decimal
 
 import pytest
 
 from orders import by_hand
+from orders.broker.gateway import BrokerUnreachable
 from orders.broker.kite import KiteGateway
-from orders.models import Position
+from orders.models import Instrument, Position
+from orders.quotes import load_instruments
 from orders.reconciliation import reconcile
 from risk.models import Incident
 
@@ -93,3 +97,46 @@ def test_a_trade_that_cannot_be_is_an_incident_and_never_in_the_ledger(desk, hel
     assert Incident.objects.get().kind == "UNREADABLE_ROW"
     reconcile(desk)
     assert (Position.objects.get().quantity, Position.objects.get().cost) == (5, 7000)
+
+
+@pytest.mark.parametrize("lie", [{"quantity": 10**12}, {"last_price": 1e12}, {"last_price": 1e300}], ids=ascii)
+def test_a_position_that_cannot_be_is_not_believed(desk, held, wired, lie):
+    held(2)
+
+    def told(positions):
+        return {**positions, "net": [{**row, **lie} for row in positions["net"]]}
+
+    with contextlib.suppress(BrokerUnreachable):
+        reconcile(wired(desk, gateway=Lying(desk.gateway, positions=told)))
+
+    assert Position.objects.get().broker_quantity == 2
+    assert Position.objects.get().last_price in {None, Decimal(1400)}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"name": "n" * 101},
+        {"name": "n\x00"},
+        {"tradingsymbol": "X" * 41},
+        {"tick_size": float("nan")},
+        {"tick_size": 1e12},
+        {"lot_size": 10**11},
+        {"lot_size": "?"},
+        {"instrument_token": 10**30},
+        {"exchange": "ELSEWHERE"},
+        {"tradingsymbol": "RELIANCE"},
+    ],
+    ids=ascii,
+)
+def test_an_instrument_that_cannot_be_leaves_the_others_to_trade(desk, wired, lie):
+    listed = Instrument.objects.count()
+    Instrument.objects.all().delete()
+
+    def told(rows):
+        return [{**rows[0], "tradingsymbol": "ODD", **lie}, *rows]
+
+    load_instruments(wired(desk, gateway=Lying(desk.gateway, instruments=told)), "NSE")
+
+    assert Instrument.objects.exclude(symbol="ODD").count() == listed
+    assert Instrument.objects.get(symbol="RELIANCE").tick_size == Decimal("0.10")
