@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
@@ -14,6 +15,7 @@ from orders.differences import difference_is_explained
 from orders.ledger import FOUR_PLACES, Line, own_quantity, recompute_position, steps_of
 from orders.lifecycle import UNFINISHED
 from orders.models import Adjustment, Order, Position
+from orders.models.order import dated_since
 from risk.models import TradingControl
 
 QUANTITY_MAX = 2_000_000_000  # the column's
@@ -61,7 +63,7 @@ def adjust(desk: Desk, position: Position, wish: Wish) -> Adjustment:
         if wish.kind in {Adjustment.Kind.BONUS, Adjustment.Kind.SPLIT}:
             made.ratio_new, made.ratio_old = _ratio(wish)
         else:
-            made.new_quantity, made.price = _restatement(position, wish, net)
+            made.new_quantity, made.price = _restatement(position, wish, net, now)
         after = made.step.applied_to(net)
         _check(net, after)
         made.quantity_before, made.quantity_after = net.quantity, after.quantity
@@ -81,10 +83,10 @@ def _ratio(wish: Wish) -> tuple[int, int]:
     return wish.ratio_new + (wish.ratio_old if bonus else 0), wish.ratio_old
 
 
-def _restatement(position: Position, wish: Wish, net: Net) -> tuple[int, Decimal | None]:
+def _restatement(position: Position, wish: Wish, net: Net, now: datetime) -> tuple[int, Decimal | None]:
     """Return the shares from now on, and what each cost: none for a flat position."""
     accepts = wish.kind == Adjustment.Kind.BROKER
-    quantity = _accepted(position, wish) if accepts else wish.quantity
+    quantity = _accepted(position, wish, now) if accepts else wish.quantity
     if quantity is None:
         raise AdjustmentRefused("say how many shares there are from now on")
     if quantity == 0:
@@ -99,15 +101,16 @@ def _restatement(position: Position, wish: Wish, net: Net) -> tuple[int, Decimal
     return quantity, price.quantize(FOUR_PLACES)
 
 
-def _accepted(position: Position, wish: Wish) -> int:
+def _accepted(position: Position, wish: Wish, now: datetime) -> int:
     """Return what this position is when the symbol's shares are the broker's. Raise when the reading proves nothing."""
     if position.broker_quantity is None or position.broker_as_of is None:
         raise AdjustmentRefused("the broker's quantity has not been read yet")
     if wish.quantity != position.broker_quantity:
         raise AdjustmentRefused(f"the broker's quantity is {position.broker_quantity} by now, not {wish.quantity}")
-    moved = Q(status__in=UNFINISHED) | Q(fills__recorded_at__gt=position.broker_as_of)
+    moved = Q(status__in=UNFINISHED) | dated_since("fills__recorded_at", position.broker_as_of, now)
     same = {"exchange": position.exchange, "symbol": position.symbol}
-    if Adjustment.objects.filter(mode=position.mode, at__gte=position.broker_as_of, **same).exists():
+    adjusted = Adjustment.objects.filter(dated_since("at", position.broker_as_of, now), mode=position.mode, **same)
+    if adjusted.exists():
         raise AdjustmentRefused("the symbol was adjusted after the broker was read: wait for the next read")
     if Order.objects.ours(position.mode).filter(moved, **same).exists():
         raise AdjustmentRefused("an order is working, or was filled after the broker was read: wait for the next read")

@@ -13,6 +13,7 @@ from orders.desk import Desk
 from orders.ledger import own_quantity
 from orders.lifecycle import UNFINISHED
 from orders.models import Adjustment, Order, Position
+from orders.models.order import dated_since
 from risk.models import Incident, TradingControl
 
 
@@ -29,7 +30,7 @@ def compare_positions(desk: Desk, book: BrokerBook) -> None:
         for position in Position.objects.filter(mode=desk.mode):
             held = book.positions.get((position.exchange, position.symbol), 0)
             ours = own_quantity(desk.mode, position.exchange, position.symbol)
-            moved = _moved_since(position, book.as_of)
+            moved = _moved_since(position, book.as_of, now)
             lacking = 0 if moved else _lacking(ours, held)
             told = position.told_missing if lacking or moved else 0  # a read that proves nothing clears nothing
             if lacking and lacking == position.missing and lacking != told:
@@ -58,15 +59,15 @@ def _lacking(ours: int, held: int) -> int:
     return max(0, ours - held) if ours >= 0 else abs(held - ours)
 
 
-def _moved_since(position: Position, moment: datetime) -> bool:
+def _moved_since(position: Position, moment: datetime, now: datetime) -> bool:
     """
     Return whether an order of the symbol is working, or was filled, or its position adjusted, after the moment.
 
     A read that began then proves nothing.
     """
     same = {"mode": position.mode, "exchange": position.exchange, "symbol": position.symbol}
-    recent = Q(fills__recorded_at__gt=moment) | Q(status__in=UNFINISHED)
-    if Adjustment.objects.filter(at__gte=moment, **same).exists():
+    recent = dated_since("fills__recorded_at", moment, now) | Q(status__in=UNFINISHED)
+    if Adjustment.objects.filter(dated_since("at", moment, now), **same).exists():
         return True
     return Order.objects.ours(position.mode).filter(recent, **same).exists()
 

@@ -9,6 +9,7 @@ from django.db.models import F, Max, QuerySet, Sum
 
 from orders.desk import Desk, trading_date
 from orders.models import Adjustment, BrokerSession, Fill, Instrument, Order, OrderEvent, Position
+from orders.models.order import dated_since
 from orders.quotes import broker_positions, last_quote
 from risk.engine.facts import Holding, Portfolio, Quote, Side, TradingState
 from risk.models import Incident, TradingControl
@@ -51,19 +52,19 @@ def snapshot(
         reconciled_at=session.reconciled_at if session else None,
         trades_today=Order.objects.trades_of(desk.mode, trading_date(now)).count(),
         orders_in_doubt=Order.objects.in_doubt(desk.mode).count(),
-        holding=_holding(desk, instrument, observed),
+        holding=_holding(desk, instrument, observed, now),
         quote=observed.quote,
         stops=tuple(incidents.values_list("title", flat=True)),
     )
 
 
-def _holding(desk: Desk, instrument: Instrument, observed: Observed) -> Holding:
+def _holding(desk: Desk, instrument: Instrument, observed: Observed, now: datetime) -> Holding:
     same = {"mode": desk.mode, "exchange": instrument.exchange, "symbol": instrument.symbol}
     working = Order.objects.unfinished(desk.mode).filter(**same)
     buys = working.filter(side=Side.BUY.value)
     own = Position.objects.filter(**same).aggregate(own=Sum("quantity"))["own"] or 0
     # What happened after the broker's position began to be read may be missing from it.
-    stale = observed.broker_as_of is not None and _changed_since(same, observed.broker_as_of)
+    stale = observed.broker_as_of is not None and _changed_since(same, observed.broker_as_of, now)
     return Holding(
         own=own,
         broker=None if stale else observed.broker_quantity,
@@ -79,9 +80,9 @@ def _unfilled(orders: QuerySet[Order]) -> int:
     return sum(order.unfilled_quantity for order in orders.only("quantity", "filled_quantity"))
 
 
-def _changed_since(same: dict[str, str], moment: datetime) -> bool:
+def _changed_since(same: dict[str, str], moment: datetime, now: datetime) -> bool:
     of_it = {f"order__{name}": value for name, value in same.items()}
-    moved = OrderEvent.objects.filter(**of_it, at__gt=moment).exclude(before=F("after"))
-    if Adjustment.objects.filter(**same, at__gte=moment).exists():
+    moved = OrderEvent.objects.filter(dated_since("at", moment, now), **of_it).exclude(before=F("after"))
+    if Adjustment.objects.filter(dated_since("at", moment, now), **same).exists():
         return True
-    return moved.exists() or Fill.objects.filter(**of_it, recorded_at__gt=moment).exists()
+    return moved.exists() or Fill.objects.filter(dated_since("recorded_at", moment, now), **of_it).exists()

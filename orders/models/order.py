@@ -20,6 +20,11 @@ FUTURE_MAX = timedelta(seconds=30)
 log = structlog.get_logger(__name__)
 
 
+def dated_since(name: str, moment: datetime, now: datetime) -> Q:
+    """Return what happened since the moment, itself included; what lies ahead is of a clock that was set back."""
+    return Q(**{f"{name}__gte": moment, f"{name}__lte": now + FUTURE_MAX})
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     def ours(self, mode: str) -> OrderQuerySet:
         """Return the orders this system made, not those of the broker's own app."""

@@ -7,9 +7,11 @@ from decimal import Decimal
 
 import pytest
 
+from orders.adjusting import Wish, adjust
+from orders.by_hand import exit_position
 from orders.deciding import decide_manual
 from orders.execution import doubt_overdue, submit
-from orders.models import Order
+from orders.models import Adjustment, Order
 from orders.reconciliation import reconcile
 from risk.models import Incident
 from tests.conftest import open_the_limits, statuses
@@ -142,3 +144,22 @@ def test_a_jump_ahead_past_the_window_still_takes_two_reads(desk, doubtful, cloc
 
     doubtful.refresh_from_db()
     assert doubtful.status == "NOT_PLACED"
+
+
+def test_what_is_held_can_be_left_at_once_after_the_clock_was_set_back(desk, held, clock):
+    position = held(10)
+    correction = {"kind": Adjustment.Kind.CORRECTION, "quantity": 7, "price": Decimal(1400)}
+    adjust(desk, position, Wish(token="a", by="tara", reason="contract note", **correction))
+    clock.advance(hours=-1)
+
+    assert exit_position(desk, position, token="exit", by="tara").quantity == 7
+
+
+def test_shares_that_are_missing_are_told_at_once_after_the_clock_was_set_back(desk, held, clock, wired):
+    held(10)
+    clock.advance(hours=-1)
+
+    for _ in range(2):
+        reconcile(wired(desk, gateway=BookGateway(holds={("NSE", "RELIANCE"): 4})))
+
+    assert Incident.objects.get().kind == "POSITION_DIFFERENCE"
