@@ -7,13 +7,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import Q
 
 from orders.average_cost import Net, net_of
 from orders.desk import Desk
 from orders.differences import difference_is_explained
 from orders.ledger import FOUR_PLACES, Line, own_quantity, recompute_position, steps_of
-from orders.lifecycle import UNFINISHED
 from orders.models import Adjustment, Order, Position
 from orders.models.order import dated_since
 from risk.models import TradingControl
@@ -57,9 +55,11 @@ def adjust(desk: Desk, position: Position, wish: Wish) -> Adjustment:
         if earlier := Adjustment.objects.filter(mode=desk.mode, token=wish.token).first():
             return earlier  # the same form, sent twice
         position.refresh_from_db()
-        net = net_of(steps_of(line))
-        now = desk.clock()
-        made = Adjustment(**asdict(line), kind=wish.kind, at=now, token=wish.token, made_by=wish.by, reason=wish.reason)
+        steps, now = steps_of(line), desk.clock()
+        net = net_of(steps)
+        # After all that the person was shown, by whichever clock that was dated.
+        at = max([now, *(step.at for step in steps)])
+        made = Adjustment(**asdict(line), kind=wish.kind, at=at, token=wish.token, made_by=wish.by, reason=wish.reason)
         if wish.kind in {Adjustment.Kind.BONUS, Adjustment.Kind.SPLIT}:
             made.ratio_new, made.ratio_old = _ratio(wish)
         else:
@@ -86,6 +86,9 @@ def _ratio(wish: Wish) -> tuple[int, int]:
 def _restatement(position: Position, wish: Wish, net: Net, now: datetime) -> tuple[int, Decimal | None]:
     """Return the shares from now on, and what each cost: none for a flat position."""
     accepts = wish.kind == Adjustment.Kind.BROKER
+    working = Order.objects.unfinished(position.mode).filter(exchange=position.exchange, symbol=position.symbol)
+    if working.exists():
+        raise AdjustmentRefused("an order of the symbol is unfinished: wait for its end, or what it fills may be lost")
     quantity = _accepted(position, wish, now) if accepts else wish.quantity
     if quantity is None:
         raise AdjustmentRefused("say how many shares there are from now on")
@@ -107,13 +110,13 @@ def _accepted(position: Position, wish: Wish, now: datetime) -> int:
         raise AdjustmentRefused("the broker's quantity has not been read yet")
     if wish.quantity != position.broker_quantity:
         raise AdjustmentRefused(f"the broker's quantity is {position.broker_quantity} by now, not {wish.quantity}")
-    moved = Q(status__in=UNFINISHED) | dated_since("fills__recorded_at", position.broker_as_of, now)
+    filled = dated_since("fills__recorded_at", position.broker_as_of, now)
     same = {"exchange": position.exchange, "symbol": position.symbol}
     adjusted = Adjustment.objects.filter(dated_since("at", position.broker_as_of, now), mode=position.mode, **same)
     if adjusted.exists():
         raise AdjustmentRefused("the symbol was adjusted after the broker was read: wait for the next read")
-    if Order.objects.ours(position.mode).filter(moved, **same).exists():
-        raise AdjustmentRefused("an order is working, or was filled after the broker was read: wait for the next read")
+    if Order.objects.ours(position.mode).filter(filled, **same).exists():
+        raise AdjustmentRefused("an order was filled after the broker was read: wait for the next read")
     # The broker's number is of the symbol: what other products of it hold is not this position's.
     return position.broker_quantity - (own_quantity(position.mode, **same) - position.quantity)
 

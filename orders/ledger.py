@@ -107,17 +107,20 @@ def steps_of(line: Line) -> list[Step]:
         .filter(exchange=line.exchange, symbol=line.symbol, product=line.product, filled_quantity__gt=0)
         .prefetch_related("fills")
     )
+    traded = [
+        (order.pk, each.name, _traded(order, each)) for order in filled for each in counted_fills(order.fills.all())
+    ]
     timed: list[tuple[tuple[datetime, int, int, str], Step]] = [
-        ((each.at, 0, order.pk, each.name), _traded(order, each))
-        for order in filled
-        for each in counted_fills(order.fills.all())
+        ((step.at, 0, pk, name), step) for pk, name, step in traded
     ]
     timed += [((each.at, 1, each.pk, ""), each.step) for each in Adjustment.objects.filter(**asdict(line))]
     return [step for _, step in sorted(timed, key=lambda pair: pair[0])]
 
 
 def _traded(order: Order, each: Counted) -> Traded:
-    return Traded(at=each.at, side=Side(order.side), quantity=each.quantity, price=each.price)
+    """Nothing is filled before its order was made, though by Kite's whole seconds, or another clock, it may look so."""
+    at = max(each.at, order.created_at)
+    return Traded(at=at, side=Side(order.side), quantity=each.quantity, price=each.price)
 
 
 def recompute_position(line: Line, *, now: datetime) -> Position:

@@ -8,10 +8,13 @@ import pytest
 from django.db import DatabaseError, transaction
 
 from orders.adjusting import AdjustmentRefused, Wish, adjust
+from orders.deciding import decide_manual
 from orders.ledger import Line, recompute_position
 from orders.models import Adjustment, Position
 from orders.reconciliation import reconcile
 from risk.models import Mode
+
+from .stand_ins import BookGateway, report_of, trade_of
 
 Kind = Adjustment.Kind
 
@@ -101,3 +104,36 @@ def test_the_database_keeps_adjustments_as_they_are(desk, held):
     for change in (lambda: Adjustment.objects.update(reason="x"), lambda: Adjustment.objects.all().delete()):
         with pytest.raises(DatabaseError, match="Cannot update or delete"), transaction.atomic():
             change()
+
+
+def correction(**changes):
+    return wished(kind=Kind.CORRECTION, quantity=7, price=Decimal(1400), **changes)
+
+
+def test_a_correction_counts_after_what_the_exchanges_clock_dated_ahead_of_ours(desk, held, clock):
+    position = held(10)
+    clock.advance(seconds=-5)
+
+    made = adjust(desk, position, correction())
+
+    assert (made.quantity_after, position.quantity) == (7, 7)
+
+
+def test_a_fill_in_the_second_of_a_correction_before_it_is_not_lost(desk, held, wish, wired, clock):
+    position = held(10)
+    adjust(desk, position, correction())
+    order = decide_manual(desk, wish(quantity=2))
+    filled_at = Adjustment.objects.get().at.replace(microsecond=0)
+    broker = BookGateway(orders=[report_of(order, "COMPLETE")], trades=[trade_of(order, "T1", 2, filled_at=filled_at)])
+
+    reconcile(wired(desk, gateway=broker))
+
+    assert Position.objects.get().quantity == 9
+
+
+def test_no_correction_is_made_while_an_order_may_fill(desk, held, resting):
+    position = held(10)
+    resting()
+
+    with pytest.raises(AdjustmentRefused, match="unfinished"):
+        adjust(desk, position, correction())
