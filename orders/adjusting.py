@@ -11,12 +11,13 @@ from django.db import transaction
 from orders.average_cost import Net, net_of
 from orders.desk import Desk
 from orders.differences import difference_is_explained
-from orders.ledger import FOUR_PLACES, Line, own_quantity, recompute_position, steps_of
+from orders.ledger import FOUR_PLACES, VALUE_MAX, Line, own_quantity, recompute_position, steps_of
 from orders.models import Adjustment, Order, Position
 from orders.models.order import dated_since
 from risk.models import TradingControl
 
 QUANTITY_MAX = 2_000_000_000  # the column's
+RATIO_MAX = 1_000_000
 
 
 class AdjustmentRefused(Exception):
@@ -79,8 +80,10 @@ def _ratio(wish: Wish) -> tuple[int, int]:
     """Return how many shares come of how many."""
     if not wish.ratio_new or not wish.ratio_old or min(wish.ratio_new, wish.ratio_old) < 0:
         raise AdjustmentRefused("say the ratio: both numbers must be at least one")
-    bonus = wish.kind == Adjustment.Kind.BONUS
-    return wish.ratio_new + (wish.ratio_old if bonus else 0), wish.ratio_old
+    new = wish.ratio_new + (wish.ratio_old if wish.kind == Adjustment.Kind.BONUS else 0)
+    if max(new, wish.ratio_old) > RATIO_MAX:
+        raise AdjustmentRefused(f"no share becomes more than {RATIO_MAX}")
+    return new, wish.ratio_old
 
 
 def _restatement(position: Position, wish: Wish, net: Net, now: datetime) -> tuple[int, Decimal | None]:
@@ -99,8 +102,10 @@ def _restatement(position: Position, wish: Wish, net: Net, now: datetime) -> tup
         price = net.average_price
     if price is None:
         raise AdjustmentRefused("say what a share cost")
-    if not price.is_finite() or price.quantize(FOUR_PLACES) <= 0:
+    if not price.is_finite() or price < FOUR_PLACES:
         raise AdjustmentRefused("the price must be above zero")
+    if abs(quantity) * price > VALUE_MAX:
+        raise AdjustmentRefused("that is worth more than can be kept")
     return quantity, price.quantize(FOUR_PLACES)
 
 

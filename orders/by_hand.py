@@ -11,7 +11,7 @@ from orders.broker.gateway import BrokerBook, BrokerUnreachable, SessionRefused
 from orders.deciding import ManualOrder, decide_manual, made_earlier
 from orders.desk import Desk, trading_date
 from orders.execution import submit
-from orders.ledger import settle, statement
+from orders.ledger import VALUE_MAX, settle, statement
 from orders.lifecycle import ENDED_AT_THE_BROKER, OrderStatus
 from orders.models import Fill, Order, Position
 from orders.quotes import broker_positions
@@ -182,6 +182,8 @@ def _check_terms(fill: HandFill) -> None:
         raise MarkRefused("the quantity must be at least one share")
     if not fill.price.is_finite() or fill.price <= 0:
         raise MarkRefused("the price must be above zero")
+    if fill.quantity * fill.price > VALUE_MAX:
+        raise MarkRefused("that is worth more than can be kept: look at the price again")
     if not fill.reason.strip():
         raise MarkRefused("say why: the reason is kept with the fill")
 

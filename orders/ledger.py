@@ -21,6 +21,7 @@ from orders.models import Adjustment, Fill, Order, Position
 from risk.engine.facts import Origin, Side
 
 FOUR_PLACES = Decimal("0.0001")
+VALUE_MAX = Decimal(10_000_000_000_000)  # INR: what the columns hold, far beyond any account
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,6 +77,9 @@ def test_the_brokers_quantity_is_accepted_at_the_average(desk, held):
         ({"kind": Kind.CORRECTION, "quantity": 3}, "what a share cost"),
         ({"kind": Kind.CORRECTION, "quantity": 3, "price": Decimal("0.00004")}, "above zero"),
         ({"kind": Kind.CORRECTION, "quantity": 2_000_000_001, "price": Decimal(1)}, "more shares"),
+        ({"kind": Kind.CORRECTION, "quantity": 2_000_000_000, "price": Decimal(100_000)}, "worth more"),
+        ({"kind": Kind.CORRECTION, "quantity": 1, "price": Decimal("1E+30")}, "worth more"),
+        ({"ratio_new": 10**12, "ratio_old": 10**12}, "no share becomes"),
         ({"kind": Kind.BROKER, "quantity": 9}, "by now"),
     ],
 )

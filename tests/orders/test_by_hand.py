@@ -280,6 +280,7 @@ def test_the_same_form_sent_again_counts_once(desk, cancelled):
         ({"price": Decimal("-1")}, "above zero"),
         ({"price": Decimal("NaN")}, "above zero"),
         ({"price": Decimal("Infinity")}, "above zero"),
+        ({"price": Decimal(10**13)}, "worth more"),
         ({"reason": ""}, "say why"),
         ({"reason": "  "}, "say why"),
     ],
