@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -45,6 +46,7 @@ def compare(heard: Statements, bounds: Bounds) -> Findings:
     """Return everything that differs."""
     found = Findings()
     _signals(heard, found)
+    _approved(heard, found)
     _sent_once(heard, found)
     _orders(heard, found)
     _histories(heard, found)
@@ -74,6 +76,18 @@ def _signals(heard: Statements, found: Findings) -> None:
             found.unexplained.append(f"signal {row['signal_id']} failed: {row['reason']}")
         if row["status"] == "RECEIVED" and row["source"] != "STREAM":
             found.unexplained.append(f"signal {row['signal_id']} was never concluded: {row['reason']}")
+
+
+def _approved(heard: Statements, found: Findings) -> None:
+    """An approved signal has an order that left, or that somebody wished cancelled before it could."""
+    left = {
+        row["signal_id"]
+        for row in heard.orders
+        if row["status"] != "WITHDRAWN" or row["cancel_requested_at"] is not None
+    }
+    for row in heard.signals:
+        if row["status"] == "APPROVED" and row["id"] not in left:
+            found.lost.append(f"signal {row['signal_id']} was approved, and no order of it ever left")
 
 
 def _rows_by_message(heard: Statements) -> dict[bytes, list[dict[str, Any]]]:
@@ -220,17 +234,30 @@ def _limits(heard: Statements, bounds: Bounds, found: Findings) -> None:
     """
     hidden = hidden_orders(heard.journal)
     exposure = Exposure()
-    trades: Counter[str] = Counter()
     for row in _as_shown(heard, hidden):
         order = heard.placed[row["order_id"]]
         exposure.take(row["event"], order, row.get("quantity", 0))
-        if row["event"] == "accepted" and order.side == "BUY":
-            trades[row["at"][:10]] += 1
-            if row["order_id"] not in hidden:
-                found.limit_breaches += _breaches(order, exposure.of(order.symbol), bounds)
-    for day, count in trades.items():
-        if count > bounds.daily_trades_max:
-            found.limit_breaches.append(f"{count} opening orders on {day}, above {bounds.daily_trades_max}")
+        if row["event"] == "accepted" and order.side == "BUY" and row["order_id"] not in hidden:
+            found.limit_breaches += _breaches(order, exposure.of(order.symbol), bounds)
+    found.limit_breaches += _trades_too_many(heard, bounds)
+
+
+def _trades_too_many(heard: Statements, bounds: Bounds) -> list[str]:
+    """
+    Return the opening orders that came after the last trade of their day.
+
+    Every order is a trade, and one that closes may always go. Our rows say in which order they were decided, for one
+    may overtake another on its way; which of them are trades is the journal's word.
+    """
+    decided = {row["client_order_id"]: row["id"] for row in heard.orders}
+    trades: Counter[str] = Counter()
+    late = []
+    for order in sorted(heard.placed.values(), key=lambda order: decided.get(order.tag, math.inf)):
+        day = order.at[:10]
+        trades[day] += 1
+        if order.side == "BUY" and trades[day] > bounds.daily_trades_max:
+            late.append(f"order {order.tag} opens as trade {trades[day]} of {day}, above {bounds.daily_trades_max}")
+    return late
 
 
 def _as_shown(heard: Statements, hidden: dict[str, float]) -> list[dict[str, Any]]:

@@ -48,6 +48,7 @@ def order_row(number: int, **changes: Any) -> dict[str, Any]:
         "quantity": 1,
         "status": "FILLED",
         "filled_quantity": 1,
+        "cancel_requested_at": None,
         **changes,
     }
 
@@ -58,7 +59,7 @@ def event(order: int, after: str, at: str = "2026-11-26T04:29:59.9+00:00") -> di
 
 def signal_row(message: bytes, **changes: Any) -> dict[str, Any]:
     raw = "\\x" + message.hex()
-    return {"signal_id": "one", "raw": raw, "status": "APPROVED", "reason": "", "source": "STREAM", **changes}
+    return {"id": 1, "signal_id": "one", "raw": raw, "status": "APPROVED", "reason": "", "source": "STREAM", **changes}
 
 
 @pytest.fixture
@@ -124,6 +125,21 @@ def test_two_orders_with_one_tag_are_a_duplicate(heard):
 def test_two_orders_of_one_signal_are_a_duplicate(heard):
     orders = [order_row(1), order_row(2, signal_id=1)]
     assert findings(heard(journal=[*bought(1), *bought(2)], orders=orders)).duplicated
+
+
+@pytest.mark.parametrize("rows", [[], [order_row(1, status="WITHDRAWN", filled_quantity=0, broker_order_id="")]])
+def test_an_approved_signal_whose_order_never_left_is_lost(heard, rows):
+    nothing = {"orders": rows, "journal": [], "fills": [], "positions": [], "at_the_broker": {}}
+    assert findings(heard(**nothing)).lost
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"status": "NOT_PLACED"}, {"status": "REJECTED"}, {"status": "WITHDRAWN", "cancel_requested_at": "10:00"}],
+)
+def test_an_approved_signal_whose_order_ended_for_a_reason_is_not_lost(heard, changes):
+    ended = order_row(1, filled_quantity=0, broker_order_id="", **changes)
+    assert findings(heard(orders=[ended], journal=[], fills=[], positions=[], at_the_broker={})).clean
 
 
 def test_two_orders_by_hand_are_no_duplicate(heard):
@@ -223,6 +239,19 @@ def test_one_order_too_many_or_too_large_is_a_breach(heard):
     assert len(breaches(two, heard, daily_trades_max=1)) == 1
     assert breaches(bought(1), heard, order_value_max=Decimal(1400)) == []
     assert len(breaches(bought(1), heard, order_value_max=Decimal("1399.99"))) == 1
+
+
+def test_a_sale_is_one_of_the_days_trades_and_no_breach_itself(heard):
+    sold = [happening("accepted", 2, transaction_type="SELL"), happening("filled", 2, transaction_type="SELL")]
+    assert len(breaches([*bought(1), *sold, *bought(3)], heard)) == 1
+    assert breaches([*bought(1), *bought(3), *sold], heard) == []
+
+
+def test_trades_are_counted_in_the_order_they_were_decided_in(heard):
+    """A sale may overtake a buy on the way to the broker."""
+    sold = [happening("accepted", 3, transaction_type="SELL"), happening("filled", 3, transaction_type="SELL")]
+    rows = [order_row(1), order_row(2), order_row(3, side="SELL")]
+    assert findings(heard(journal=[*bought(1), *sold, *bought(2)], orders=rows)).limit_breaches == []
 
 
 def test_an_order_that_was_hidden_for_long_is_not_held_against_the_position(heard):
