@@ -14,6 +14,7 @@ import contextlib
 import json
 import logging
 import random
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable
@@ -34,7 +35,7 @@ SILENCE_SECONDS = 8.0  # Kite beats every couple of seconds when it has nothing 
 CONNECT_SECONDS = 6.0
 LISTEN_SECONDS = 0.5
 TOKEN_CHECK_SECONDS = 1.0
-CLOSE_SECONDS = 0.5  # a dead link does not answer a goodbye
+CLOSE_SECONDS = 0.5
 PAUSE_SECONDS_FIRST = 0.5
 PAUSE_SECONDS_MAX = 30.0
 STEADY_SECONDS = 20.0  # a link that held so long ended by chance, and not because the server turns us away
@@ -232,6 +233,9 @@ class KiteStream:
         self._prices.forget()
         if connection is not None:
             with contextlib.suppress(OSError, WebSocketException):  # it is gone already
+                # A server that asks for pongs and reads none holds the library's own thread in a write, and with it
+                # the lock that a goodbye needs: the write must end first. By the socket's own method, under any TLS.
+                socket.socket.shutdown(connection.socket, socket.SHUT_RDWR)
                 connection.close()
 
     def _fail(self, reason: str) -> None:

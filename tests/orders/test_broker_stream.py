@@ -8,11 +8,14 @@ only of what we can read — an unreadable frame asks for the book all the same.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import itertools
 import json
 import random
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,9 +36,13 @@ from orders.broker.prices import StreamedPrices
 from orders.broker.stream import PAUSE_SECONDS_MAX, SILENCE_SECONDS, KiteStream
 
 from .paper.paper_process import until
+from .raw_server import raw
 from .self_signed import SelfSigned
 
+__all__ = ["raw"]
+
 RELIANCE = 738561
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
 
 
 class Followed:
@@ -383,6 +390,30 @@ def test_a_huge_frame_ends_the_link_and_the_book_is_read_again(follow, server, f
     assert not followed.died
 
 
+def test_a_server_that_pings_and_never_reads_is_left_as_any_silent_one(raw):
+    sent_at: list[float] = []
+
+    def flood(sock: socket.socket) -> None:
+        key = re.search(rb"Sec-WebSocket-Key: (.*)\r", raw.requests[-1], re.IGNORECASE)[1]
+        accepted = base64.b64encode(hashlib.sha1(key + GUID).digest())  # noqa: S324 - so the protocol has it
+        sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+        sock.sendall(b"Sec-WebSocket-Accept: " + accepted + b"\r\n\r\n")
+        while True:
+            sock.sendall((b"\x89\x7d" + b"x" * 125) * 1000)
+            sent_at.append(time.monotonic())
+
+    raw.answer(flood)
+    stream = stream_at(raw.root.replace("http", "ws"), token="paper", silence_seconds=0.1)
+    stream.turn()
+    until(lambda: sent_at and time.monotonic() - sent_at[-1] > 0.5)  # nothing goes in either direction any more
+    turn = threading.Thread(target=stream.turn, daemon=True)
+    turn.start()
+    turn.join(5)
+
+    assert not turn.is_alive()
+    assert not stream.is_alive()
+
+
 def test_what_kite_says_to_people_is_no_reason_to_read_the_book(follow, server):
     heard = threading.Event()
 
@@ -402,15 +433,21 @@ def test_what_kite_says_to_people_is_no_reason_to_read_the_book(follow, server):
 @pytest.fixture(scope="module")
 def deaf() -> KiteStream:
     """A stream that is never connected: what it hears is put into its ear."""
+    return stream_at("ws://127.0.0.1:9", token="")
+
+
+def stream_at(url: str, *, token: str, **more: float) -> KiteStream:
+    """Return a stream that takes a turn when it is told to."""
     return KiteStream(
-        url="ws://127.0.0.1:9",
+        url=url,
         api_key="paper",
-        access_token=lambda: "",
+        access_token=lambda: token,
         refused=lambda *_: None,
         nudge=lambda: None,
         prices=StreamedPrices(age_max=timedelta(seconds=2)),
         clock=timezone.now,
         rng=random.Random(7),
+        **more,
     )
 
 
