@@ -189,14 +189,14 @@ class PositionAdmin(ReadOnlyAdmin):
         )
         told = format_html_join(
             "",
-            "<p>{} · {}: {} → {} shares, {} · {}: {}</p>",
+            '<p class="desk-adjustment">{} · {}: {} → {} shares{} · {}: {}</p>',
             (
                 (
                     moment(each.at),
                     each.get_kind_display(),
                     each.quantity_before,
                     each.quantity_after,
-                    money(each.price),
+                    format_html(" at {}", money(each.price)) if each.price is not None else "",
                     each.made_by,
                     each.reason,
                 )

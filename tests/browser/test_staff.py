@@ -7,7 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from orders.models import Order
+from orders.models import Order, Position
+from orders.reconciliation import reconcile
 from risk import control
 from risk.models import Mode, TradingControl
 
@@ -48,6 +49,20 @@ def test_a_dialog_without_a_reason_says_so_and_back_changes_nothing(admin_page: 
     expect(dialog).to_be_hidden()
     assert paper().state == "ACTIVE"
     assert complaints == []
+
+
+def test_a_dialog_longer_than_the_screen_keeps_its_buttons_and_its_complaints_in_sight(admin_page: Page, desk, placed):
+    placed("RELIANCE", "1405.00")
+    reconcile(desk)
+    admin_page.set_viewport_size({"width": 1400, "height": 600})
+    admin_page.goto(f"{admin_page.url}orders/position/{Position.objects.get().pk}/change/")
+    admin_page.get_by_role("link", name="Adjust").click()
+    button = admin_page.locator("#dialog").get_by_role("button", name="Adjust position")
+
+    expect(button).to_be_in_viewport(ratio=1)
+    button.click()
+
+    expect(admin_page.locator("#dialog").get_by_text("This field is required")).to_be_in_viewport(ratio=1)
 
 
 def test_a_dialog_opened_before_somebody_elses_halt_does_not_loosen(admin_page: Page, clock):
