@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from django.contrib import admin
 from django.contrib.admin.checks import ModelAdminChecks
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
@@ -39,6 +40,8 @@ class Listing(ChangeList):
     """A list that says how many rows it has without counting the table a second time."""
 
     def get_results(self, request: HttpRequest) -> None:
+        if any("\x00" in value for values in dict(request.GET.lists()).values() for value in values):
+            raise IncorrectLookupParameters  # Django lets a NUL through, and the database ends the page with an error
         super().get_results(request)
         if not self.query and not self.has_active_filters:
             self.full_result_count = self.result_count

@@ -293,3 +293,10 @@ def test_the_brokers_token_cannot_be_probed_through_a_filter(tara):
     answer = tara.get(reverse("admin:orders_brokersession_changelist"), {"access_token__startswith": "g"})
 
     assert answer.status_code in {302, 400}
+
+
+@pytest.mark.parametrize("listed", ["orders_order", "orders_signal", "risk_incident"])
+def test_a_filter_that_no_text_can_be_leads_back_to_the_list(tara, listed):
+    answer = tara.get(reverse(f"admin:{listed}_changelist"), {"status__exact": "\x00"})
+
+    assert answer.status_code == 302
