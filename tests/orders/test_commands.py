@@ -67,6 +67,27 @@ def test_halting_works_with_the_broker_down(desk, resting_bid, paper):
     assert resting_bid.cancel_reason == "trading halted: the broker is down"
 
 
+def test_halting_works_without_a_broker_to_cancel_at(desk, settings):
+    settings.PAPER_KITE_URL = ""
+
+    with pytest.raises(CommandError, match="HALTED; nothing could be cancelled"):
+        run("halt_trading", "--reason", "now")
+
+    assert TradingControl.objects.get(mode="PAPER").state == "HALTED"
+
+
+def test_stopping_does_not_fail_for_what_a_terminal_makes_of_the_reason(desk, resting_bid):
+    latin = b"d\xe9faut".decode(errors="surrogateescape")
+
+    run("auto_trading", "off", "--reason", latin)
+    run("halt_trading", "--reason", latin)
+
+    control = TradingControl.objects.get(mode="PAPER")
+    assert (control.state, control.auto_trading, control.reason) == ("HALTED", False, "d?faut")
+    resting_bid.refresh_from_db()
+    assert resting_bid.cancel_requested_at is not None
+
+
 def test_auto_trading_is_turned_off_and_on_with_a_reason(desk):
     assert "auto-trading off" in run("auto_trading", "off", "--reason", "lunch")
     assert "auto-trading on" in run("auto_trading", "on", "--reason", "back")

@@ -22,12 +22,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         mode, now = settings.TRADING_MODE, timezone.now()
         by = f"command line ({getpass.getuser()})"
+        reason = options["reason"].encode(errors="replace").decode()  # a terminal may send what is no UTF-8
         if options["switch"] == "off":
-            changed = control.auto_trading_off(mode, by=by, reason=options["reason"], now=now)
+            changed = control.auto_trading_off(mode, by=by, reason=reason, now=now)
         else:
             shown = TradingControl.objects.get(mode=mode).version
             try:
-                changed = control.auto_trading_on(mode, by=by, reason=options["reason"], now=now, version_shown=shown)
+                changed = control.auto_trading_on(mode, by=by, reason=reason, now=now, version_shown=shown)
             except (control.ControlChanged, control.LooseningRefused) as refusal:
                 raise CommandError(str(refusal)) from refusal
         self.stdout.write(str(changed))

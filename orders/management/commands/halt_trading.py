@@ -4,10 +4,13 @@ import getpass
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from orders.desk import Desk, DeskNotWired
 from orders.execution import halt
+from risk import control as switch
 
 
 class Command(BaseCommand):
@@ -17,11 +20,14 @@ class Command(BaseCommand):
         parser.add_argument("--reason", required=True, help="kept with the halt, for whoever resumes")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        by = f"command line ({getpass.getuser()})"
+        reason = options["reason"].encode(errors="replace").decode()  # a terminal may send what is no UTF-8
         try:
             desk = Desk.from_settings()
-        except DeskNotWired as trouble:
-            raise CommandError(str(trouble)) from trouble
-        orders = halt(desk, by=f"command line ({getpass.getuser()})", reason=options["reason"])
+        except DeskNotWired as trouble:  # stopping works without a broker too
+            switch.halt(settings.TRADING_MODE, by=by, reason=reason, now=timezone.now())
+            raise CommandError(f"trading is HALTED; nothing could be cancelled: {trouble}") from trouble
+        orders = halt(desk, by=by, reason=reason)
         self.stdout.write(f"{desk.mode} trading is HALTED")
         for order in orders:
             state = "withdrawn unsent" if not order.is_unfinished else "cancel asked for"
