@@ -75,8 +75,12 @@ KITE_API_SECRET = env.str("KITE_API_SECRET", default="").strip()
 KITE_ACCESS_TOKEN = env.str("KITE_ACCESS_TOKEN", default="").strip()
 KITE_ROOT_URL = env.str("KITE_ROOT_URL", default="https://api.kite.trade")
 KITE_STREAM_URL = env.str("KITE_STREAM_URL", default="wss://ws.kite.trade")
-if not KITE_STREAM_URL.startswith("wss://") and urlsplit(KITE_STREAM_URL).hostname not in ("127.0.0.1", "localhost"):
-    raise ImproperlyConfigured(f"KITE_STREAM_URL is {KITE_STREAM_URL!r}: give one that begins with wss://")
+for _name, _url, _scheme in (
+    ("KITE_ROOT_URL", KITE_ROOT_URL, "https://"),
+    ("KITE_STREAM_URL", KITE_STREAM_URL, "wss://"),
+):
+    if not _url.startswith(_scheme) and urlsplit(_url).hostname not in ("127.0.0.1", "localhost"):
+        raise ImproperlyConfigured(f"{_name} is {_url!r}: give one that begins with {_scheme}")
 STREAMED_PRICE_AGE_MAX_SECONDS = _integer("STREAMED_PRICE_AGE_MAX_SECONDS", 2, minimum=0, maximum=30)
 KITE_POSTBACK = _truth("KITE_POSTBACK", default=False)
 PAPER_KITE_URL = env.str("PAPER_KITE_URL", default="")

@@ -34,6 +34,7 @@ def check(**environment: str) -> subprocess.CompletedProcess[str]:
         ({"POSITION_SIZE": "20000"}, "POSITION_SIZE 20000 is above MAX_POSITION_SIZE 10000"),
         ({"ENABLE_AUTO_TRADING": "maybe"}, "ENABLE_AUTO_TRADING is 'maybe': give true or false"),
         ({"SIGNAL_TIME_ZONE": "India"}, "SIGNAL_TIME_ZONE is 'India': give a time zone name"),
+        ({"KITE_ROOT_URL": "http://api.kite.trade"}, "KITE_ROOT_URL is 'http://api.kite.trade': give one that begins"),
         ({"KITE_STREAM_URL": "ws://ws.kite.trade"}, "give one that begins with wss://"),
         ({"STREAMED_PRICE_AGE_MAX_SECONDS": "31"}, "give a whole number from 0 to 30"),
         ({"KITE_POSTBACK": "maybe"}, "KITE_POSTBACK is 'maybe': give true or false"),
