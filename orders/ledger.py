@@ -98,7 +98,7 @@ def counted_fills(fills: Iterable[Fill]) -> list[Counted]:
 def statement(fills: Iterable[Fill]) -> Fill | None:
     """Return the last fill by hand: it says what was filled in all, so it replaces the ones before it."""
     by_hand = [fill for fill in fills if fill.source == Fill.Source.HAND]
-    return max(by_hand, key=lambda fill: (fill.recorded_at, fill.pk), default=None)
+    return max(by_hand, key=lambda fill: fill.pk, default=None)  # by no clock, which may be set back between
 
 
 def steps_of(line: Line) -> list[Step]:

@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 from orders.adjusting import Wish, adjust
-from orders.by_hand import exit_position
+from orders.by_hand import HandFill, exit_position, mark_filled
 from orders.deciding import decide_manual
-from orders.execution import doubt_overdue, submit
+from orders.execution import cancel, doubt_overdue, submit
 from orders.models import Adjustment, Order
 from orders.reconciliation import reconcile
 from risk.models import Incident
@@ -153,6 +153,18 @@ def test_what_is_held_can_be_left_at_once_after_the_clock_was_set_back(desk, hel
     clock.advance(hours=-1)
 
     assert exit_position(desk, position, token="exit", by="tara").quantity == 7
+
+
+def test_what_was_marked_last_counts_after_the_clock_was_set_back(desk, wish, clock):
+    open_the_limits()
+    resting = submit(desk, decide_manual(desk, wish(quantity=5, limit_price=Decimal("1390.00"))))
+    order = cancel(desk, resting, by="tara", reason="test")
+    reconcile(desk)
+    report = {"price": Decimal(1390), "by": "tara", "reason": "contract note"}
+    mark_filled(desk, order, HandFill(token="a", quantity=2, **report))
+    clock.advance(hours=-1)
+
+    assert mark_filled(desk, order, HandFill(token="b", quantity=5, **report)).filled_quantity == 5
 
 
 def test_shares_that_are_missing_are_told_at_once_after_the_clock_was_set_back(desk, held, clock, wired):
