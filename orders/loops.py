@@ -247,6 +247,7 @@ class Tracker:
         self._busy_seconds = busy_seconds
         self._idle_seconds = idle_seconds
         self._nudge = threading.Event()
+        self._prepared_on: date | None = None
         self._loaded_on: date | None = None
         self._logged_in = True
         self._failures = 0
@@ -277,10 +278,11 @@ class Tracker:
         asked_at = self._stopwatch()
         try:
             self._prepare()
-            asked_at = self._stopwatch()  # not before: the list of instruments is long
+            asked_at = self._stopwatch()
             reconcile(self._desk)
             took = self._stopwatch() - asked_at
             carry_out_cancels(self._desk)
+            self._load_instruments()  # last: the book is followed without the list, too
         except (BrokerUnreachable, SessionRefused) as trouble:
             self._count_failure(str(trouble), since=asked_at)
         else:
@@ -293,9 +295,9 @@ class Tracker:
         self._nudge.clear()
 
     def _prepare(self) -> None:
-        """Take over the day's instruments and the account's user id, once a day."""
+        """Tell of past days and take over the account's user id, once a day."""
         today = self._desk.today()
-        if self._loaded_on == today:
+        if self._prepared_on == today:
             return
         tell_of_past_days(self._desk)
         asked_at = self._desk.clock()
@@ -306,6 +308,13 @@ class Tracker:
             login_refused(self._desk, str(refusal), asked_at=asked_at)
             raise
         BrokerSession.objects.filter(mode=self._desk.mode).update(user_id=user_id)
+        self._prepared_on = today
+
+    def _load_instruments(self) -> None:
+        """Take over the day's instruments, once a day."""
+        today = self._desk.today()
+        if self._loaded_on == today:
+            return
         count = load_instruments(self._desk, self._desk.rules.default_exchange)
         log.info("instruments.loaded", count=count, exchange=self._desk.rules.default_exchange)
         self._loaded_on = today

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from django.db import connection
 
 from orders.deciding import decide
 from orders.differences import tell_of_past_days
 from orders.execution import cancel_all
+from orders.loops import Tracker
 from orders.reconciliation import reconcile
 from risk.models import Incident
 
@@ -36,6 +39,21 @@ def test_an_order_of_a_past_day_is_told_once_until_a_person_closes_it(desk, rest
     incident = Incident.objects.get(kind="UNFINISHED_OF_A_PAST_DAY")
     assert (incident.client_order_id, incident.count) == (order.client_order_id, 2)
     assert "Close past day" in incident.what_to_do
+
+
+def test_a_day_whose_list_of_instruments_cannot_be_had_is_followed_and_a_new_leader_sends_nothing(desk, resting, paper):
+    order = resting()
+    ready = threading.Event()
+    tracker = Tracker(desk, ready=ready, busy_seconds=0.0)
+    paper.fault("instruments", "error_503")
+    paper.set_price("NSE:RELIANCE", "1389.00")
+
+    tracker.turn()
+    order.refresh_from_db()
+    assert (order.status, ready.is_set()) == ("FILLED", False)
+    tracker.turn()
+
+    assert ready.is_set()
 
 
 def test_an_order_of_today_is_not_told_of(desk, resting):

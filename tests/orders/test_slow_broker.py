@@ -41,6 +41,7 @@ def tracker(desk, slow, monkeypatch):
     tracker = Tracker(replace(desk, gateway=slow), ready=threading.Event(), stopwatch=slow.stopwatch)
     monkeypatch.setattr(tracker, "_wait", lambda: None)
     monkeypatch.setattr(tracker, "_prepare", lambda: None)
+    monkeypatch.setattr(tracker, "_load_instruments", lambda: None)
     return tracker
 
 
@@ -121,6 +122,7 @@ def test_a_process_that_stood_still_itself_blames_no_broker(desk, slow, monkeypa
     )
     monkeypatch.setattr(tracker, "_wait", lambda: None)
     monkeypatch.setattr(tracker, "_prepare", lambda: None)
+    monkeypatch.setattr(tracker, "_load_instruments", lambda: None)
 
     take(tracker, slow, 60.0)
 
