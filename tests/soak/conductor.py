@@ -153,8 +153,10 @@ class Conductor:
     def _kill_after(self, seconds: float) -> None:
         leader = self.cast.wait_for_a_leader()
         self._within(seconds, lambda: False)
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.kill(leader, signal.SIGKILL)
+        except ProcessLookupError:
+            return  # it ended by itself meanwhile, and that is no kill
         self._within(10, lambda: leader not in self.cast.executors)
         self.killed[""] += 1
         self._note("killed", "")

@@ -84,9 +84,11 @@ def hear(ground: Ground, ledger: Path) -> Statements:
 
 
 def _dictionaries(ground: Ground, query: str) -> list[dict[str, Any]]:
-    assert ground.rows("SELECT 1"), "PostgreSQL answers"
-    rows = ground.rows(f"SELECT to_jsonb(t) FROM ({query}) t")  # noqa: S608 - of the table above
-    return [row[0] for row in rows]
+    # In one row, so that PostgreSQL going away, which has no rows either, is no table without any.
+    told = ground.rows(f"SELECT coalesce(jsonb_agg(to_jsonb(t)), '[]') FROM ({query}) t")  # noqa: S608 - of ours
+    assert told, "PostgreSQL answers"
+    rows: list[dict[str, Any]] = told[0][0]
+    return rows
 
 
 def placed_orders(journal: list[dict[str, Any]]) -> dict[str, Placed]:
