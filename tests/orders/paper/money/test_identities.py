@@ -85,7 +85,8 @@ def test_funds_add_up(wanted, blocked):
     funds = account.funds(lambda _: Decimal(100), blocked)
 
     assert funds.available == funds.opening + funds.payin - funds.debits
-    assert account.available(blocked) == account.available(Decimal(0)) - blocked
+    # Average prices are not whole paise, and what is added to them is cut at 28 digits.
+    assert abs(account.available(blocked) - account.available(Decimal(0)) + blocked) < Decimal("1e-12")
 
 
 @given(wanted=trades)
