@@ -12,7 +12,7 @@ from orders.by_hand import HandFill, exit_position, mark_filled
 from orders.deciding import decide_manual
 from orders.execution import cancel, doubt_overdue, submit
 from orders.models import Adjustment, Order
-from orders.reconciliation import reconcile
+from orders.reconciliation import carry_out_cancels, reconcile
 from risk.models import Incident
 from tests.conftest import open_the_limits, statuses
 
@@ -175,3 +175,15 @@ def test_shares_that_are_missing_are_told_at_once_after_the_clock_was_set_back(d
         reconcile(wired(desk, gateway=BookGateway(holds={("NSE", "RELIANCE"): 4})))
 
     assert Incident.objects.get().kind == "POSITION_DIFFERENCE"
+
+
+def test_a_cancel_that_came_to_nothing_is_repeated_after_the_clock_was_set_back(desk, resting, clock, paper):
+    paper.fault("cancel", "drop_before")
+    cancel(desk, resting, by="priya", reason="enough")
+    clock.advance(hours=-1)
+
+    carry_out_cancels(desk)
+    reconcile(desk)
+
+    resting.refresh_from_db()
+    assert resting.status == "CANCELLED"
