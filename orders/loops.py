@@ -156,7 +156,7 @@ class Worker:
     def _finish_the_halt(self) -> None:
         """Ask for the cancels of a halt whose process died right after it; exits made during the halt go on."""
         control = TradingControl.objects.get(mode=self._desk.mode)
-        if control.state != TradingState.HALTED:
+        if control.state != TradingState.HALTED or control.lifts_to:  # a halt for the login leaves what rests alone
             return
         unfinished = Order.objects.unfinished(self._desk.mode).filter(created_at__lte=control.changed_at, is_exit=False)
         for order in unfinished.filter(cancel_requested_at=None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ from orders.broker.gateway import SessionRefused
 from orders.broker.kite import IST
 from orders.deciding import decide_manual
 from orders.execution import cancel, halt, submit
+from orders.loops import Worker
 from orders.models import Order
 from orders.reconciliation import carry_out_cancels, reconcile
 from risk import control as switch
@@ -83,6 +85,21 @@ def test_a_cancel_whose_login_is_refused_halts_and_is_repeated_after_the_new_log
 
     order.refresh_from_db()
     assert (order.status, state()) == ("CANCELLED", "ACTIVE")
+
+
+def test_an_order_that_rests_is_left_alone_by_a_halt_for_the_login(trading, wish, paper):
+    order = submit(trading, decide_manual(trading, wish(limit_price=Decimal("1390.00"))))
+    refuse_a_read(trading, paper)
+    ready = threading.Event()
+    ready.set()
+
+    Worker(trading, ready=ready, sent=lambda: None).turn()
+    log_in(trading, paper)
+    carry_out_cancels(trading)
+    reconcile(trading)
+
+    order.refresh_from_db()
+    assert (order.status, order.cancel_requested_at, state()) == ("OPEN", None, "ACTIVE")
 
 
 def test_a_new_login_and_a_clean_book_lift_it(trading, paper):
