@@ -158,8 +158,8 @@ class Worker:
         control = TradingControl.objects.get(mode=self._desk.mode)
         if control.state != TradingState.HALTED or control.lifts_to:  # a halt for the login leaves what rests alone
             return
-        unfinished = Order.objects.unfinished(self._desk.mode).filter(created_at__lte=control.changed_at, is_exit=False)
-        for order in unfinished.filter(cancel_requested_at=None):
+        # Whatever their times say: the halt was dated before it had the lock, and by another machine's clock perhaps.
+        for order in Order.objects.unfinished(self._desk.mode).filter(is_exit=False, cancel_requested_at=None):
             cancel(self._desk, order, by=control.changed_by, reason=f"trading halted: {control.reason}")
 
     def _decide(self, signal: Signal) -> bool:

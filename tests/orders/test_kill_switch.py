@@ -6,6 +6,8 @@ The paper server's journal is the witness: whatever it accepted was cancelled, o
 
 from __future__ import annotations
 
+import threading
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -13,8 +15,10 @@ import pytest
 from orders import execution
 from orders.deciding import OrderDenied, decide_manual
 from orders.execution import doubt_overdue, halt, submit
+from orders.loops import Worker
 from orders.models import Order, Position
 from orders.reconciliation import carry_out_cancels, reconcile
+from risk import control as switch
 from risk.models import TradingControl
 from tests.conftest import open_the_limits
 
@@ -159,6 +163,18 @@ def test_a_sender_that_died_under_a_halt_leaves_an_order_that_is_found_and_cance
     assert [row["event"] for row in paper.journal()] == ["accepted"]  # its id is not known yet
 
     reconcile(desk)
+
+    assert [row["event"] for row in paper.journal()] == ["accepted", "cancelled"]
+
+
+def test_a_halt_whose_process_died_after_it_is_finished_though_it_is_dated_before_the_order(desk, resting, paper):
+    """By a machine whose clock is late, or because it waited for the lock while the order was decided."""
+    order = resting()
+    switch.halt("PAPER", by="priya", reason="enough", now=order.created_at - timedelta(seconds=3))
+    ready = threading.Event()
+    ready.set()
+
+    Worker(desk, ready=ready, sent=lambda: None).turn()
 
     assert [row["event"] for row in paper.journal()] == ["accepted", "cancelled"]
 
