@@ -301,14 +301,15 @@ class Tracker:
             return
         tell_of_past_days(self._desk)
         asked_at = self._desk.clock()
-        self._desk.vault.row()
+        used = self._desk.vault.row()
         try:
             user_id = self._desk.gateway.user_id()
         except SessionRefused as refusal:
             login_refused(self._desk, str(refusal), asked_at=asked_at)
             raise
-        BrokerSession.objects.filter(mode=self._desk.mode).update(user_id=user_id)
-        self._prepared_on = today
+        # Not over a login made meanwhile: that may be of another account, which live trading is not armed for.
+        if BrokerSession.objects.filter(mode=self._desk.mode, logged_in_at=used.logged_in_at).update(user_id=user_id):
+            self._prepared_on = today
 
     def _load_instruments(self) -> None:
         """Take over the day's instruments, once a day."""

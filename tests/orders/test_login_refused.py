@@ -12,7 +12,7 @@ from orders.broker.gateway import SessionRefused
 from orders.broker.kite import IST
 from orders.deciding import decide_manual
 from orders.execution import cancel, halt, submit
-from orders.loops import Worker
+from orders.loops import Tracker, Worker
 from orders.models import Order
 from orders.reconciliation import carry_out_cancels, reconcile
 from risk import control as switch
@@ -221,3 +221,25 @@ def test_paper_needs_no_login_and_is_not_halted_for_one(desk, paper):
     refuse_a_read(desk, paper)
 
     assert TradingControl.objects.get(mode="PAPER").state == "ACTIVE"
+
+
+def test_a_login_of_another_account_while_the_first_is_asked_for_its_name_is_not_taken_for_the_armed_one(
+    trading, wish, paper, monkeypatch
+):
+    order = decide_manual(trading, wish())
+    asked = trading.gateway.user_id
+
+    def overtaken():
+        armed = asked()
+        trading.vault.keep(paper.log_in("live"), user_id="OTHER1", now=trading.clock())
+        return armed
+
+    monkeypatch.setattr(trading.gateway, "user_id", overtaken)
+    tracker = Tracker(trading, ready=threading.Event())
+    monkeypatch.setattr(tracker, "_wait", lambda: None)
+
+    tracker.turn()
+    submit(trading, order)
+
+    assert trading.vault.row().user_id == "OTHER1"
+    assert (order.status, paper.accepted()) == ("WITHDRAWN", [])
