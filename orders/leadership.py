@@ -81,6 +81,7 @@ class Leadership:
         self._key = zlib.crc32(f"order-executor:{mode}".encode())
         self._stopwatch = stopwatch
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._taken: tuple[object, ...] | None = None  # when, by the database's clock: no two processes share it
         self._last_beat: tuple[object, ...] | None = None  # as seen of another leader,
         self._last_beat_seen_at = 0.0  # and when it was seen first
 
@@ -92,7 +93,7 @@ class Leadership:
             got = self._connection.execute("SELECT pg_try_advisory_lock(%s)", [self._key]).fetchone()
             if got is None or not got[0]:
                 return False
-            self._connection.execute(_TAKE, [self.mode, socket.gethostname(), os.getpid()])
+            self._taken = self._connection.execute(_TAKE, [self.mode, socket.gethostname(), os.getpid()]).fetchone()
         except psycopg.Error as error:
             self.give_up()
             raise LeadershipLost(f"the leader's lock cannot be asked for: {error}") from error
@@ -104,15 +105,16 @@ class Leadership:
         Show that the leader is alive, through the connection that holds the lock.
 
         Raise `LeadershipLost` when that is gone, or is another backend than the one that took the lock, as behind a
-        pooler.
+        pooler, or when another process was given the lock through the same backend since.
         """
         assert self._connection is not None, "only a leader beats"
+        assert self._taken is not None, "who leads took the lock at some time"
         try:
-            written = self._connection.execute(_BEAT, [self.mode]).rowcount
+            written = self._connection.execute(_BEAT, [self.mode, *self._taken]).rowcount
         except psycopg.Error as error:
             raise LeadershipLost(f"the connection that held the leader's lock is gone: {error}") from error
         if not written:
-            raise LeadershipLost("the heartbeat is not of the connection that took the leader's lock")
+            raise LeadershipLost("the heartbeat is not of the connection that took the leader's lock, or not ours")
 
     def end_a_silent_leader(self) -> bool:
         """End the connection of a leader that beat no more for too long, so that its lock is free."""
@@ -149,9 +151,11 @@ _TAKE = sql.SQL(
     " VALUES (%s, %s, %s, pg_backend_pid(), clock_timestamp(), clock_timestamp())"
     " ON CONFLICT (mode) DO UPDATE SET host = excluded.host, pid = excluded.pid,"
     " backend_pid = excluded.backend_pid, started_at = excluded.started_at, beat_at = excluded.beat_at"
+    " RETURNING started_at"
 ).format(table=_TABLE)
 _BEAT = sql.SQL(
-    "UPDATE {table} SET beat_at = clock_timestamp() WHERE mode = %s AND backend_pid = pg_backend_pid()"
+    "UPDATE {table} SET beat_at = clock_timestamp()"
+    " WHERE mode = %s AND started_at = %s AND backend_pid = pg_backend_pid()"
 ).format(table=_TABLE)
 
 

@@ -158,6 +158,18 @@ def test_a_beat_that_does_not_reach_the_backend_with_the_lock_is_the_end_of_lead
         leader.beat()
 
 
+def test_of_two_that_a_pooler_gave_one_backend_the_first_notices_at_its_next_beat(leader, standby):
+    """An advisory lock is its session's: who shares the session is given the lock again."""
+    leader.try_to_lead()
+    standby._connection = leader._connection
+
+    assert standby.try_to_lead()
+    standby.beat()
+
+    with pytest.raises(LeadershipLost, match="or not ours"):
+        leader.beat()
+
+
 def test_the_locks_session_gives_up_a_statement_that_hangs_and_a_transaction_that_stands_still(leader):
     leader.try_to_lead()
 
