@@ -120,8 +120,10 @@ def compare(
             found.external.append((report, of_it))
     unseen = [order for order in orders if order.pk not in seen and order.trading_date == book_date]
     found.vanished = [order.pk for order in unseen if order.broker_order_id and order.is_unfinished]
-    # A book that lacks what it should have, or that could not all be read, proves nothing by what else it lacks.
-    if not found.vanished and not book.unreadable:
+    # A book that lacks what it should have, ended orders too, or that could not all be read, proves nothing by what
+    # else it lacks.
+    lacks_known = any(order.broker_order_id and order.is_ours for order in unseen)
+    if not lacks_known and not book.unreadable:
         found.absent = [order.pk for order in unseen if _is_absent(order, book, absence_window)]
     return found
 

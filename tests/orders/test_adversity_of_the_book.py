@@ -169,6 +169,24 @@ def test_a_book_that_lacks_an_order_it_knew_proves_nothing_about_one_in_doubt(de
     assert doubtful.status == "NOT_PLACED"
 
 
+def test_a_book_that_lacks_an_order_it_showed_as_filled_proves_nothing_about_one_in_doubt(
+    desk, held, in_doubt, paper, wired, clock
+):
+    held(1)
+    doubtful = in_doubt()
+    clock.advance(seconds=125)
+
+    for _ in range(3):
+        reconcile(wired(desk, gateway=BookGateway(holds={("NSE", "RELIANCE"): 1})))
+    doubtful.refresh_from_db()
+    assert doubtful.status == "IN_DOUBT"
+
+    for _ in range(2):
+        reconcile(desk)
+    doubtful.refresh_from_db()
+    assert doubtful.status == "NOT_PLACED"
+
+
 def test_a_book_that_could_not_all_be_read_proves_nothing_about_one_in_doubt(desk, in_doubt, wired, clock):
     doubtful = in_doubt()
     clock.advance(seconds=125)
