@@ -221,8 +221,8 @@ def _net(rows: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
 def _last_prices(rows: list[dict[str, Any]]) -> dict[tuple[str, str], Decimal]:
     """Return the prices that the rows bring along; one without a sensible price has none."""
     told = {(row["exchange"], row["tradingsymbol"]): row.get("last_price") for row in rows}
-    numbers = {key: Decimal(str(price)) for key, price in told.items() if isinstance(price, int | float)}
-    return {key: price for key, price in numbers.items() if price.is_finite() and 0 < price <= PRICE_MAX}
+    prices = {key: _price(price) for key, price in told.items() if isinstance(price, int | float)}
+    return {key: price for key, price in prices.items() if price is not None}
 
 
 def _reports(read: Callable[[dict[str, Any]], Answer], rows: Any, unreadable: list[str]) -> tuple[Answer, ...]:
@@ -266,7 +266,7 @@ def _number(value: Any) -> Decimal:
 def _price(value: Any) -> Decimal | None:
     """Return the price, through its shortest text so that 204.1 stays 204.1; None for what is no price."""
     price = Decimal(str(value or 0))
-    return price if price.is_finite() and price > 0 else None
+    return price if price.is_finite() and 0 < price <= PRICE_MAX else None
 
 
 def _moment(value: Any) -> datetime:
@@ -296,6 +296,9 @@ def _order_report(row: dict[str, Any]) -> OrderReport:
 
 
 def _trade_report(row: dict[str, Any]) -> TradeReport:
+    quantity, price = int(row["quantity"]), _price(row["average_price"])
+    if price is None or not 0 < quantity <= SHARES_MAX:
+        raise ValueError(f"{quantity} shares at {row['average_price']!r} are no trade")
     return TradeReport(
         trade_id=_word(row["trade_id"]),
         broker_order_id=_word(row["order_id"]),
@@ -303,8 +306,8 @@ def _trade_report(row: dict[str, Any]) -> TradeReport:
         symbol=_word(row["tradingsymbol"]),
         side=_word(row["transaction_type"]),
         product=_word(row["product"]),
-        quantity=int(row["quantity"]),
-        price=_number(row["average_price"]),
+        quantity=quantity,
+        price=price,
         filled_at=_moment(row["fill_timestamp"]),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from datetime import datetime
 from decimal import Decimal
 
@@ -11,10 +12,12 @@ import pytest
 from orders import by_hand
 from orders.broker.gateway import BrokerUnreachable
 from orders.broker.kite import KiteGateway
-from orders.models import Instrument, Position
+from orders.loops import Worker
+from orders.models import Instrument, Order, Position
 from orders.quotes import load_instruments
 from orders.reconciliation import reconcile
 from risk.models import Incident
+from tests.conftest import open_the_limits
 
 YEAR_ONE = datetime(1, 1, 1)  # noqa: DTZ001 - as the SDK reads Go's word for "no time"
 
@@ -97,6 +100,41 @@ def test_a_trade_that_cannot_be_is_an_incident_and_never_in_the_ledger(desk, hel
     assert Incident.objects.get().kind == "UNREADABLE_ROW"
     reconcile(desk)
     assert (Position.objects.get().quantity, Position.objects.get().cost) == (5, 7000)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [{"quantity": 10**12}, {"quantity": 0}, {"quantity": -1}, {"average_price": 1e300}, {"average_price": 0.0}],
+    ids=ascii,
+)
+def test_a_trade_that_cannot_be_hides_no_other_of_its_order(desk, wish, wired, lie):
+    def told(rows):
+        return [*rows, {**rows[-1], "trade_id": "odd", **lie}]
+
+    open_the_limits()
+    by_hand.place(desk, wish(quantity=2))
+    reconcile(wired(desk, gateway=Lying(desk.gateway, trades=told)))
+
+    assert (Order.objects.get().status, Position.objects.get().quantity) == ("FILLED", 2)
+    assert Incident.objects.get().kind == "UNREADABLE_ROW"
+
+
+@pytest.mark.parametrize(("signal_type", "score", "outcome"), [("BUY", 90, "DENIED"), ("SELL", -90, "APPROVED")])
+def test_a_price_that_cannot_be_is_none_and_no_incident_for_each_signal(
+    desk, held, received, wired, signal_type, score, outcome
+):
+    held(2)
+
+    def told(quotes):
+        return {name: {**quote, "last_price": 1e300} for name, quote in quotes.items()}
+
+    ready = threading.Event()
+    ready.set()
+    signal = received(signal_type=signal_type, cms_score=score)
+    Worker(wired(desk, gateway=Lying(desk.gateway, ltp=told)), ready=ready, sent=lambda: None).turn()
+
+    signal.refresh_from_db()
+    assert (signal.status, Incident.objects.count()) == (outcome, 0)
 
 
 @pytest.mark.parametrize("lie", [{"quantity": 10**12}, {"last_price": 1e12}, {"last_price": 1e300}], ids=ascii)
