@@ -15,7 +15,8 @@ from decimal import ROUND_DOWN, Decimal
 
 import structlog
 from django.db import DataError, IntegrityError, connection, transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, Value
+from django.db.models.functions import Concat
 
 from orders.desk import Desk
 from orders.messages import RAW_BYTES_KEPT, MalformedSignal, SignalMessage, malformed_digest, parse
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 # Scores are kept to so many places, cut and not rounded: what is written down is never stronger than what was sent.
 _SCORE_GRID = Decimal("1e-12")
+GAPS_CHARACTERS_MAX = 4000  # of further gaps on one incident; its count goes on
 # What code and columns raise over one message; an outage raises other things, and is the same for all messages.
 _DEFECTS = (
     ArithmeticError,
@@ -223,11 +225,16 @@ def _tell_gaps(desk: Desk, rows: Iterable[Signal], now: datetime) -> None:
 
 
 def _open_gap(mode: str, strategy: str, *, first: int, last: int, now: datetime) -> None:
-    Incident.objects.open(
+    """Tell of the gap, on the incident of an earlier one while that is open: who skips numbers does so all day."""
+    told = f"Signals {first} to {last} of {strategy or 'the publisher'} never arrived"
+    incident = Incident.objects.open(
         Incident.Kind.SIGNAL_GAP,
         mode=mode,
-        subject=f"{strategy[:40]}:{first}",
-        title=f"Signals {first} to {last} of {strategy or 'the publisher'} never arrived",
-        what_to_do="Ask the publisher to send them again through the stream, which keeps what nobody heard.",
+        subject=f"seq:{strategy}",
+        title=told,
+        what_to_do="Ask the publisher to send them again through the stream, which keeps what nobody heard. Are its "
+        "numbers counted for each strategy?",
         now=now,
     )
+    if incident.title != told and len(incident.detail) < GAPS_CHARACTERS_MAX:
+        Incident.objects.filter(pk=incident.pk).update(detail=Concat("detail", Value(f"{told}\n")))

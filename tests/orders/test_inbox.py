@@ -190,6 +190,25 @@ def test_the_first_number_seen_and_a_number_again_are_no_gap(desk, message):
     assert not Incident.objects.exists()
 
 
+def test_a_publisher_that_skips_numbers_is_one_incident_that_names_the_gaps(desk, message):
+    record(desk, [heard(message(seq=seq)) for seq in range(0, 1000, 10)])
+    record(desk, [heard(message(seq=seq)) for seq in range(1000, 2000, 10)])
+
+    incident = Incident.objects.get()
+    assert (incident.title, incident.count) == ("Signals 1 to 9 of the publisher never arrived", 199)
+    assert "Signals 11 to 19 of the publisher never arrived\n" in incident.detail
+    assert len(incident.detail) < 4100
+
+
+def test_a_gap_after_the_first_was_resolved_is_told_anew(desk, message):
+    record(desk, [heard(message(seq=1)), heard(message(seq=3))])
+    Incident.objects.get().resolve(by="priya", note="sent again", now=desk.clock())
+
+    record(desk, [heard(message(seq=5))])
+
+    assert Incident.objects.unresolved().get().title == "Signals 4 to 4 of the publisher never arrived"
+
+
 def test_each_strategy_counts_for_itself(desk, message):
     record(desk, [heard(message(seq=1, strategy="a")), heard(message(seq=9, strategy="b"))])
     record(desk, [heard(message(seq=2, strategy="a")), heard(message(seq=11, strategy="b"))])
