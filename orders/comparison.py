@@ -33,6 +33,7 @@ class Believed:
     price: Decimal | None
     broker_status: str  # as last taken over
     broker_fills: int  # how many of the broker's trades are recorded
+    filled_quantity: int = 0  # shares, what was marked by hand included
     cancel_requested_at: datetime | None = None
     missed_at: datetime | None = None  # when a book that should have shown it did not
     origin: str = Origin.AUTO.value
@@ -54,7 +55,8 @@ class Believed:
         explained = sum(trade.quantity for trade in trades) >= report.quantity
         works_behind_our_back = works(report) and not self.is_unfinished and not explained and self.is_ours
         untold = works_behind_our_back and self.cancel_requested_at is None
-        return not untold and (
+        ended = status_of(report, self.filled_quantity) not in UNFINISHED
+        return not (untold or (ended and self.is_unfinished)) and (
             self.missed_at is None
             and self.broker_order_id == report.broker_order_id
             and self.broker_status == report.status
@@ -132,11 +134,12 @@ def status_of(report: OrderReport, filled: int) -> OrderStatus:
     """
     Return the status that the broker's word stands for.
 
-    COMPLETE is not here: an order is filled when its fills say so, and until they arrive it counts as working.
+    COMPLETE is not here: an order is filled when its fills say so. Any end that is ahead of its fills counts as
+    working until they arrive.
     """
-    if report.status == "REJECTED":
+    if report.filled_quantity <= filled and report.status == "REJECTED":
         return OrderStatus.REJECTED
-    if report.status in {"CANCELLED", "CANCELLED AMO"}:
+    if report.filled_quantity <= filled and report.status in {"CANCELLED", "CANCELLED AMO"}:
         return OrderStatus.CANCELLED
     return OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.OPEN
 

@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from orders.broker.gateway import BrokerBook, BrokerUnreachable, OrderReport, SessionRefused, TradeReport
+from orders.by_hand import HandFill, mark_filled
 from orders.comparison import Believed, compare, status_of
 from orders.deciding import OrderDenied, decide, decide_manual
 from orders.execution import submit
 from orders.models import BrokerSession, Decision, Fill, Order, Position
 from orders.reconciliation import carry_out_cancels, reconcile
 from risk.models import Incident, TradingControl
-from tests.conftest import statuses
+from tests.conftest import open_the_limits, statuses
 
 from .paper.paper_process import until
 from .stand_ins import BookGateway, report_of, trade_of
@@ -430,6 +431,37 @@ def test_a_cancelled_order_keeps_what_it_filled(desk, resting, wired):
     order.refresh_from_db()
     assert (order.status, order.filled_quantity) == ("CANCELLED", 4)
     assert Position.objects.get().quantity == 4
+
+
+def test_cancelled_ahead_of_its_trades_counts_as_working_and_lets_nothing_past_the_limit(desk, resting, wish, wired):
+    order = resting(quantity=7)
+    open_the_limits(position_value_max=Decimal(10_000))
+    cancelled = report_of(order, "CANCELLED", filled_quantity=6)
+    broker = BookGateway(orders=[cancelled], holds={("NSE", "RELIANCE"): 6})
+    there = wired(desk, gateway=broker)
+
+    for _ in range(2):
+        reconcile(there)
+    with pytest.raises(OrderDenied, match="POSITION_VALUE_EXCEEDED"):
+        decide_manual(desk, wish(quantity=7))
+
+    broker.trades.append(trade_of(order, "T1", 6))
+    reconcile(there)
+    order.refresh_from_db()
+    assert (order.status, order.filled_quantity) == ("CANCELLED", 6)
+
+
+def test_cancelled_whose_trades_never_come_is_ended_by_what_a_person_marks(desk, resting, wired):
+    order = resting(quantity=7)
+    broker = BookGateway(orders=[report_of(order, "CANCELLED", filled_quantity=3)])
+    there = wired(desk, gateway=broker)
+    reconcile(there)
+
+    mark_filled(there, order, HandFill(token="a", quantity=3, price=Decimal(1390), by="priya", reason="contract note"))
+    reconcile(there)
+
+    order.refresh_from_db()
+    assert (order.status, order.filled_quantity) == ("CANCELLED", 3)
 
 
 def test_more_filled_than_ordered_is_recorded_and_an_incident_that_stops_that_symbol(
