@@ -133,7 +133,9 @@ class Worker:
 
     def turn(self) -> None:
         """Finish what was begun, then decide what waits. Work comes first, so that a restart is no special case."""
-        if not self._ready.wait(0.2):
+        ready = self._ready.wait(0.2)
+        self._finish_the_halt()  # cancels do not wait for a book that can be read
+        if not ready:
             return
         self._wake.clear()
         self._finish_what_was_begun()
@@ -151,7 +153,6 @@ class Worker:
         old = Q(created_at__lt=now - age_max) | Q(created_at__gt=now + age_max)  # the clock was set back meanwhile
         for order in Order.objects.unsent(self._desk.mode).filter(old):
             self._submit(order)  # which withdraws it, and has its signal decided again
-        self._finish_the_halt()
 
     def _finish_the_halt(self) -> None:
         """Ask for the cancels of a halt whose process died right after it; exits made during the halt go on."""

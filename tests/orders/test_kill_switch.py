@@ -179,6 +179,15 @@ def test_a_halt_whose_process_died_after_it_is_finished_though_it_is_dated_befor
     assert [row["event"] for row in paper.journal()] == ["accepted", "cancelled"]
 
 
+def test_a_halt_whose_process_died_after_it_is_finished_though_the_book_cannot_be_read(desk, resting, paper):
+    resting()
+    switch.halt("PAPER", by="priya", reason="enough", now=desk.clock())
+
+    Worker(desk, ready=threading.Event(), sent=lambda: None).turn()
+
+    assert [row["event"] for row in paper.journal()] == ["accepted", "cancelled"]
+
+
 def test_a_late_appearance_after_a_halt_is_cancelled(desk, wish, wired, paper, clock):
     open_the_limits()
     paper.fault("place", "drop_after")
