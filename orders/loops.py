@@ -273,6 +273,7 @@ class Tracker:
             if self._logged_in:
                 log.warning("broker.waiting_for_login", mode=self._desk.mode)
             self._logged_in = False
+            doubt_overdue(self._desk)  # no book explains it first
             self._nudge.wait(self._busy_seconds)
             return
         carry_out_cancels(self._desk)  # first: a book that cannot be read must not keep a cancel from leaving
@@ -285,6 +286,7 @@ class Tracker:
             carry_out_cancels(self._desk)
             self._load_instruments()  # last: the book is followed without the list, too
         except (BrokerUnreachable, SessionRefused) as trouble:
+            doubt_overdue(self._desk)
             self._count_failure(str(trouble), since=asked_at)
         else:
             self._judge_pace(took, asked_at)
@@ -341,9 +343,8 @@ class Tracker:
         """Return whether the book may change by itself: then the stream is not relied on to say so."""
         if self._failures or not self._desk.is_live:
             return True
-        orders = Order.objects
-        unfinished = orders.unfinished(self._desk.mode).exists()
-        return unfinished or orders.to_cancel(self._desk.mode, self._desk.today()).exists()
+        unfinished = Order.objects.unfinished(self._desk.mode).exists()
+        return unfinished or Order.objects.to_cancel(self._desk.mode, self._desk.today()).exists()
 
     def _postback_came(self) -> bool:
         """Return whether the web process took a postback since this was last asked."""

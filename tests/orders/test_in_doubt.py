@@ -166,6 +166,28 @@ def test_an_expired_login_leaves_the_doubt_until_somebody_logs_in(live, wish, pa
     assert (order.status, [order.broker_order_id]) == ("OPEN", paper.accepted())
 
 
+@pytest.mark.parametrize("away", ["the book", "the login"])
+def test_what_has_no_answer_is_in_doubt_though_the_book_was_never_read_since_the_start(
+    live, wish, clock, monkeypatch, paper, away
+):
+    open_the_limits()
+    order, now = decide_manual(live, wish(limit_price=Decimal("1390.00"))), clock()
+    order.advance("SUBMITTING", at=now, note="sending", sender="gone", submitted_at=now, answer_by=now)
+    clock.advance(seconds=1)
+    if away == "the book":
+        paper.fault("orders", "error_503")
+    else:
+        live.vault.refuse("logged out", asked_at=clock())
+    tracker = Tracker(live, ready=threading.Event(), busy_seconds=0.01)
+    monkeypatch.setattr(tracker, "_wait", lambda: None)
+
+    tracker.turn()
+
+    order.refresh_from_db()
+    assert order.status == "IN_DOUBT"
+    assert Incident.objects.filter(kind="ORDER_IN_DOUBT").exists()
+
+
 def test_a_restart_in_between_changes_nothing(bare_desk, doubtful, wired, clock, paper):
     order = doubtful()
     tracker = Tracker(wired(bare_desk), ready=threading.Event(), busy_seconds=0.0)
