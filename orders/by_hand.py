@@ -64,7 +64,7 @@ def exit_position(desk: Desk, position: Position, *, token: str, by: str) -> Ord
     Raise `NothingToExit` or `OrderDenied`.
     """
     if earlier := made_earlier(desk, token):
-        return earlier
+        return submit(desk, earlier)  # which sends it only if the process that wrote it down died before it could
     position.refresh_from_db()
     if position.quantity == 0:
         raise NothingToExit(f"there is no open position in {position.symbol}")

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from orders import by_hand
 from orders.by_hand import (
     CloseRefused,
     HandFill,
@@ -168,6 +169,25 @@ def test_the_same_exit_sent_twice_sells_once(desk, held, paper):
     assert exit_position(desk, position, token="exit-1", by="priya") == first
 
     assert len(paper.accepted()) == 2  # the buy and one exit
+
+
+def test_an_exit_asked_for_again_is_sent_though_its_process_died_before_it_was(desk, held, paper, monkeypatch):
+    position = held(3)
+
+    class Died(BaseException):
+        pass
+
+    def die(*_):
+        raise Died
+
+    with monkeypatch.context() as dying:
+        dying.setattr(by_hand, "submit", die)
+        with pytest.raises(Died):
+            exit_position(desk, position, token="exit-1", by="priya")
+
+    order = exit_position(desk, position, token="exit-1", by="priya")
+
+    assert (order.status, len(paper.accepted())) == ("OPEN", 2)  # the buy and one exit
 
 
 def test_a_second_exit_does_not_sell_what_the_first_is_selling(desk, held, paper):
