@@ -30,3 +30,4 @@ class Limits:
 SIGNAL_AHEAD_MAX_SECONDS = 30  # a publisher's clock may run this far ahead of ours
 RECONCILED_AGE_MAX_SECONDS = 180  # the book is compared every minute; three misses are too many
 BROKER_POSITION_AGE_MAX_SECONDS = 10
+CLOCKS_APART_MAX_SECONDS = 30  # of two machines; what lies further ahead was dated before the clock was set back

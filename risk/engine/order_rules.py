@@ -7,7 +7,12 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from risk.engine.facts import OrderType, Portfolio, ProposedOrder, Side, TradingSignalType, closing_quantity, is_closing
-from risk.engine.limits import BROKER_POSITION_AGE_MAX_SECONDS, RECONCILED_AGE_MAX_SECONDS, Limits
+from risk.engine.limits import (
+    BROKER_POSITION_AGE_MAX_SECONDS,
+    CLOCKS_APART_MAX_SECONDS,
+    RECONCILED_AGE_MAX_SECONDS,
+    Limits,
+)
 from risk.engine.sizing import HUNDRED, is_on_tick
 
 
@@ -131,6 +136,8 @@ def book_is_reconciled(proposed: ProposedOrder, portfolio: Portfolio, limits: Li
     if portfolio.reconciled_at is None:
         return Finding("never", limit, "our book was not compared with the broker's yet")
     age = (now - portfolio.reconciled_at).total_seconds()
+    if age < -CLOCKS_APART_MAX_SECONDS:
+        return Finding(f"{-age:.0f} s ahead", limit, "the clock was set back since our book was last compared")
     late = age > RECONCILED_AGE_MAX_SECONDS
     return Finding(f"{age:.0f} s ago", limit, f"last compared with the broker {age:.0f} s ago" if late else None)
 

@@ -14,6 +14,7 @@ from orders.inbox import Received, Recorded, record
 from orders.listener import Listener
 from orders.loops import Loop, Tracker, Worker
 from orders.models import Order, Signal
+from orders.reconciliation import reconcile
 from risk.models import Incident
 
 from .paper.paper_process import until
@@ -270,10 +271,13 @@ def test_a_paused_sender_whose_leads_check_passed_is_still_stopped_by_the_age_of
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_an_unsent_order_is_withdrawn_and_decided_again_when_the_clock_jumped(worker, pending, clock, paper, hours):
+def test_an_unsent_order_is_withdrawn_and_decided_again_when_the_clock_jumped(
+    desk, worker, pending, clock, paper, hours
+):
     """Set back an hour, it would look fresh for an hour; set forward, its signal is too old as well."""
     order = pending()
     clock.advance(hours=hours)
+    reconcile(desk)
 
     worker().turn()
 

@@ -109,6 +109,8 @@ ROWS: list[tuple[str, str, Scene, bool]] = [
     ("NOT_RECONCILED", "just younger", buy(reconciled_at=ago(seconds=179.999)), True),
     ("NOT_RECONCILED", "at the limit", buy(reconciled_at=ago(seconds=180)), True),
     ("NOT_RECONCILED", "just older", buy(reconciled_at=ago(seconds=180.001)), False),
+    ("NOT_RECONCILED", "by a clock a little ahead", buy(reconciled_at=ago(seconds=-30)), True),
+    ("NOT_RECONCILED", "before the clock was set back", buy(reconciled_at=ago(seconds=-31)), False),
     ("NOT_RECONCILED", "never", buy(reconciled_at=None), False),
     #
     ("BROKER_POSITION_STALE", "just younger", sell(broker_as_of=ago(seconds=9.999)), True),
