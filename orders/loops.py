@@ -383,7 +383,6 @@ class Tracker:
         overdue = self._stopwatch() - min(since, self._in_trouble_since) > PATIENCE * self._desk.rules.slow_seconds
         if not (overdue or self._failures >= FAILED_READS_MAX) or self._outage_told or not is_in_session(self._desk):
             return
-        self._outage_told = True
         now = self._desk.clock()
         switch.auto_trading_off(self._desk.mode, by="executor", reason=_in_a_sentence(title), now=now)
         Incident.objects.open(
@@ -394,6 +393,7 @@ class Tracker:
             what_to_do="Auto-trading was turned off. Turn it on again when the broker answers.",
             now=now,
         )
+        self._outage_told = True  # not before: the database may be away, too
 
 
 def _in_a_sentence(title: str) -> str:

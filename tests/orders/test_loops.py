@@ -15,7 +15,7 @@ from orders.listener import Listener
 from orders.loops import Loop, Tracker, Worker
 from orders.models import Order, Signal
 from orders.reconciliation import reconcile
-from risk.models import Incident
+from risk.models import Incident, TradingControl
 
 from .paper.paper_process import until
 from .together import direct_connection
@@ -337,3 +337,24 @@ def test_the_end_of_the_brokers_outage_is_said_on_its_incident(desk, paper, monk
         tracker.turn()
 
     assert Incident.objects.get().detail.count("It was read again at") == 1
+
+
+@pytest.mark.parametrize("name", ["auto_trading_off", "open"])
+def test_an_outage_of_the_broker_is_told_though_the_database_was_away_for_a_moment(desk, paper, monkeypatch, name):
+    tracker = Tracker(desk, ready=threading.Event())
+    monkeypatch.setattr(tracker, "_wait", lambda: None)
+    paper.fault("orders", "error_503", times=4)
+    for _ in range(2):
+        tracker.turn()
+
+    def away(*_arguments, **_more):
+        raise OperationalError("the connection is lost")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(loops.switch if name == "auto_trading_off" else type(Incident.objects), name, away)
+        with pytest.raises(OperationalError):
+            tracker.turn()
+    tracker.turn()
+
+    assert not TradingControl.objects.get(mode="PAPER").auto_trading
+    assert Incident.objects.get().kind == "BROKER_UNREACHABLE"
