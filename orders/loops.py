@@ -213,7 +213,6 @@ class Worker:
     def _fail(self, signal: Signal, reason: str) -> None:
         now = self._desk.clock()
         reason = reason.replace("\x00", "␀")  # which no column takes: telling of one defect must not be another
-        signal.conclude(Signal.Status.FAILED, reason=f"a defect of ours: {reason}", now=now)
         Incident.objects.open(
             Incident.Kind.SIGNAL_FAILED,
             mode=self._desk.mode,
@@ -224,6 +223,8 @@ class Worker:
             symbol=signal.symbol,
             now=now,
         )
+        # Last: whatever comes between, no signal is failed without its incident.
+        signal.conclude(Signal.Status.FAILED, reason=f"a defect of ours: {reason}", now=now)
 
 
 class Tracker:
@@ -384,7 +385,7 @@ class Tracker:
         if not (overdue or self._failures >= FAILED_READS_MAX) or self._outage_told or not is_in_session(self._desk):
             return
         now = self._desk.clock()
-        switch.auto_trading_off(self._desk.mode, by="executor", reason=_in_a_sentence(title), now=now)
+        switch.auto_trading_off(self._desk.mode, by="executor", reason=title[0].lower() + title[1:], now=now)
         Incident.objects.open(
             Incident.Kind.BROKER_UNREACHABLE,
             mode=self._desk.mode,
@@ -394,7 +395,3 @@ class Tracker:
             now=now,
         )
         self._outage_told = True  # not before: the database may be away, too
-
-
-def _in_a_sentence(title: str) -> str:
-    return title[0].lower() + title[1:]

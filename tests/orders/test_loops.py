@@ -174,6 +174,23 @@ def test_a_signal_is_not_failed_because_the_database_ended_the_session_meanwhile
     assert signal.status == "RECEIVED"
 
 
+def test_no_signal_is_failed_without_its_incident(worker, received, poison, monkeypatch):
+    received(signal_id="bad")
+    poison(loops, "decide", lambda desk, signal: True, RuntimeError("a defect"))
+
+    def away(*_arguments, **_more):
+        raise OperationalError("the connection is lost")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(type(Incident.objects), "open", away)
+        with pytest.raises(OperationalError):
+            worker().turn()
+    worker().turn()
+
+    assert Signal.objects.get().status == "FAILED"
+    assert Incident.objects.get().kind == "SIGNAL_FAILED"
+
+
 def test_an_order_that_crashes_sending_holds_up_no_other(worker, received, poison, paper):
     bad, good = received(), received(symbol="INFY")
     poison(loops, "submit", lambda _, order: order.signal_id == bad.pk, KeyError("a defect"))
