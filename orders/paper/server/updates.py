@@ -8,18 +8,17 @@ from datetime import datetime
 from aiohttp import web
 
 from orders.paper.exchange.book import Order
-from orders.paper.exchange.events import Accepted, Filled, Modified, OrderHappened, Queued
+from orders.paper.exchange.events import Accepted, Filled, Modified, OrderHappened
 from orders.paper.exchange.states import ENDED, Status
 from orders.paper.faults.faults import UPDATE_KINDS, Kind, Route
 from orders.paper.server.app import PaperKite
 from orders.paper.server.wire import PLACED_BY, order_row
 from orders.paper.stream.mishaps import StreamMishap, UpdateFault, UpdateKind
-from orders.paper.stream.postbacks import TOLD, UPDATE, Postbacks, payload
+from orders.paper.stream.postbacks import UPDATE, Postbacks, payload
 from orders.paper.stream.stream import Stream
-from orders.paper.terms import Variety
 
 APP_ID = 1
-# Nothing is told of an order on its way to the exchange.
+# Nothing is told of an order on its way to the exchange, or waiting for the morning.
 TOLD_NOBODY = frozenset(
     {Status.RECEIVED, Status.AMO_RECEIVED, Status.MODIFY_AMO_RECEIVED, Status.VALIDATING, Status.OPENING}
 )
@@ -44,8 +43,7 @@ class Updates:
         }
         self.postbacks: Postbacks | None = None
         if postback_url is not None:
-            secret = paper.logins.api_secret
-            self.postbacks = Postbacks(postback_url, api_secret=secret, user_id=PLACED_BY, app_id=APP_ID)
+            self.postbacks = Postbacks(postback_url)
         paper.exchange.ledger.listeners.append(self._tell)
 
     def attach(self, app: web.Application) -> None:
@@ -59,28 +57,28 @@ class Updates:
         """Tell of the orders that were hidden and can be seen now, as what they are by now."""
         for order in [one for one in self.hidden.values() if one.visible(now)]:
             del self.hidden[order.order_id]
-            if order.state.status not in TOLD_NOBODY:
-                self._say(order, status_now(order), now)
+            self._say(order, now, changed=bool(order.state.filled_quantity or order.modifications))
 
     def _tell(self, order: Order, event: Accepted | OrderHappened) -> None:
-        """Say what the event made of the order; that it was received, or queued for the morning, is told to nobody."""
+        """Say what the event made of the order."""
         now = self.paper.clock()
         if not order.visible(now):
             self.hidden[order.order_id] = order
             return
-        if isinstance(event, Accepted | Queued):
-            return
-        # What is told here is newer than what would be told of its appearance.
-        self.hidden.pop(order.order_id, None)
-        self._say(order, told_status(order, event), now)
+        if order.state.status not in TOLD_NOBODY:
+            # What is told here is newer than what would be told of its appearance.
+            self.hidden.pop(order.order_id, None)
+        self._say(order, now, changed=isinstance(event, Modified | Filled))
 
-    def _say(self, order: Order, status: str, now: datetime) -> None:
-        if not (self.stream.connections or self.postbacks):
+    def _say(self, order: Order, now: datetime, *, changed: bool) -> None:
+        status = told_status(order, changed=changed)
+        if status is None or not (self.stream.connections or self.postbacks):
             return
-        told = payload(order_row(order), api_secret=self.paper.logins.api_secret, user_id=PLACED_BY, app_id=APP_ID)
-        self.stream.order_update(told | {"status": status}, now)
-        if self.postbacks is not None and status in TOLD and order.ticket.variety is not Variety.AMO:
-            self.postbacks.send(order_row(order) | {"status": status})
+        row = order_row(order) | {"status": status}
+        message = payload(row, api_secret=self.paper.logins.api_secret, user_id=PLACED_BY, app_id=APP_ID)
+        self.stream.order_update(message, now)
+        if self.postbacks is not None:
+            self.postbacks.send(message)
 
     def _update_fault(self, _now: datetime) -> UpdateFault | None:
         fault = self.paper.faults.take(Route.UPDATES, UPDATE_KINDS)
@@ -91,16 +89,15 @@ class Updates:
         return None if fault is None else StreamMishap(fault.do)
 
 
-def told_status(order: Order, event: Accepted | OrderHappened) -> str:
-    """Return the status that an update carries: UPDATE for a modification or a fill that leaves something open."""
-    status: Status = order.state.status
-    if status not in ENDED and isinstance(event, Modified | Filled):
-        return UPDATE
-    return str(status)
+def told_status(order: Order, *, changed: bool) -> str | None:
+    """
+    Return the status that an order is told as, or None when nobody is told.
 
-
-def status_now(order: Order) -> str:
-    """Return what is told of an order as it appears: UPDATE when it is open, and more happened to it than that."""
-    state = order.state
-    changed = state.filled_quantity or order.modifications
-    return UPDATE if changed and state.status not in ENDED else str(state.status)
+    An end is told as it is. An order that lives on is an UPDATE when it was `changed`, which is modified or filled
+    in part, and else what it is. What the exchange made of a MARKET order, a LIMIT at the band's edge, is no
+    modification: that order is merely OPEN (Kite Connect v3 documentation, "Postback").
+    """
+    status = order.state.status
+    if status in TOLD_NOBODY:
+        return None
+    return UPDATE if changed and status not in ENDED else str(status)

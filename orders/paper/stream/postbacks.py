@@ -21,13 +21,9 @@ QUEUE_MAX = 1000
 PAUSES_SECONDS = (1, 2, 4)
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 
-FINAL = frozenset({"COMPLETE", "REJECTED", "CANCELLED"})
-UPDATE = "UPDATE"
-TOLD = FINAL | {UPDATE}
-# On its way to the exchange an order can change shape by itself: a MARKET order becomes a LIMIT at the band's edge.
-ON_ITS_WAY = frozenset({"PUT ORDER REQ RECEIVED", "VALIDATION PENDING", "OPEN PENDING"})
+UPDATE = "UPDATE"  # a modification or a fill that leaves something open; never a status of the order book
+POSTED = frozenset({"COMPLETE", "REJECTED", "CANCELLED", UPDATE})
 NOT_IN_POSTBACK = frozenset({"modified", "tags"})
-TERMS = ("quantity", "price", "order_type", "trigger_price", "validity", "disclosed_quantity")
 
 log = logging.getLogger(__name__)
 
@@ -49,42 +45,18 @@ def payload(row: Row, *, api_secret: str, user_id: str, app_id: int) -> dict[str
     }
 
 
-def event_status(row: Row, before: Row | None) -> str | None:
-    """
-    Return the status that an order's change is told as, or None when Kite tells nobody.
-
-    `before` is the order's previous row, None when it is new. A final status is told as it is, a modification
-    or a partial fill of a living order as UPDATE; merely being OPEN, and anything of an AMO, not at all.
-    """
-    if row["variety"] == "amo":
-        return None
-    if row["status"] in FINAL:
-        return str(row["status"])
-    if before is None:
-        return None
-    filled_more = row["filled_quantity"] != before["filled_quantity"]
-    modified = before["status"] not in ON_ITS_WAY and any(row[term] != before[term] for term in TERMS)
-    return UPDATE if filled_more or modified else None
+def is_posted(message: Row) -> bool:
+    """Tell whether Kite posts this: ends and updates, nothing that is merely open, and nothing of an AMO."""
+    return message["status"] in POSTED and message["variety"] != "amo"
 
 
 class Postbacks:
     """Sends from a task of its own: the exchange never waits, and failures are only logged."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        api_secret: str,
-        user_id: str,
-        app_id: int = 1,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, url: str, *, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         self.url = url
-        self.api_secret = api_secret
-        self.user_id = user_id
-        self.app_id = app_id
         self.sleep = sleep
-        self.queue: asyncio.Queue[dict[str, object]] = asyncio.Queue(QUEUE_MAX)
+        self.queue: asyncio.Queue[Row] = asyncio.Queue(QUEUE_MAX)
         self.session: aiohttp.ClientSession | None = None
         self.sending: asyncio.Task[None] | None = None
 
@@ -103,20 +75,20 @@ class Postbacks:
         if waiting := self.queue.qsize():
             log.warning("%d postbacks were not sent before the end.", waiting)
 
-    def send(self, row: Row) -> None:
-        """Queue the postback of a row whose `status` is what `event_status` returned; others are passed over."""
-        if row["status"] not in TOLD or row["variety"] == "amo":
+    def send(self, message: Row) -> None:
+        """Queue what `payload` made of a row, if Kite posts such a one."""
+        if not is_posted(message):
             return
         try:
-            self.queue.put_nowait(payload(row, api_secret=self.api_secret, user_id=self.user_id, app_id=self.app_id))
+            self.queue.put_nowait(message)
         except asyncio.QueueFull:
-            log.warning("The postback of order %s is dropped: too many wait.", row["order_id"])
+            log.warning("The postback of order %s is dropped: too many wait.", message["order_id"])
 
     async def _send_all(self, session: aiohttp.ClientSession) -> None:
         while True:
             await self._deliver(session, await self.queue.get())
 
-    async def _deliver(self, session: aiohttp.ClientSession, message: dict[str, object]) -> None:
+    async def _deliver(self, session: aiohttp.ClientSession, message: Row) -> None:
         body = json.dumps(message).encode()
         for pause in (*PAUSES_SECONDS, None):
             failure = await self._attempt(session, body)

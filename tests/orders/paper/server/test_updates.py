@@ -1,0 +1,157 @@
+"""Which changes of an order are told, and as what: over the socket, and by postback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.orders.paper.stream.streaming import SECONDS, Client, until
+from tests.orders.paper.whole import Whole, whole
+
+NEXT_SESSION = "2026-11-25T09:15:00+05:30"  # Tuesday is a holiday
+DEEP_ENOUGH_FOR_FOUR = {"price": "1500", "sell": [{"price": "1500", "quantity": 4}]}
+
+
+class Receiver:
+    """The user's server: keeps every postback, and takes none while `status` is not 200."""
+
+    def __init__(self) -> None:
+        self.got: list[dict] = []
+        self.status = 200
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.got.append(json.loads(await request.read()))
+        return web.Response(status=self.status)
+
+    async def posted(self, how_many: int) -> list[tuple[str, str]]:
+        await until(lambda: len(self.got) >= how_many)
+        return [(row["order_id"], row["status"]) for row in self.got]
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[tuple[Receiver, str]]:
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_post("/kite", receiver.take)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield receiver, f"http://127.0.0.1:{runner.addresses[0][1]}/kite"
+    finally:
+        await runner.cleanup()
+
+
+async def told(client: Client, how_many: int) -> list[tuple[str, str]]:
+    """Return id and status of the next updates; heartbeats are passed over."""
+    rows: list[tuple[str, str]] = []
+    async with asyncio.timeout(SECONDS):
+        while len(rows) < how_many:
+            message = await client.hear()
+            if isinstance(message.data, str):
+                row = json.loads(message.data)["data"]
+                rows.append((row["order_id"], row["status"]))
+    return rows
+
+
+@pytest.fixture
+def story(tmp_path: Path):
+    """Return what runs a scenario against a server with a client on its socket and a receiver of its postbacks."""
+
+    def run(scenario, *options: str) -> None:
+        async def complete() -> None:
+            state = tmp_path / "state"
+            async with receiving() as (receiver, url), whole(state, "--postback-url", url, *options) as server:
+                await scenario(server, await server.connect(), receiver)
+
+        asyncio.run(complete())
+
+    return run
+
+
+def test_a_market_order_that_becomes_a_limit_order_on_its_way_is_open_and_no_update(story):
+    async def scenario(server: Whole, client: Client, receiver: Receiver) -> None:
+        order_id = await server.place(order_type="MARKET", market_protection=-1)
+
+        opened, done = await client.hear_text(), await client.hear_text()
+
+        assert (opened["data"]["status"], opened["data"]["order_type"], opened["data"]["price"]) == (
+            "OPEN",
+            "LIMIT",
+            1507.5,
+        )
+        assert done["data"]["status"] == "COMPLETE"
+        assert await receiver.posted(1) == [(order_id, "COMPLETE")]
+
+    story(scenario)
+
+
+def test_the_rest_of_a_market_order_that_left_its_band_is_told_for_the_fill_alone(story):
+    async def scenario(server: Whole, client: Client, receiver: Receiver) -> None:
+        await server.control("PUT", "prices/NSE/INFY", DEEP_ENOUGH_FOR_FOUR)
+
+        order_id = await server.place(order_type="MARKET", market_protection=-1)
+
+        assert await told(client, 2) == [(order_id, "OPEN"), (order_id, "UPDATE")]
+        assert await receiver.posted(1) == [(order_id, "UPDATE")]
+        assert receiver.got[0]["filled_quantity"] == 4
+
+    story(scenario)
+
+
+def test_a_stop_is_told_as_it_waits_and_as_it_goes_out_and_posted_at_its_end(story):
+    async def scenario(server: Whole, client: Client, receiver: Receiver) -> None:
+        order_id = await server.place(order_type="SL", price=1600, trigger_price=1590)
+        await server.control("PUT", "prices/NSE/INFY", {"price": "1590"})
+
+        assert await told(client, 3) == [(order_id, "TRIGGER PENDING"), (order_id, "OPEN"), (order_id, "COMPLETE")]
+        assert await receiver.posted(1) == [(order_id, "COMPLETE")]
+
+    story(scenario)
+
+
+def test_a_modification_is_an_update_whether_or_not_it_was_partly_filled(story):
+    async def scenario(server: Whole, client: Client, receiver: Receiver) -> None:
+        await server.control("PUT", "prices/NSE/INFY", DEEP_ENOUGH_FOR_FOUR)
+        order_id = await server.place(price=1500)
+        assert await told(client, 2) == [(order_id, "OPEN"), (order_id, "UPDATE")]
+
+        await server.ask("PUT", f"/orders/regular/{order_id}", price=1495)
+        await server.ask("DELETE", f"/orders/regular/{order_id}")
+
+        assert await told(client, 2) == [(order_id, "UPDATE"), (order_id, "CANCELLED")]
+        statuses = [status for _, status in await receiver.posted(3)]
+        assert statuses == ["UPDATE", "UPDATE", "CANCELLED"]
+
+    story(scenario)
+
+
+def test_of_an_order_that_waits_for_the_morning_nothing_is_told_and_of_an_amo_nothing_posted(story):
+    async def scenario(server: Whole, client: Client, receiver: Receiver) -> None:
+        await server.stand_at("2026-11-23T20:00:00+05:30")
+        waiting = await server.place("amo", price=1500)
+        await server.ask("PUT", f"/orders/amo/{waiting}", price=1501)
+        await server.stand_at(NEXT_SESSION)
+        await server.control("PUT", "prices/NSE/INFY", {"price": "1500"})
+
+        assert await told(client, 2) == [(waiting, "OPEN"), (waiting, "COMPLETE")]
+        regular = await server.place(price=1500)
+        assert await receiver.posted(1) == [(regular, "COMPLETE")]
+
+    story(scenario, "--market-hours", "nse")
+
+
+def test_a_refusal_of_the_exchange_is_told_and_posted_as_it_is(story):
+    async def scenario(server: Whole, client: Client, receiver: Receiver) -> None:
+        order_id = await server.place(quantity=100_000)
+
+        assert await told(client, 1) == [(order_id, "REJECTED")]
+        assert await receiver.posted(1) == [(order_id, "REJECTED")]
+
+    story(scenario)
