@@ -17,7 +17,8 @@ class UpdateKind(StrEnum):
     DUPLICATE = "duplicate"  # sent twice
     LATE = "late"  # sent `after` later than it should
     MISSING = "missing"  # never sent
-    OUT_OF_ORDER = "out_of_order"  # sent right after the next one, whichever order that is about
+    # Sent right after the next one, whichever order that is about, or alone when none comes.
+    OUT_OF_ORDER = "out_of_order"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from orders.paper.stream import updates
 from orders.paper.stream.mishaps import UpdateFault, UpdateKind, no_update_fault
 from orders.paper.stream.updates import Updates
@@ -66,6 +68,44 @@ def test_one_out_of_order_goes_out_after_the_next():
     told = faulty(a(UpdateKind.OUT_OF_ORDER))
 
     assert [told.tell(b"1", NOW), told.tell(b"2", NOW), told.tell(b"3", NOW)] == [[], [b"2", b"1"], [b"3"]]
+
+
+def test_one_out_of_order_that_has_no_next_goes_out_when_it_has_waited_long_enough():
+    told = faulty(a(UpdateKind.OUT_OF_ORDER))
+    told.tell(b"1", NOW)
+
+    assert told.due(after(updates.OVERTAKEN_SECONDS_MAX) - timedelta(seconds=1)) == []
+    assert told.due(after(updates.OVERTAKEN_SECONDS_MAX)) == [b"1"]
+    assert told.due(after(3600)) == []
+    assert told.tell(b"2", after(3600)) == [b"2"]
+
+
+def test_one_that_was_overtaken_is_not_sent_again_at_the_end_of_its_time():
+    told = faulty(a(UpdateKind.OUT_OF_ORDER))
+    told.tell(b"1", NOW)
+    told.tell(b"2", NOW)
+
+    assert told.due(after(3600)) == []
+
+
+def test_one_out_of_order_leaves_a_late_one_to_its_time():
+    told = faulty(a(UpdateKind.LATE, 60), a(UpdateKind.OUT_OF_ORDER))
+    told.tell(b"late", NOW)
+    told.tell(b"1", NOW)
+
+    assert told.tell(b"2", after(1)) == [b"2", b"1"]
+    assert told.due(after(60)) == [b"late"]
+
+
+@pytest.mark.parametrize("kind", [UpdateKind.LATE, UpdateKind.OUT_OF_ORDER])
+def test_what_is_held_back_can_be_forgotten(kind):
+    told = faulty(a(kind, 5))
+    told.tell(b"1", NOW)
+
+    told.forget()
+
+    assert told.due(after(3600)) == []
+    assert told.tell(b"2", NOW) == [b"2"]
 
 
 def test_two_out_of_order_both_wait_for_one_that_is_not():
