@@ -26,6 +26,7 @@ from orders.paper.faults.strikes import strike_rows
 from orders.paper.market.instruments import INSTRUMENTS, Instrument
 from orders.paper.market.market import Depth, Level
 from orders.paper.server.app import Door, PaperKite
+from orders.paper.server.updates import Updates
 from orders.paper.server.wire import Row, number
 from orders.paper.server.witness import journal_rows
 
@@ -64,9 +65,10 @@ class NewHolding(Asked):
 
 
 class Control:
-    def __init__(self, paper: PaperKite, door: Door) -> None:
+    def __init__(self, paper: PaperKite, door: Door, updates: Updates) -> None:
         self.paper = paper
         self.door = door
+        self.updates = updates
         self.account = AccountDesk(paper.exchange)
 
     def add_to(self, app: web.Application) -> None:
@@ -153,11 +155,12 @@ class Control:
         return web.json_response(rows)
 
     async def reset(self, _request: web.Request) -> web.Response:
-        """Archive the journal; begin an empty book with moving prices, no faults and nothing pending."""
+        """Archive the journal; begin an empty book with moving prices, no faults, nothing pending or untold."""
         archive = self.paper.exchange.reset(self.paper.clock())
         self.paper.faults.clear()
         self.paper.limits.forget()
         self.door.cancel_late()
+        self.updates.forget()
         return success({"archived": archive})
 
     def _read_journal(self) -> list[Row]:

@@ -23,6 +23,7 @@ from orders.paper.server.updates import Updates
 class Site:
     app: web.Application
     paper: PaperKite
+    updates: Updates
 
 
 def build_site(paper: PaperKite, *, redirect_url: str | None = None, postback_url: str | None = None) -> Site:
@@ -44,6 +45,6 @@ def build_site(paper: PaperKite, *, redirect_url: str | None = None, postback_ur
         QuietRoutes(),
     ):
         door.add(app, group.routes())
-    Control(paper, door).add_to(app)
+    Control(paper, door, updates).add_to(app)
     app.on_cleanup.append(door.forget_late)
-    return Site(app=app, paper=paper)
+    return Site(app=app, paper=paper, updates=updates)

@@ -53,6 +53,13 @@ class Updates:
             app.on_startup.append(self.postbacks.start)
             app.on_cleanup.append(self.postbacks.stop)
 
+    def forget(self) -> None:
+        """Tell nothing of what has happened so far: the book is begun afresh."""
+        self.hidden = {}
+        self.stream.forget()
+        if self.postbacks is not None:
+            self.postbacks.forget()
+
     def tell_appeared(self, now: datetime) -> None:
         """Tell of the orders that were hidden and can be seen now, as what they are by now."""
         for order in [one for one in self.hidden.values() if one.visible(now)]:

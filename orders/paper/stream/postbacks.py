@@ -65,6 +65,13 @@ class Postbacks:
         self.session = aiohttp.ClientSession(timeout=TIMEOUT, trust_env=False)
         self.sending = asyncio.create_task(self._send_all(self.session))
 
+    def forget(self) -> None:
+        """Never send what waits, nor try again what was not taken."""
+        self.queue = asyncio.Queue(QUEUE_MAX)
+        if self.sending is not None and self.session is not None:
+            self.sending.cancel()
+            self.sending = asyncio.create_task(self._send_all(self.session))
+
     async def stop(self, _app: object = None) -> None:
         """Stop without sending what still waits."""
         if self.sending is not None:

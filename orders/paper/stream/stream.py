@@ -156,7 +156,7 @@ class Stream:
             self._tell_all(self.updates.tell(message, now))
 
     def release(self, now: datetime) -> None:
-        """Send the late updates whose time has come; what only now can be told is told first."""
+        """Send the held-back updates whose time has come; what only now can be told is told first."""
         self.at_release(now)
         self._tell_all(self.updates.due(now))
 
@@ -195,6 +195,13 @@ class Stream:
                     connection.abort()
                 case StreamMishap.STRAY_PONG:
                     connection.pong()
+
+    def forget(self) -> None:
+        """Undo what mishaps left: updates held back, handshakes to be refused, connections that say nothing."""
+        self.updates.forget()
+        self.refusals = 0
+        for connection in self.connections:
+            connection.silent = False
 
     def _admit(self, request: web.Request, is_handshake: bool) -> Credentials:
         if not is_handshake:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from orders.paper.options import Options, add_arguments
 from orders.paper.program import open_paper
-from orders.paper.server.site import build_site
+from orders.paper.server.site import Site, build_site
 
 from .stream.streaming import Client
 
@@ -23,7 +23,8 @@ PAIR = ("paper", "paper")
 class Whole:
     """It is ten on a Monday, and INFY stands at 1500 in any quantity. Nobody takes turns but the control routes."""
 
-    def __init__(self, session: aiohttp.ClientSession, root: str) -> None:
+    def __init__(self, site: Site, session: aiohttp.ClientSession, root: str) -> None:
+        self.stream = site.updates.stream
         self.session = session
         self.root = root
         self.clients: list[Client] = []  # held, so that none is closed by being forgotten
@@ -82,7 +83,7 @@ async def whole(state_dir: Path, *options: str) -> AsyncIterator[Whole]:
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         async with aiohttp.ClientSession() as session:
-            server = Whole(session, f"http://127.0.0.1:{runner.addresses[0][1]}")
+            server = Whole(site, session, f"http://127.0.0.1:{runner.addresses[0][1]}")
             if paper.clock.setting is None:
                 await server.stand_at(AT)
                 await server.control("PUT", "prices/NSE/INFY", {"price": "1500"})

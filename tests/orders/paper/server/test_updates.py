@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from orders.paper.stream.mishaps import StreamMishap
 from tests.orders.paper.stream.streaming import SECONDS, Client, until
 from tests.orders.paper.whole import Whole, whole
 
 NEXT_SESSION = "2026-11-25T09:15:00+05:30"  # Tuesday is a holiday
+LATER = "2026-11-23T10:02:00+05:30"
+LATER_STILL = "2026-11-23T10:04:00+05:30"
 DEEP_ENOUGH_FOR_FOUR = {"price": "1500", "sell": [{"price": "1500", "quantity": 4}]}
 
 
@@ -153,5 +156,81 @@ def test_a_refusal_of_the_exchange_is_told_and_posted_as_it_is(story):
 
         assert await told(client, 1) == [(order_id, "REJECTED")]
         assert await receiver.posted(1) == [(order_id, "REJECTED")]
+
+    story(scenario)
+
+
+@pytest.mark.parametrize("fault", [("late", {"seconds": 60}), ("out_of_order", {})])
+def test_a_fresh_start_hears_no_update_that_was_held_back_before_it(story, fault):
+    kind, more = fault
+
+    async def scenario(server: Whole, client: Client, _: Receiver) -> None:
+        await server.fault("updates", kind, **more)
+        await server.place()
+
+        await server.control("POST", "reset")
+        await server.stand_at(LATER)
+
+        order_id = await server.place(price=1400)
+        assert await told(client, 1) == [(order_id, "OPEN")]
+
+    story(scenario)
+
+
+def test_a_fresh_start_hears_of_no_order_that_was_hidden_before_it(story):
+    async def scenario(server: Whole, client: Client, receiver: Receiver) -> None:
+        await server.fault("place", "hide", seconds=60)
+        await server.place(price=1500)
+
+        await server.control("POST", "reset")
+        await server.control("PUT", "prices/NSE/INFY", {"price": "1500"})
+        await server.stand_at(LATER)
+        await server.fault("place", "hide", seconds=60)
+        after = await server.place(price=1500)
+        await server.stand_at(LATER_STILL)
+
+        assert await told(client, 1) == [(after, "COMPLETE")]
+        assert await receiver.posted(1) == [(after, "COMPLETE")]
+
+    story(scenario)
+
+
+def test_a_fresh_start_is_not_refused_a_handshake_for_a_fault_of_before(tmp_path: Path):
+    async def scenario() -> None:
+        async with whole(tmp_path / "state") as server:
+            server.stream.suffer(StreamMishap.REFUSE, times=2)
+
+            await server.control("POST", "reset")
+
+            assert await (await server.connect()).hears_nothing_more()
+
+    asyncio.run(scenario())
+
+
+def test_a_fresh_start_is_heard_by_a_client_that_a_fault_had_made_deaf(story):
+    async def scenario(server: Whole, client: Client, _: Receiver) -> None:
+        server.stream.suffer(StreamMishap.SILENT)
+
+        await server.control("POST", "reset")
+
+        order_id = await server.place(price=1400)
+        assert await told(client, 1) == [(order_id, "OPEN")]
+
+    story(scenario)
+
+
+def test_a_fresh_start_gets_no_postback_that_was_not_taken_before_it(story):
+    async def scenario(server: Whole, _: Client, receiver: Receiver) -> None:
+        receiver.status = 500
+        first, second = await server.place(price=1500), await server.place(price=1500)
+        assert await receiver.posted(1) == [(first, "COMPLETE")]
+
+        await server.control("POST", "reset")
+        receiver.status = 200
+        await server.control("PUT", "prices/NSE/INFY", {"price": "1500"})
+        third = await server.place(price=1500)
+
+        assert await receiver.posted(2) == [(first, "COMPLETE"), (third, "COMPLETE")]
+        assert second not in {row["order_id"] for row in receiver.got}
 
     story(scenario)
