@@ -1,6 +1,6 @@
 """
-The routes under /paper/, for tests and rehearsals: set prices and the clock, ask for faults, read the journal,
-give the account funds and shares, start afresh.
+The routes under /paper/, for tests and rehearsals: set prices and the clock, ask for faults, end all sessions, read
+the journal, give the account funds and shares, start afresh.
 
 They have no counterpart at Zerodha and no password, which is why the server listens on loopback by default.
 """
@@ -83,6 +83,9 @@ class Control:
         router.add_delete("/paper/clock", self.release_clock)
         router.add_post("/paper/funds", self.add_funds)
         router.add_post("/paper/holdings/{exchange}/{symbol}", self.give_holding)
+        router.add_get("/paper/sessions", self.tell_sessions, allow_head=False)
+        router.add_delete("/paper/sessions", self.end_sessions)
+        router.add_post("/paper/sessions", self.restore_session)
         router.add_get("/paper/journal", self.journal, allow_head=False)
         router.add_post("/paper/reset", self.reset)
 
@@ -149,16 +152,33 @@ class Control:
         self.account.give_holding(instrument, wanted.quantity, wanted.average_price, self.paper.clock())
         return await self._done(True)
 
+    async def tell_sessions(self, _request: web.Request) -> web.Response:
+        logins = self.paper.logins
+        return success({"standing": not logins.standing_ended, "logged_in": logins.logged_in(self.paper.clock())})
+
+    async def end_sessions(self, request: web.Request) -> web.Response:
+        """End all sessions in mid-day, as a master logout does: from now on 403, and the sockets close."""
+        now = self.paper.clock()
+        self.paper.logins.end_all(now)
+        self.updates.stream.let_go(now)
+        return await self.tell_sessions(request)
+
+    async def restore_session(self, request: web.Request) -> web.Response:
+        """Accept the standing pair again; those that had logged in stay out."""
+        self.paper.logins.restore()
+        return await self.tell_sessions(request)
+
     async def journal(self, _request: web.Request) -> web.Response:
         """Answer all that happened to orders since the book began, oldest first, as a bare list."""
         rows = await asyncio.to_thread(self._read_journal)
         return web.json_response(rows)
 
     async def reset(self, _request: web.Request) -> web.Response:
-        """Archive the journal; begin an empty book with moving prices, no faults, nothing pending or untold."""
+        """Archive the journal; begin an empty book with moving prices, no faults of before and nothing pending."""
         archive = self.paper.exchange.reset(self.paper.clock())
         self.paper.faults.clear()
         self.paper.limits.forget()
+        self.paper.logins.restore()
         self.door.cancel_late()
         self.updates.forget()
         return success({"archived": archive})

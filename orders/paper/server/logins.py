@@ -5,8 +5,9 @@ A login gives a request token, which a client exchanges once, with a checksum ov
 token that is good until six in the morning. Access tokens are kept as digests, in a file of their own beside
 the journal, so that a restart logs nobody out.
 
-Started with a key and a token, the server accepts exactly that pair for ever, and logins with that key;
-started without, it accepts `paper:paper` for ever, and logins with any key.
+Started with a key and a token, the server accepts exactly that pair, and logins with that key; started without,
+it accepts `paper:paper`, and logins with any key. This standing pair neither expires nor logs out: it ends when a
+rehearsal ends all sessions, and is accepted again when that restores it. Its end is kept in the same file.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class Logins:
         self.path = state_dir / "sessions.json"
         self.api_secret = api_secret
         self.pair = pair
+        # Among the sessions, the standing pair's digest stands for its end.
+        self._standing = digest(*self.example_pair)
         self._waiting: dict[str, Waiting] = {}
         self._expiries = self._load()
 
@@ -65,12 +68,22 @@ class Logins:
         """Return a key and a token that are accepted."""
         return self.pair or STANDING_PAIR
 
+    @property
+    def standing_ended(self) -> bool:
+        return self._standing in self._expiries
+
+    def logged_in(self, now: datetime) -> int:
+        """Return how many have a session by a login."""
+        return sum(1 for key, expiry in self._expiries.items() if key != self._standing and now < expiry)
+
     def check(self, api_key: str, access_token: str, now: datetime) -> None:
         """Raise a 403 `TokenException` unless the pair has a session."""
-        standing_key, standing_token = self.example_pair
-        if same(api_key, standing_key) and same(access_token, standing_token):
+        named = digest(api_key, access_token)
+        if same(named, self._standing):
+            if self.standing_ended:
+                raise KiteRefusal(403, "TokenException", BAD_TOKEN)
             return
-        expiry = self._expiries.get(digest(api_key, access_token))
+        expiry = self._expiries.get(named)
         # The file may have sessions of a key that the server was started with another time.
         foreign = self.pair is not None and not same(api_key, self.pair[0])
         if expiry is None or now >= expiry or foreign:
@@ -103,19 +116,31 @@ class Logins:
         if waiting is None or waiting.api_key != api_key or now >= waiting.until:
             raise KiteRefusal(403, "TokenException", DEAD_REQUEST_TOKEN)
         session = Session(api_key=api_key, access_token=new_token(), public_token=new_token(), opened_at=now)
-        living = [(key, expiry) for key, expiry in self._expiries.items() if now < expiry]
+        living = [(key, expiry) for key, expiry in self._expiries.items() if now < expiry and key != self._standing]
         opened = (digest(api_key, session.access_token), next_expiry(now))
-        self._keep(dict([*living[1 - SESSIONS_MAX :], opened]))
+        self._keep(self._end_of_standing() | dict([*living[1 - SESSIONS_MAX :], opened]))
         del self._waiting[request_token]
         return session
 
     def close(self, api_key: str, access_token: str) -> bool:
         """End a session, and tell whether there was one; the pair of the start is not ended by a client."""
         ended = digest(api_key, access_token)
-        if ended not in self._expiries:
+        if ended == self._standing or ended not in self._expiries:
             return False
         self._keep({key: expiry for key, expiry in self._expiries.items() if key != ended})
         return True
+
+    def end_all(self, now: datetime) -> None:
+        """End every session, the standing pair's too; whoever logs in anew gets one."""
+        self._keep({self._standing: now})
+
+    def restore(self) -> None:
+        """Accept the standing pair again."""
+        if self.standing_ended:
+            self._keep({key: expiry for key, expiry in self._expiries.items() if key != self._standing})
+
+    def _end_of_standing(self) -> dict[str, datetime]:
+        return {key: ended for key, ended in self._expiries.items() if key == self._standing}
 
     def _load(self) -> dict[str, datetime]:
         try:

@@ -33,7 +33,7 @@ class SessionRoutes:
         logins: Logins,
         clock: Callable[[], datetime],
         redirect_url: str | None,
-        on_logout: Callable[[str, str], None],
+        on_logout: Callable[[datetime], None],
     ) -> None:
         self.logins = logins
         self.clock = clock
@@ -108,9 +108,8 @@ class SessionRoutes:
         """End the session that the query names."""
         query = request.query
         token = query.get("access_token") or query.get("refresh_token") or ""
-        api_key = query.get("api_key", "")
-        if self.logins.close(api_key, token):
-            self.on_logout(api_key, token)
+        if self.logins.close(query.get("api_key", ""), token):
+            self.on_logout(self.clock())
         return success(True)
 
     async def renew(self, _request: web.Request, _: Quirks) -> web.Response:

@@ -33,7 +33,7 @@ def build_site(paper: PaperKite, *, redirect_url: str | None = None, postback_ur
     exchange, clock = paper.exchange, paper.clock
     updates = Updates(paper, postback_url)
     updates.attach(app)
-    sessions = SessionRoutes(paper.logins, clock, redirect_url, on_logout=updates.stream.revoked)
+    sessions = SessionRoutes(paper.logins, clock, redirect_url, on_logout=updates.stream.let_go)
     door.add(app, sessions.public_routes(), guarded=False)
     for group in (
         sessions,

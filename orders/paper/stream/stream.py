@@ -161,8 +161,8 @@ class Stream:
         self._tell_all(self.updates.due(now))
 
     def tick(self, now: datetime) -> None:
-        """Look at the market and send what changed; first let go those whose token is not valid any more."""
-        self._dismiss_expired(now)
+        """Look at the market and send what changed; nobody tells us of a token that expires, so look at those too."""
+        self.let_go(now)
         if self.connections and (mishap := self.mishap(now, AT_TICK)):
             self.suffer(mishap)
         listening = [connection for connection in self.connections if not connection.silent]
@@ -175,11 +175,12 @@ class Stream:
         for connection in self.connections:
             connection.beat()
 
-    def revoked(self, api_key: str, access_token: str) -> None:
-        """Close the connections of a token that was logged out."""
-        who = Credentials(api_key=api_key, access_token=access_token)
+    def let_go(self, now: datetime) -> None:
+        """Close the connections whose token is not valid any more: logged out, expired, or ended for all."""
         for connection in self.connections:
-            if connection.who == who:
+            try:
+                self.check(connection.who.api_key, connection.who.access_token, now)
+            except KiteRefusal:
                 self._dismiss(connection, WSCloseCode.POLICY_VIOLATION, LOGGED_OUT)
 
     def suffer(self, mishap: StreamMishap, times: int = 1) -> None:
@@ -284,13 +285,6 @@ class Stream:
         for message in messages:
             for connection in self.connections:
                 connection.tell(message)
-
-    def _dismiss_expired(self, now: datetime) -> None:
-        for connection in self.connections:
-            try:
-                self.check(connection.who.api_key, connection.who.access_token, now)
-            except KiteRefusal:
-                self._dismiss(connection, WSCloseCode.POLICY_VIOLATION, LOGGED_OUT)
 
     def _dismiss(self, connection: Connection, code: WSCloseCode, reason: str) -> None:
         if not connection.closing:

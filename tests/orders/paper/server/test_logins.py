@@ -253,3 +253,55 @@ def test_tokens_may_stand_on_command_lines_and_in_urls(logins):
         assert token.isascii()
         assert token.isalnum()
     assert session.public_token not in (session.access_token, session.access_token[::-1])
+
+
+def test_ending_all_sessions_ends_the_standing_pair_too_until_it_is_restored(tmp_path):
+    logins = started(tmp_path, ("app", "token"))
+    token = log_in(logins, MORNING)
+
+    logins.end_all(MORNING)
+
+    assert not accepts(logins, "app", token, MORNING)
+    assert not accepts(logins, "app", "token", MORNING)
+    assert not accepts(logins, "app", "token", MORNING - timedelta(hours=1))  # as when the clock is set back
+    logins.restore()
+    assert accepts(logins, "app", "token", MORNING)
+    assert not accepts(logins, "app", token, MORNING)
+
+
+def test_a_new_login_trades_on_while_the_standing_pair_stays_ended(logins):
+    logins.end_all(MORNING)
+
+    token = log_in(logins, MORNING)
+
+    assert accepts(logins, "app", token, MORNING)
+    assert not accepts(logins, "paper", "paper", MORNING)
+
+
+def test_neither_a_restart_nor_many_logins_nor_a_logout_bring_an_ended_pair_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("orders.paper.server.logins.SESSIONS_MAX", 2)
+    logins = started(tmp_path)
+    logins.end_all(MORNING)
+    tokens = [log_in(logins, MORNING + timedelta(days=1)) for _ in range(3)]
+
+    assert logins.close("paper", "paper") is False
+
+    assert not accepts(started(tmp_path), "paper", "paper", MORNING)
+    assert [accepts(logins, "app", token, MORNING) for token in tokens] == [False, True, True]
+    logins.restore()
+    assert accepts(started(tmp_path), "paper", "paper", MORNING)
+
+
+def test_the_end_of_one_pair_is_not_that_of_another_that_the_server_is_started_with(tmp_path):
+    started(tmp_path, ("app", "token")).end_all(MORNING)
+
+    assert accepts(started(tmp_path, ("app", "another")), "app", "another", MORNING)
+
+
+def test_how_many_are_logged_in_does_not_count_the_standing_pair(logins):
+    assert logins.logged_in(MORNING) == 0
+    logins.end_all(MORNING)
+    log_in(logins, MORNING)
+
+    assert logins.logged_in(MORNING) == 1
+    assert logins.logged_in(MORNING + timedelta(days=1)) == 0

@@ -157,7 +157,7 @@ def test_a_token_that_is_logged_out_ends_in_403s(served, ticker_process):
     short.hear("connect")
 
     served.do(served.setting.tokens.valid.remove, ("key", "short-lived"))
-    served.do(served.setting.stream.revoked, "key", "short-lived")
+    served.do(served.setting.stream.let_go, served.setting.now)
 
     assert short.hear("close")["code"] == 1008
     assert "403" in short.hear("close")["reason"]

@@ -27,12 +27,13 @@ def run(scenario) -> None:
     asyncio.run(whole())
 
 
-def test_logging_out_closes_the_connections_of_that_token():
+def test_a_session_that_ends_closes_its_connections_at_once_and_no_others():
     async def scenario(served: World) -> None:
         served.setting.tokens.valid.add(("key", "other"))
         gone, stays = await served.connect(), await served.connect(("key", "other"))
+        served.setting.tokens.valid.remove(PAIR)
 
-        served.stream.revoked("key", "token")
+        served.stream.let_go(served.setting.now)
 
         message = await gone.hear()
         assert (message.type, message.data) == (WSMsgType.CLOSE, aiohttp.WSCloseCode.POLICY_VIOLATION)

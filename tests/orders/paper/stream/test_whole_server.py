@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
+from kiteconnect.exceptions import TokenException
 
 from tests.orders.paper.paper_process import PaperProcess
 
@@ -127,3 +130,67 @@ def test_a_logout_closes_the_socket(server, kite, process):
 
     one.hear("close")
     one.do("close")
+
+
+@pytest.fixture
+def restored(server: PaperProcess) -> Iterator[None]:
+    yield
+    server.control("POST", "sessions")
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_session_that_ends_in_mid_day_is_403_everywhere_until_it_is_restored(server, kite, process):
+    one = process.ticker()
+    one.hear("connect")
+    told = []
+    kite.set_session_expiry_hook(lambda: told.append("expired"))
+
+    assert session("end", server) == "the standing pair has ended, 0 logged in\n"
+
+    assert one.hear("close")["code"] == 1008
+    assert "403" in one.hear("close")["reason"]
+    with pytest.raises(TokenException) as refusal:
+        kite.orders()
+    assert (refusal.value.code, told) == (403, ["expired"])
+
+    assert session("restore", server) == "the standing pair is accepted, 0 logged in\n"
+
+    assert kite.profile()["user_id"] == "PAPER1"
+    one.hear("connect")
+    one.do("close")
+    one.hear("close")
+
+
+@pytest.mark.usefixtures("restored")
+def test_after_the_end_of_all_sessions_a_new_login_trades_on(server, kite, order):
+    earlier = server.log_in("key")
+    server.control("DELETE", "sessions")
+
+    token = server.log_in("key")
+
+    client = server.kite()
+    client.api_key, client.access_token = "key", token
+    assert client.place_order(**order())
+    client.access_token = earlier
+    with pytest.raises(TokenException):
+        client.orders()
+    assert session(None, server) == "the standing pair has ended, 1 logged in\n"
+
+
+def test_a_fresh_start_restores_the_standing_pair(server, kite):
+    server.control("DELETE", "sessions")
+
+    server.reset()
+
+    assert kite.orders() == []
+
+
+def test_without_a_server_the_command_says_so():
+    with pytest.raises(CommandError, match="No paper Kite server answers"):
+        call_command("paper_session", "--url", "http://127.0.0.1:9")
+
+
+def session(what: str | None, server: PaperProcess) -> str:
+    out = StringIO()
+    call_command("paper_session", *([what] if what else []), "--url", server.root, stdout=out)
+    return out.getvalue()
