@@ -165,6 +165,11 @@ class Book:
             order_id: order for order_id, order in self.orders.items() if order.working or order.belongs_to(day)
         }
 
+    def show(self, order_id: str) -> None:
+        """Hide an order no more, however the clock is set; one of an earlier day may be forgotten by now."""
+        if order := self.orders.get(order_id):
+            order.hidden_until = None
+
     def on_sale(self, exchange: str, tradingsymbol: str) -> int:
         """Return how many shares delivery orders at the exchange would sell; after-market orders are not there yet."""
         return self._on_sale.get((exchange, tradingsymbol), 0)

@@ -116,6 +116,13 @@ class Cancelled(Happened):
     reason: Literal["asked", "ioc", "expired", "ttl", "squared off"]
 
 
+class Appeared(Happened):
+    """An order that a fault had hidden can be seen, and its clients were told."""
+
+    kind: Literal["order.appeared"] = "order.appeared"
+    order_id: str
+
+
 class PriceSet(Happened):
     """A price was set from outside, or released when it is None; `depth` is what can be traded around it."""
 
@@ -205,7 +212,8 @@ class FaultStruck(Happened):
 OrderHappened = Queued | Opened | Triggered | Rejected | Modified | Filled | Cancelled
 AccountHappened = FundsAdded | HoldingGiven | PositionConverted
 GttHappened = GttPlaced | GttModified | GttEnded | GttTriggered
-Event = BookOpened | Accepted | OrderHappened | PriceSet | ClockSet | AccountHappened | GttHappened | FaultStruck
+ElseHappened = PriceSet | ClockSet | Appeared | FaultStruck
+Event = BookOpened | Accepted | OrderHappened | AccountHappened | GttHappened | ElseHappened
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Annotated[Event, Field(discriminator="kind")]])

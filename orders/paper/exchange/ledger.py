@@ -17,6 +17,7 @@ from orders.paper.exchange.book import Book, Order
 from orders.paper.exchange.events import (
     Accepted,
     AccountHappened,
+    Appeared,
     BookOpened,
     ClockSet,
     Event,
@@ -105,6 +106,8 @@ class Ledger:
                 self._reopen(event)
             case FundsAdded() | HoldingGiven() | PositionConverted():
                 self._change_account(event)
+            case Appeared():
+                self.book.show(event.order_id)
             case FaultStruck():
                 self.last_strike = max(self.last_strike, event.strike)
             case _ if isinstance(event, GttHappened):

@@ -1,4 +1,10 @@
-"""Telling clients of their orders as it happens: over the socket, and by postback."""
+"""
+Telling clients of their orders as it happens: over the socket, and by postback.
+
+What is on its way when the process is killed is lost, be it held back by a fault or not taken by the receiver: Kite
+promises neither, so a client reads its book anew when it connects again. Only that a hidden order has appeared is
+written down, for its moment may come when nobody runs, and the next server tells of it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,8 @@ from datetime import datetime
 from aiohttp import web
 
 from orders.paper.exchange.book import Order
-from orders.paper.exchange.events import Accepted, Filled, Modified, OrderHappened
+from orders.paper.exchange.events import Accepted, Appeared, Filled, Modified, OrderHappened
+from orders.paper.exchange.journal import JournalUnwritable
 from orders.paper.exchange.states import ENDED, Status
 from orders.paper.faults.faults import UPDATE_KINDS, Kind, Route
 from orders.paper.server.app import PaperKite
@@ -35,12 +42,11 @@ class Updates:
             mishap=self._mishap,
             at_release=self.tell_appeared,
         )
-        # By id. After a restart, the journal's orders may still be hidden.
+        # By id: those whose appearance is still to be told, be it of a server that ran before.
         self.hidden = {
-            order_id: order
-            for order_id, order in paper.exchange.book.orders.items()
-            if not order.visible(paper.clock())
+            order_id: order for order_id, order in paper.exchange.book.orders.items() if order.hidden_until is not None
         }
+        self.appeared: set[str] = set()  # ids of those that were told of, which is still to be written down
         self.postbacks: Postbacks | None = None
         if postback_url is not None:
             self.postbacks = Postbacks(postback_url)
@@ -55,7 +61,7 @@ class Updates:
 
     def forget(self) -> None:
         """Tell nothing of what has happened so far: the book is begun afresh."""
-        self.hidden = {}
+        self.hidden, self.appeared = {}, set()
         self.stream.forget()
         if self.postbacks is not None:
             self.postbacks.forget()
@@ -63,8 +69,9 @@ class Updates:
     def tell_appeared(self, now: datetime) -> None:
         """Tell of the orders that were hidden and can be seen now, as what they are by now."""
         for order in [one for one in self.hidden.values() if one.visible(now)]:
-            del self.hidden[order.order_id]
+            self._note_appearance(order)
             self._say(order, now, changed=bool(order.state.filled_quantity or order.modifications))
+        self._write_down_appeared(now)
 
     def _tell(self, order: Order, event: Accepted | OrderHappened) -> None:
         """Say what the event made of the order."""
@@ -72,10 +79,24 @@ class Updates:
         if not order.visible(now):
             self.hidden[order.order_id] = order
             return
-        if order.state.status not in TOLD_NOBODY:
+        if order.hidden_until is not None:
             # What is told here is newer than what would be told of its appearance.
-            self.hidden.pop(order.order_id, None)
+            self._note_appearance(order)
         self._say(order, now, changed=isinstance(event, Modified | Filled))
+
+    def _note_appearance(self, order: Order) -> None:
+        self.hidden.pop(order.order_id, None)
+        self.appeared.add(order.order_id)
+
+    def _write_down_appeared(self, now: datetime) -> None:
+        if not self.appeared:
+            return
+        shown = [Appeared(at=now, order_id=order_id) for order_id in sorted(self.appeared)]
+        try:
+            self.paper.exchange.ledger.write(*shown)
+        except JournalUnwritable:
+            return  # Tried again with the next release: the stream must not end for it.
+        self.appeared.clear()
 
     def _say(self, order: Order, now: datetime, *, changed: bool) -> None:
         status = told_status(order, changed=changed)

@@ -24,6 +24,7 @@ class Whole:
     """It is ten on a Monday, and INFY stands at 1500 in any quantity. Nobody takes turns but the control routes."""
 
     def __init__(self, site: Site, session: aiohttp.ClientSession, root: str) -> None:
+        self.paper = site.paper
         self.stream = site.updates.stream
         self.session = session
         self.root = root
