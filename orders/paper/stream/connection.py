@@ -5,11 +5,17 @@ Whoever has something to say puts it into the outbox and goes on; only this conn
 the client. Ticks that a slow client has no room for are left out and made up by a later one, as prices are
 worth nothing twice. An order update is never left out: when even those pile up, the connection is broken, so
 that the client knows that it has missed something.
+
+A client that goes without a goodbye is noticed, for else it would keep one of its key's few places. One that is there
+and does not read stops taking what is sent: some beats later it is let go. One that vanished acknowledges nothing, and
+the kernel breaks the connection; the heartbeats give it something to wait for. Kite is not known to send pings, so
+neither do we.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,6 +28,8 @@ from orders.paper.stream.packets import HEARTBEAT, Mode
 TICKS_WAITING_MAX = 8
 OUTBOX_MAX = 1000
 CLOSE_SECONDS = 1.0
+STALLED_BEATS_MAX = 15  # in a row with something to take and nothing taken: thirty seconds
+VANISHED_MILLISECONDS = 30_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +59,8 @@ class Connection:
         self.ticks_waiting = 0
         self.waiting = asyncio.Event()
         self.quiet = False  # nothing was said since the last beat
+        self.taken = False  # something was sent since the last beat
+        self.stalled_beats = 0
         self.silent = False
         self.closing = False
 
@@ -66,7 +76,12 @@ class Connection:
         self._put(Message(WSMsgType.TEXT, payload))
 
     def beat(self) -> None:
-        """Send the heartbeat if nothing was sent since this was last called, and nothing waits."""
+        """Send the heartbeat if nothing was sent since this was last called; let go who takes nothing any more."""
+        self.stalled_beats = self.stalled_beats + 1 if self.outbox and not self.taken else 0
+        self.taken = False
+        if self.stalled_beats > STALLED_BEATS_MAX:
+            self.abort()
+            return
         if self.quiet and not self.outbox:
             self._put(HEARTBEAT_MESSAGE)
         self.quiet = True
@@ -98,6 +113,7 @@ class Connection:
                     message = self.outbox.popleft()
                     self.ticks_waiting -= message.is_tick
                     await self.socket.send_frame(message.payload, message.kind)
+                    self.taken = True
                 self.waiting.clear()
 
     async def close(self, code: WSCloseCode, reason: str) -> None:
@@ -132,3 +148,10 @@ class Connection:
     def _empty(self) -> None:
         self.outbox.clear()
         self.ticks_waiting = 0
+
+
+def notice_vanishing(transport: asyncio.Transport | None) -> None:
+    """Let the kernel break the connection when what was sent stays unacknowledged; only Linux can be asked to."""
+    wire = transport.get_extra_info("socket") if transport else None
+    if wire is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED_MILLISECONDS)

@@ -22,7 +22,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from orders.paper.errors import BAD_TOKEN, KiteRefusal, bad_input
 from orders.paper.market.instruments import INSTRUMENTS, Instrument
-from orders.paper.stream.connection import CLOSE_SECONDS, Connection, Credentials
+from orders.paper.stream.connection import CLOSE_SECONDS, Connection, Credentials, notice_vanishing
 from orders.paper.stream.feed import Feed, Prices
 from orders.paper.stream.mishaps import (
     AT_HANDSHAKE,
@@ -137,6 +137,7 @@ class Stream:
             who = self._admit(request, socket.can_prepare(request).ok)
         except KiteRefusal as reason:
             return refused(reason)
+        notice_vanishing(request.transport)
         connection = Connection(socket, request.transport, who)
         # Before the first wait, so that two handshakes cannot share the last place.
         self.connections.append(connection)
@@ -171,7 +172,7 @@ class Stream:
             self._send_news(connection, news, now)
 
     def beat(self) -> None:
-        """Send a heartbeat where nothing was sent since the last call."""
+        """Send a heartbeat where nothing was sent since the last call, and let go who takes nothing any more."""
         for connection in self.connections:
             connection.beat()
 

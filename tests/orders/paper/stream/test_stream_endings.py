@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager
 
 import aiohttp
 from aiohttp import WSMsgType
 
+from orders.paper.stream.connection import STALLED_BEATS_MAX
 from orders.paper.stream.packets import HEARTBEAT
 
 from .stand_ins import INFY
@@ -149,5 +151,35 @@ def test_who_does_not_read_stops_nobody_else_and_is_let_go():
             assert len(stuck.outbox) == 0
             await until(lambda: stuck not in served.stream.connections)
             assert await reading.hears_nothing_more()
+
+    run(scenario)
+
+
+def test_who_does_not_read_is_let_go_before_its_outbox_is_full():
+    async def scenario(served: World) -> None:
+        reading = await served.connect()
+        async with never_reading(served) as stuck:
+            big = {"order_id": "paper-1", "padding": "x" * 500_000}
+            while len(stuck.outbox) < 5:  # until the machine's own buffers are full
+                served.stream.order_update(big, served.setting.now)
+                await reading.hear()
+            for _ in range(STALLED_BEATS_MAX + 2):  # before the first, something was taken
+                served.stream.beat()
+                while not await reading.hears_nothing_more():
+                    pass  # it was a heartbeat; the next answer is to the ping
+
+            await until(lambda: stuck not in served.stream.connections)
+            assert len(served.stream.connections) == 1
+
+    run(scenario)
+
+
+def test_the_kernel_is_asked_to_notice_a_client_that_vanished():
+    async def scenario(served: World) -> None:
+        await served.connect()
+
+        wire = served.stream.connections[0].transport.get_extra_info("socket")
+
+        assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
 
     run(scenario)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import WSMsgType, web
 
-from orders.paper.stream.connection import OUTBOX_MAX, TICKS_WAITING_MAX, Connection, Credentials
+from orders.paper.stream.connection import OUTBOX_MAX, STALLED_BEATS_MAX, TICKS_WAITING_MAX, Connection, Credentials
 from orders.paper.stream.packets import HEARTBEAT, Mode
 
 from .stand_ins import INFY, RELIANCE
-from .streaming import Setting, decoded
+from .streaming import Setting, decoded, until
 
 WHO = Credentials(api_key="key", access_token="token")
 
@@ -120,3 +122,63 @@ def test_pings_without_end_break_the_connection_of_who_does_not_read():
         connection.pong(b"here")
 
     assert (len(connection.outbox), connection.transport.aborted) == (0, True)
+
+
+def test_who_takes_nothing_for_thirty_seconds_of_beats_is_let_go():
+    connection = a_connection()
+    connection.offer_tick(b"tick")
+    for _ in range(STALLED_BEATS_MAX):
+        connection.beat()
+    assert not connection.transport.aborted
+
+    connection.beat()
+
+    assert (connection.transport.aborted, len(connection.outbox)) == (True, 0)
+
+
+def test_a_heartbeat_that_is_not_taken_counts_too():
+    connection = a_connection()
+    for _ in range(STALLED_BEATS_MAX + 3):
+        connection.beat()
+
+    assert connection.transport.aborted
+
+
+class SlowSocket:
+    """Takes a message each time it is let."""
+
+    def __init__(self) -> None:
+        self.may = asyncio.Semaphore(0)
+        self.taken: list[bytes] = []
+
+    async def send_frame(self, payload: bytes, _kind: WSMsgType) -> None:
+        await self.may.acquire()
+        self.taken.append(payload)
+
+
+def test_who_takes_one_message_now_and_then_is_kept():
+    async def scenario() -> None:
+        connection = Connection(SlowSocket(), Transport(), WHO)
+        for number in range(4):
+            connection.tell(b"%d" % number)
+        writing = asyncio.create_task(connection.write())
+        for taken in range(1, 4):
+            for _ in range(STALLED_BEATS_MAX):
+                connection.beat()
+            connection.socket.may.release()
+            await until(lambda taken=taken: len(connection.socket.taken) == taken)
+
+        writing.cancel()
+        assert not connection.transport.aborted
+        assert connection.socket.taken == [b"0", b"1", b"2"]
+
+    asyncio.run(scenario())
+
+
+def test_who_is_told_nothing_is_not_taken_for_one_that_takes_nothing():
+    connection = a_connection()
+    connection.fall_silent()
+    for _ in range(STALLED_BEATS_MAX * 2):
+        connection.beat()
+
+    assert not connection.transport.aborted
