@@ -2,8 +2,8 @@
 Sessions: who may ask, and until when.
 
 A login gives a request token, which a client exchanges once, with a checksum over its secret, for an access
-token that is good until six in the morning. Access tokens are kept as digests, in a file of their own beside
-the journal, so that a restart logs nobody out.
+token that is good until six in the morning. Whether a second login ends the first is not documented; here it does
+not. Access tokens are kept as digests, in a file of their own beside the journal, so that a restart logs nobody out.
 
 Started with a key and a token, the server accepts exactly that pair, and logins with that key; started without,
 it accepts `paper:paper`, and logins with any key. This standing pair neither expires nor logs out: it ends when a

@@ -132,6 +132,21 @@ def test_a_logout_closes_the_socket(server, kite, process):
     one.do("close")
 
 
+def test_a_second_login_leaves_the_first_alone_and_six_in_the_morning_ends_both(server, kite, process):
+    server.control("POST", "clock", {"at": "2026-11-24T05:59:00+05:30", "speed": 0})
+    both = [process.ticker(token=server.log_in("key")) for _ in range(2)]
+    for one in both:
+        one.hear("connect")
+
+    server.control("POST", "clock", {"at": "2026-11-24T06:00:00+05:30", "speed": 0})
+
+    assert [one.hear("close")["code"] for one in both] == [1008, 1008]
+    for one in both:
+        one.do("close")
+    assert kite.profile()["user_id"] == "PAPER1"
+    server.control("DELETE", "clock")
+
+
 @pytest.fixture
 def restored(server: PaperProcess) -> Iterator[None]:
     yield
