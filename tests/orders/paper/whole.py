@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,6 +42,14 @@ class Whole:
         texts = {name: str(value) for name, value in form.items()}
         async with self.session.request(method, f"{self.root}{path}", data=texts, headers=headers) as answer:
             return answer.status, await answer.json()
+
+    async def log_in(self, api_key: str) -> str:
+        """Log in as the app's user does, and return the access token."""
+        request_token = self.paper.logins.request_token(api_key, self.paper.clock())
+        checksum = hashlib.sha256(f"{api_key}{request_token}paper".encode()).hexdigest()
+        form = {"api_key": api_key, "request_token": request_token, "checksum": checksum}
+        _, envelope = await self.ask("POST", "/session/token", **form)
+        return envelope["data"]["access_token"]
 
     async def control(self, method: str, path: str, content: object = None) -> object:
         async with self.session.request(method, f"{self.root}/paper/{path}", json=content) as answer:

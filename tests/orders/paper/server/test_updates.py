@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from tests.orders.paper.stream.streaming import SECONDS, Client, until
 from tests.orders.paper.whole import Whole, whole
 
 NEXT_SESSION = "2026-11-25T09:15:00+05:30"  # Tuesday is a holiday
+JUST_BEFORE = "2026-11-23T10:00:59+05:30"
 LATER = "2026-11-23T10:02:00+05:30"
 LATER_STILL = "2026-11-23T10:04:00+05:30"
 DEEP_ENOUGH_FOR_FOUR = {"price": "1500", "sell": [{"price": "1500", "quantity": 4}]}
@@ -51,16 +53,19 @@ async def receiving() -> AsyncIterator[tuple[Receiver, str]]:
         await runner.cleanup()
 
 
-async def told(client: Client, how_many: int) -> list[tuple[str, str]]:
-    """Return id and status of the next updates; heartbeats are passed over."""
-    rows: list[tuple[str, str]] = []
+async def heard(client: Client, how_many: int) -> list[dict]:
+    """Return the rows of the next updates; heartbeats are passed over."""
+    rows: list[dict] = []
     async with asyncio.timeout(SECONDS):
         while len(rows) < how_many:
             message = await client.hear()
             if isinstance(message.data, str):
-                row = json.loads(message.data)["data"]
-                rows.append((row["order_id"], row["status"]))
+                rows.append(json.loads(message.data)["data"])
     return rows
+
+
+async def told(client: Client, how_many: int) -> list[tuple[str, str]]:
+    return [(row["order_id"], row["status"]) for row in await heard(client, how_many)]
 
 
 @pytest.fixture
@@ -82,14 +87,10 @@ def test_a_market_order_that_becomes_a_limit_order_on_its_way_is_open_and_no_upd
     async def scenario(server: Whole, client: Client, receiver: Receiver) -> None:
         order_id = await server.place(order_type="MARKET", market_protection=-1)
 
-        opened, done = await client.hear_text(), await client.hear_text()
+        opened, done = await heard(client, 2)
 
-        assert (opened["data"]["status"], opened["data"]["order_type"], opened["data"]["price"]) == (
-            "OPEN",
-            "LIMIT",
-            1507.5,
-        )
-        assert done["data"]["status"] == "COMPLETE"
+        assert (opened["status"], opened["order_type"], opened["price"]) == ("OPEN", "LIMIT", 1507.5)
+        assert done["status"] == "COMPLETE"
         assert await receiver.posted(1) == [(order_id, "COMPLETE")]
 
     story(scenario)
@@ -160,6 +161,36 @@ def test_a_refusal_of_the_exchange_is_told_and_posted_as_it_is(story):
     story(scenario)
 
 
+def test_socket_and_postback_say_the_same_and_sign_it_with_the_secret_of_the_app(story):
+    async def scenario(server: Whole, client: Client, receiver: Receiver) -> None:
+        order_id = await server.place(price=1500)
+        _, told_of = await heard(client, 2)
+        await receiver.posted(1)
+
+        signed = f"{order_id}{told_of['order_timestamp']}hush"
+        assert told_of["checksum"] == hashlib.sha256(signed.encode()).hexdigest()
+        assert (told_of["user_id"], told_of["app_id"]) == ("PAPER1", 1)
+        assert receiver.got == [told_of]
+
+    story(scenario, "--api-secret", "hush")
+
+
+def test_a_hidden_order_is_not_told_of_before_its_time(story):
+    async def scenario(server: Whole, client: Client, _: Receiver) -> None:
+        await server.fault("place", "hide", seconds=60)
+        hidden = await server.place(price=1500)
+        await server.stand_at(JUST_BEFORE)
+
+        server.stream.release(server.paper.clock())
+
+        shown = await server.place(price=1400)
+        assert await told(client, 1) == [(shown, "OPEN")]
+        await server.stand_at(LATER)
+        assert await told(client, 1) == [(hidden, "COMPLETE")]
+
+    story(scenario)
+
+
 @pytest.mark.parametrize("fault", [("late", {"seconds": 60}), ("out_of_order", {})])
 def test_a_fresh_start_hears_no_update_that_was_held_back_before_it(story, fault):
     kind, more = fault
@@ -202,7 +233,7 @@ def test_a_fresh_start_is_not_refused_a_handshake_for_a_fault_of_before(tmp_path
 
             await server.control("POST", "reset")
 
-            assert await (await server.connect()).hears_nothing_more()
+            await server.connect()
 
     asyncio.run(scenario())
 

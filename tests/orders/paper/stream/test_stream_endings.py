@@ -7,13 +7,15 @@ import socket
 from contextlib import asynccontextmanager
 
 import aiohttp
+import pytest
 from aiohttp import WSMsgType
 
 from orders.paper.stream.connection import STALLED_BEATS_MAX
 from orders.paper.stream.packets import HEARTBEAT
+from tests.orders.paper.whole import whole
 
 from .stand_ins import INFY
-from .streaming import PAIR, Setting, World, decoded, until, world
+from .streaming import PAIR, SECONDS, Setting, World, decoded, until, world
 
 INFY_TOKEN = INFY.instrument_token
 ROW = {"order_id": "paper-1", "status": "COMPLETE", "average_price": 1573.7}
@@ -183,3 +185,24 @@ def test_the_kernel_is_asked_to_notice_a_client_that_vanished():
         assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
 
     run(scenario)
+
+
+@pytest.mark.parametrize("how", ["logout", "end of all sessions"])
+def test_a_session_that_is_ended_closes_its_sockets_without_waiting_for_a_look_at_the_market(tmp_path, how):
+    async def whole_scenario() -> None:
+        async with whole(tmp_path) as server:
+            server.stream.tick = lambda _now: None
+            token = await server.log_in("app")
+            client = await server.connect(("app", token))
+
+            if how == "logout":
+                await server.ask("DELETE", f"/session/token?api_key=app&access_token={token}")
+            else:
+                await server.control("DELETE", "sessions")
+
+            message = await client.hear()
+            while message.data == HEARTBEAT:
+                message = await client.hear()
+            assert (message.type, message.data) == (WSMsgType.CLOSE, aiohttp.WSCloseCode.POLICY_VIOLATION)
+
+    asyncio.run(asyncio.wait_for(whole_scenario(), SECONDS))

@@ -108,6 +108,12 @@ def test_what_is_held_back_can_be_forgotten(kind):
     assert told.tell(b"2", NOW) == [b"2"]
 
 
+def test_one_that_goes_out_twice_overtakes_like_any_other():
+    told = faulty(a(UpdateKind.OUT_OF_ORDER), a(UpdateKind.DUPLICATE))
+
+    assert [told.tell(b"1", NOW), told.tell(b"2", NOW), told.tell(b"3", NOW)] == [[], [b"2", b"2", b"1"], [b"3"]]
+
+
 def test_two_out_of_order_both_wait_for_one_that_is_not():
     told = faulty(a(UpdateKind.OUT_OF_ORDER), a(UpdateKind.OUT_OF_ORDER))
 
