@@ -95,6 +95,12 @@ class Connection:
         self.silent = True
         self._empty()
 
+    def speak_again(self) -> None:
+        """End the silence; the next tick tells what was missed of the prices."""
+        if self.silent:
+            self.silent = False
+            self.behind.update(self.modes)
+
     def subscribe(self, modes: Mapping[int, Mode]) -> None:
         self.modes.update(modes)
 

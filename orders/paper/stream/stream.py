@@ -203,7 +203,7 @@ class Stream:
         self.updates.forget()
         self.refusals = 0
         for connection in self.connections:
-            connection.silent = False
+            connection.speak_again()
 
     def _admit(self, request: web.Request, is_handshake: bool) -> Credentials:
         if not is_handshake:

@@ -112,6 +112,43 @@ def test_a_silent_connection_stays_open_and_says_nothing_not_even_to_a_ping():
     run(scenario)
 
 
+def test_for_a_client_that_is_told_nothing_no_price_is_looked_at():
+    async def scenario(served: World) -> None:
+        client = await served.connect()
+        await client.say("subscribe", [INFY_TOKEN])
+        await client.hear_ticks()
+        served.stream.suffer(StreamMishap.SILENT)
+        looks = served.prices.looks
+
+        served.setting.tick()
+
+        assert served.prices.looks == looks
+
+    run(scenario)
+
+
+def test_a_silent_connection_that_is_let_speak_again_makes_up_for_what_it_missed():
+    async def scenario(served: World) -> None:
+        client = await served.connect()
+        await client.say("subscribe", [INFY_TOKEN])
+        await client.hear_ticks()
+        served.stream.suffer(StreamMishap.SILENT)
+        other = await served.connect()
+        await other.say("subscribe", [INFY_TOKEN])
+        await other.hear_ticks()
+        served.prices.trade(INFY, "1600.00")
+        served.setting.tick()
+        await other.hear_ticks()
+
+        served.stream.forget()
+        served.setting.tick()
+
+        assert (await client.hear_ticks())[INFY_TOKEN]["last_price"] == 1600.0
+        assert await other.hears_nothing_more()
+
+    run(scenario)
+
+
 def test_a_dropped_connection_ends_without_a_goodbye_and_the_next_one_is_sound():
     async def scenario(served: World) -> None:
         clients = [await served.connect(), await served.connect()]
