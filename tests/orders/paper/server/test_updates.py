@@ -226,6 +226,20 @@ def test_a_fresh_start_hears_of_no_order_that_was_hidden_before_it(story):
     story(scenario)
 
 
+def test_a_fresh_journal_says_nothing_of_an_order_that_had_appeared_before_it(story):
+    async def scenario(server: Whole, _: Client, __: Receiver) -> None:
+        tell_appeared, server.stream.at_release = server.stream.at_release, lambda _now: None
+        await server.fault("place", "hide", seconds=0)
+        await server.place()
+
+        await server.control("POST", "reset")
+        tell_appeared(server.paper.clock())
+
+        assert [event.kind for event in server.paper.journal.events()] == ["book.opened", "clock.set"]
+
+    story(scenario)
+
+
 def test_a_fresh_start_is_not_refused_a_handshake_for_a_fault_of_before(tmp_path: Path):
     async def scenario() -> None:
         async with whole(tmp_path / "state") as server:
