@@ -113,12 +113,17 @@ class Receiver:
         return web.Response(status=status, headers={"Location": "/elsewhere"} if status == 302 else None)
 
 
+async def welcome(_request: web.Request) -> web.Response:
+    return web.Response()
+
+
 @asynccontextmanager
 async def receiving():
     """Start a receiver and postbacks to it, whose pauses are noted and not waited for."""
     receiver = Receiver()
     app = web.Application()
     app.router.add_post("/kite", receiver.take)
+    app.router.add_get("/elsewhere", welcome)  # where a redirect that is followed would arrive
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
