@@ -286,15 +286,19 @@ def _breaches(order: Placed, shares: int, bounds: Bounds) -> list[str]:
 
 
 def hidden_orders(journal: list[dict[str, Any]]) -> dict[str, float]:
-    """Return for how many seconds a fault hid which order for long: each is the first one accepted after the fault."""
-    waiting: list[float] = []
-    hidden: dict[str, float] = {}
-    for row in journal:
-        if row["event"] == "fault" and row["route"] == "place":
-            waiting += [seconds for seconds in _hidden_for(row["fault"]) if seconds >= HIDDEN_SECONDS_MIN]
-        elif row["event"] == "accepted" and waiting:
-            hidden[row["order_id"]] = waiting.pop(0)
-    return hidden
+    """Return for how many seconds a fault hid which order for long."""
+    seconds_by_strike = {
+        row["strike"]: seconds
+        for row in journal
+        if row["event"] == "fault" and row["route"] == "place"
+        for seconds in _hidden_for(row["fault"])
+        if seconds >= HIDDEN_SECONDS_MIN
+    }
+    return {
+        row["order_id"]: seconds_by_strike[row["strike"]]
+        for row in journal
+        if row["event"] == "accepted" and row["strike"] in seconds_by_strike
+    }
 
 
 def _hidden_for(spelled: str) -> list[float]:

@@ -28,6 +28,7 @@ def happening(event: str, order: int, **more: Any) -> dict[str, Any]:
         "price": 1400.0,
         "order_type": "LIMIT",
         "trade_id": str(order),
+        "strike": None,
         **more,
     }
 
@@ -185,9 +186,10 @@ def test_an_order_that_the_broker_rejected_may_be_called_so(heard):
 
 @pytest.mark.parametrize(("seconds", "right"), [(4.9, False), (5, True)])
 def test_only_an_order_that_was_hidden_for_long_may_have_been_called_not_placed(heard, seconds, right):
-    fault = {"event": "fault", "route": "place", "fault": f"place:drop_after:hide_seconds={seconds}", "at": "x"}
+    fault = {"event": "fault", "route": "place", "fault": f"place:drop_after:hide_seconds={seconds}", "strike": 7}
     events = [event(1, "SUBMITTING"), event(1, "NOT_PLACED"), event(1, "FILLED")]
-    assert findings(heard(journal=[fault, *bought(1)], events=events)).clean is right
+    assert findings(heard(journal=[fault, *bought(1, strike=7)], events=events)).clean is right
+    assert not findings(heard(journal=[fault, *bought(1)], events=events)).clean  # it struck another
 
 
 @pytest.mark.parametrize(("status", "count"), [("NOT_PLACED", 0), ("WITHDRAWN", 0), ("REJECTED", 0), ("IN_DOUBT", 1)])
@@ -255,11 +257,11 @@ def test_trades_are_counted_in_the_order_they_were_decided_in(heard):
 
 
 def test_an_order_that_was_hidden_for_long_is_not_held_against_the_position(heard):
-    fault = {"event": "fault", "route": "place", "fault": "place:drop_after:hide_seconds=9.0"}
+    fault = {"event": "fault", "route": "place", "fault": "place:drop_after:hide_seconds=9.0", "strike": 7}
     shortly = {**fault, "fault": "place:drop_after:hide_seconds=2.0"}
     three = [*bought(2), *bought(3)]
-    assert breaches([fault, *bought(1), *three], heard, daily_trades_max=3) == []
-    assert len(breaches([shortly, *bought(1), *three], heard, daily_trades_max=3)) == 1
+    assert breaches([fault, *bought(1, strike=7), *three], heard, daily_trades_max=3) == []
+    assert len(breaches([shortly, *bought(1, strike=7), *three], heard, daily_trades_max=3)) == 1
 
 
 def test_what_nobody_heard_on_the_channel_is_told_apart(heard):

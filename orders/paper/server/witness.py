@@ -27,6 +27,9 @@ def journal_rows(events: Iterable[Event]) -> Iterator[Row]:
                 "route": event.route,
                 "fault": event.fault,
                 "number": event.number,
+                "strike": event.strike,
+                "tag": event.tag,
+                "order_id": event.order_id,
             }
         elif isinstance(event, Witnessed):
             yield order_happening(event, tickets[event.order_id])
@@ -65,7 +68,9 @@ def changed(ticket: Ticket, event: Modified) -> Ticket:
 def details(event: Witnessed, ticket: Ticket) -> Row:
     """Return what is particular to the kind of event."""
     match event:
-        case Accepted() | Modified():
+        case Accepted():
+            return terms(ticket) | {"strike": event.strike}  # of the fault that met its request, None without one
+        case Modified():
             return terms(ticket)
         case Filled():
             return {"quantity": event.quantity, "price": number(event.price), "trade_id": str(event.trade_number)}

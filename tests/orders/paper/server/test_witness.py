@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+import requests
+
 from orders.paper.server.witness import journal_rows
 from tests.orders.paper.exchange.stage import Stage
 
@@ -48,3 +51,21 @@ def test_two_orders_terms_are_told_apart():
     stage.modify(second, price="1402")
 
     assert [(row[2], row[6]) for row in terms(stage)[2:]] == [(1401.0, 4), (1402.0, 5)]
+
+
+def test_an_order_and_the_fault_that_struck_its_request_name_each_other(paper):
+    paper.fault("place", "drop_after", skip=1)
+    kite = paper.kite()
+    usual = {
+        "variety": "regular", "exchange": "NSE", "tradingsymbol": "RELIANCE", "transaction_type": "BUY", "quantity": 1,
+        "product": "CNC", "order_type": "LIMIT", "price": 1390.0,
+    }  # fmt: skip
+
+    kite.place_order(**usual, tag="spared")
+    with pytest.raises(requests.ConnectionError):
+        kite.place_order(**usual, tag="struck")
+
+    accepted = {row["tag"]: row["strike"] for row in paper.journal() if row["event"] == "accepted"}
+    fault = next(row for row in paper.journal() if row["event"] == "fault")
+    assert accepted == {"spared": None, "struck": fault["strike"]}
+    assert (fault["tag"], fault["order_id"]) == ("struck", None)
