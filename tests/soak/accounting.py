@@ -15,6 +15,7 @@ from tests.soak.witnesses import Placed, Statements, net_by_symbol
 
 NOT_AT_THE_BROKER = {"WITHDRAWN", "NOT_PLACED", "REJECTED"}
 READ_SECONDS = 3.0  # in which a book that shows an order is read and taken over, take-overs of the lead included
+SURE_REFUSAL = "error_429_after"  # the one fault of the plan that says "not placed" of an order it placed
 HIDDEN_SECONDS_MIN = 5.0  # an order hidden for longer may be taken for not placed, and counts again only when it shows
 
 
@@ -141,7 +142,7 @@ def _histories(heard: Statements, found: Findings) -> None:
     The book repairs both in the end, so the last word on the order does not show them.
     """
     placed = {order.tag: order for order in heard.placed.values()}
-    hidden = hidden_orders(heard.journal)
+    hidden, denied = hidden_orders(heard.journal), denied_orders(heard.journal)
     told: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for event in heard.events:
         told[event["order_id"]].append(event)
@@ -153,7 +154,8 @@ def _histories(heard: Statements, found: Findings) -> None:
         sending = [datetime.fromisoformat(each["at"]) for each in events if each["after"] == "SUBMITTING"]
         if not sending or min(sending) > datetime.fromisoformat(order.at):
             found.unexplained.append(f"{name}: the broker had it before it was written down as being sent")
-        allowed = {"REJECTED"} if "rejected" in order.ended else set()
+        refused = "rejected" in order.ended or order.broker_order_id in denied
+        allowed = {"REJECTED"} if refused else set()
         allowed |= {"NOT_PLACED"} if order.broker_order_id in hidden else set()
         for wrong in {each["after"] for each in events} & NOT_AT_THE_BROKER - allowed:
             found.unexplained.append(f"{name} was called {wrong}, and the broker had it")
@@ -287,20 +289,25 @@ def _breaches(order: Placed, shares: int, bounds: Bounds) -> list[str]:
 
 def hidden_orders(journal: list[dict[str, Any]]) -> dict[str, float]:
     """Return for how many seconds a fault hid which order for long."""
-    seconds_by_strike = {
-        row["strike"]: seconds
-        for row in journal
-        if row["event"] == "fault" and row["route"] == "place"
-        for seconds in _hidden_for(row["fault"])
-        if seconds >= HIDDEN_SECONDS_MIN
-    }
+    hidden = {order_id: _hidden_for(fault) for order_id, fault in _struck(journal).items()}
+    return {order_id: seconds for order_id, seconds in hidden.items() if seconds >= HIDDEN_SECONDS_MIN}
+
+
+def denied_orders(journal: list[dict[str, Any]]) -> set[str]:
+    """Return the orders that the broker took and denied with an answer that no honest broker gives then."""
+    return {order_id for order_id, fault in _struck(journal).items() if SURE_REFUSAL in fault}
+
+
+def _struck(journal: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the fault, spelled out, that struck the request of each order that was accepted in spite of it."""
+    faults = {row["strike"]: row["fault"] for row in journal if row["event"] == "fault" and row["route"] == "place"}
     return {
-        row["order_id"]: seconds_by_strike[row["strike"]]
+        row["order_id"]: faults[row["strike"]]
         for row in journal
-        if row["event"] == "accepted" and row["strike"] in seconds_by_strike
+        if row["event"] == "accepted" and row["strike"] in faults
     }
 
 
-def _hidden_for(spelled: str) -> list[float]:
+def _hidden_for(spelled: str) -> float:
     pairs = (pair.partition("=") for pair in spelled.split(":", 2)[-1].split(","))
-    return [float(value) for name, _, value in pairs if name == "hide_seconds"]
+    return next((float(value) for name, _, value in pairs if name == "hide_seconds"), 0.0)

@@ -184,6 +184,14 @@ def test_an_order_that_the_broker_rejected_may_be_called_so(heard):
     assert findings(testimony).clean
 
 
+@pytest.mark.parametrize(("kind", "right"), [("error_429_after", True), ("error_504_after", False)])
+def test_only_an_order_that_the_broker_denied_may_have_been_called_rejected(heard, kind, right):
+    fault = {"event": "fault", "route": "place", "fault": f"place:{kind}", "strike": 7}
+    events = [event(1, "SUBMITTING"), event(1, "REJECTED"), event(1, "FILLED")]
+    assert findings(heard(journal=[fault, *bought(1, strike=7)], events=events)).clean is right
+    assert not findings(heard(journal=[fault, *bought(1)], events=events)).clean  # it struck another
+
+
 @pytest.mark.parametrize(("seconds", "right"), [(4.9, False), (5, True)])
 def test_only_an_order_that_was_hidden_for_long_may_have_been_called_not_placed(heard, seconds, right):
     fault = {"event": "fault", "route": "place", "fault": f"place:drop_after:hide_seconds={seconds}", "strike": 7}
