@@ -163,8 +163,8 @@ MUTATIONS = [
     Mutation(
         "believe a book that could not all be read",
         "orders/comparison.py",
-        "if not found.vanished and not book.unreadable:",
-        "if not found.vanished:",
+        "if not lacks_known and not book.unreadable:",
+        "if not lacks_known:",
         OF_THE_BOOK + "a_book_that_could_not_all_be_read_proves_nothing_about_one_in_doubt",
     ),
     Mutation(
