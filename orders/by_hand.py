@@ -8,10 +8,11 @@ from decimal import Decimal
 from django.db import transaction
 
 from orders.broker.gateway import BrokerBook, BrokerUnreachable, SessionRefused
+from orders.counted_fills import statement
 from orders.deciding import ManualOrder, decide_manual, made_earlier
 from orders.desk import Desk, trading_date
 from orders.execution import submit
-from orders.ledger import VALUE_MAX, settle, statement
+from orders.ledger import VALUE_MAX, settle
 from orders.lifecycle import ENDED_AT_THE_BROKER, OrderStatus
 from orders.models import Fill, Order, Position
 from orders.quotes import broker_positions

@@ -115,9 +115,9 @@ def decide_manual(desk: Desk, wish: ManualOrder) -> Order:
         if earlier := made_earlier(desk, wish.token):
             return earlier
         now = desk.clock()
-        portfolio = snapshot(desk, control, instrument, observed, now=now)
-        proposed = _as_proposed(desk, wish, instrument)
         limits = desk.tighten(limit_versions.in_force().limits())
+        portfolio = snapshot(desk, control, instrument, observed, limits=limits, now=now)
+        proposed = _as_proposed(desk, wish, instrument)
         assessment = assess(proposed, portfolio, limits, now)
         decision = _keep(desk, control, proposed, portfolio, assessment, limits.version, now, actor=wish.by)
         if assessment.outcome == Outcome.APPROVED:
@@ -151,7 +151,7 @@ def _passes_the_screen(desk: Desk, signal: Signal, instrument: Instrument) -> bo
     control = TradingControl.objects.get(mode=desk.mode)
     now = desk.clock()
     limits = desk.tighten(limit_versions.in_force().limits())
-    portfolio = snapshot(desk, control, instrument, NOTHING_OBSERVED, now=now)
+    portfolio = snapshot(desk, control, instrument, NOTHING_OBSERVED, limits=limits, now=now)
     proposed = propose_for_signal(desk, signal, instrument, portfolio, limits)
     return assess(proposed, portfolio, limits, now, rules=SCREEN).outcome == Outcome.APPROVED
 
@@ -170,7 +170,7 @@ def _decide_under_the_lock(
         _give_up(desk, signal, now)
         return None, []
     limits = desk.tighten(limit_versions.in_force().limits())
-    portfolio = snapshot(desk, control, instrument, observed or NOTHING_OBSERVED, now=now)
+    portfolio = snapshot(desk, control, instrument, observed or NOTHING_OBSERVED, limits=limits, now=now)
     proposed = propose_for_signal(desk, signal, instrument, portfolio, limits)
     if observed is not None and observed.broker_as_of is not None and portfolio.holding.broker is None:
         return None, []  # the book moved while the broker was asked: ask again

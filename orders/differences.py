@@ -40,6 +40,7 @@ def compare_positions(desk: Desk, book: BrokerBook) -> None:
                 broker_quantity=held,
                 broker_as_of=book.as_of,
                 last_price=book.last_prices.get((position.exchange, position.symbol)),
+                close_price=book.close_prices.get((position.exchange, position.symbol)),
                 missing=lacking,
                 told_missing=told,
             )

@@ -83,9 +83,7 @@ def cancel(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
         order.refresh_from_db()
-        order.request_cancel(by=by, reason=reason, at=desk.clock())
-        if order.status == OrderStatus.PENDING:
-            order.advance(OrderStatus.WITHDRAWN, at=desk.clock(), note=f"cancelled unsent: {reason}", actor=by)
+        ask_to_cancel(desk, [order], by=by, reason=reason)
     return carry_out_cancel(desk, order)
 
 
@@ -95,11 +93,16 @@ def cancel_all(desk: Desk, *, by: str, reason: str) -> list[Order]:
         switch.wait_for_the_lock()
         TradingControl.objects.locked(desk.mode)
         orders = list(Order.objects.unfinished(desk.mode))
-        for order in orders:
-            order.request_cancel(by=by, reason=reason, at=desk.clock())
-            if order.status == OrderStatus.PENDING:
-                order.advance(OrderStatus.WITHDRAWN, at=desk.clock(), note=f"cancelled unsent: {reason}", actor=by)
+        ask_to_cancel(desk, orders, by=by, reason=reason)
     return [carry_out_cancel(desk, order) for order in orders]
+
+
+def ask_to_cancel(desk: Desk, orders: list[Order], *, by: str, reason: str) -> None:
+    """Write the wish to cancel each of them down; an unsent one is withdrawn. The caller holds the mode's lock."""
+    for order in orders:
+        order.request_cancel(by=by, reason=reason, at=desk.clock())
+        if order.status == OrderStatus.PENDING:
+            order.advance(OrderStatus.WITHDRAWN, at=desk.clock(), note=f"cancelled unsent: {reason}", actor=by)
 
 
 def carry_out_cancel(desk: Desk, order: Order) -> Order:

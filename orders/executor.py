@@ -104,7 +104,7 @@ class OrderExecutor:
         limits = self.desk.tighten(limit_versions.in_force().limits())
         score = _score(cms_score)
         proposed = _bare_proposal(TradingSignalType(signal_type), score, now, self.desk)
-        portfolio = _bare_portfolio(self.desk, control, now)
+        portfolio = _bare_portfolio(self.desk, control, limits, now)
         sells = signal_type == TradingSignalType.SELL  # which only closes, and closing is not limited by count
         rules = tuple(
             rule
@@ -189,7 +189,7 @@ class OrderExecutor:
         rules = tuple(rule for rule in RULES if rule.code == "CMS_SCORE_TOO_WEAK")
         decision = assess(
             _bare_proposal(action, score, now, self.desk),
-            _bare_portfolio(self.desk, control, now),
+            _bare_portfolio(self.desk, control, limits, now),
             limits,
             now,
             rules=rules,
@@ -228,7 +228,7 @@ class OrderExecutor:
             quantity = own_quantity(self.desk.mode, exchange, symbol)
         elif quantity == 0 and limit_price is not None:
             control = TradingControl.objects.get(mode=self.desk.mode)
-            book = snapshot(self.desk, control, instrument, NOTHING_OBSERVED, now=self.desk.clock())
+            book = snapshot(self.desk, control, instrument, NOTHING_OBSERVED, limits=limits, now=self.desk.clock())
             quantity, _ = size_entry(
                 price=limit_price, lot_size=instrument.lot_size, holding=book.holding, limits=limits, quote=quote
             )
@@ -261,10 +261,10 @@ def _bare_proposal(action: TradingSignalType, score: Decimal, now: datetime, des
     )
 
 
-def _bare_portfolio(desk: Desk, control: TradingControl, now: datetime) -> Portfolio:
+def _bare_portfolio(desk: Desk, control: TradingControl, limits: Limits, now: datetime) -> Portfolio:
     """Return the book without any instrument's part of it."""
     nowhere = Instrument(exchange="", symbol="")
-    return replace(snapshot(desk, control, nowhere, NOTHING_OBSERVED, now=now), holding=Holding())
+    return replace(snapshot(desk, control, nowhere, NOTHING_OBSERVED, limits=limits, now=now), holding=Holding())
 
 
 def _caps(

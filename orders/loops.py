@@ -27,6 +27,7 @@ from orders.differences import tell_of_past_days
 from orders.execution import cancel, doubt_overdue, submit
 from orders.lifecycle import OrderStatus
 from orders.logins import login_refused
+from orders.losses import watch_limits
 from orders.models import BrokerSession, Order, Signal
 from orders.quotes import follow_prices, load_instruments
 from orders.receivers import REDIS_AWAY
@@ -285,6 +286,7 @@ class Tracker:
             reconcile(self._desk)
             took = self._stopwatch() - asked_at
             carry_out_cancels(self._desk)
+            watch_limits(self._desk)
             self._load_instruments()  # last: the book is followed without the list, too
         except (BrokerUnreachable, SessionRefused) as trouble:
             doubt_overdue(self._desk)
@@ -331,6 +333,7 @@ class Tracker:
         end = time.monotonic() + (self._busy_seconds if busy else self._idle_seconds)
         while (left := end - time.monotonic()) > 0:
             follow_prices(self._desk)
+            watch_limits(self._desk)
             if self._nudge.wait(min(left, LOOK_SECONDS)) or self._postback_came() or (not busy and self._is_busy()):
                 return
 

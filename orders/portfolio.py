@@ -7,11 +7,13 @@ from datetime import datetime
 
 from django.db.models import F, Max, QuerySet, Sum
 
+from orders.day import day_of_account
 from orders.desk import Desk, trading_date
 from orders.models import Adjustment, BrokerSession, Fill, Instrument, Order, OrderEvent, Position
 from orders.models.order import dated_since
 from orders.quotes import broker_positions, last_quote
 from risk.engine.facts import Holding, Portfolio, Quote, Side, TradingState
+from risk.engine.limits import Limits
 from risk.models import Incident, TradingControl
 
 
@@ -38,7 +40,7 @@ def observe(desk: Desk, exchange: str, symbol: str, *, with_position: bool) -> O
 
 
 def snapshot(
-    desk: Desk, control: TradingControl, instrument: Instrument, observed: Observed, *, now: datetime
+    desk: Desk, control: TradingControl, instrument: Instrument, observed: Observed, *, limits: Limits, now: datetime
 ) -> Portfolio:
     """Return the book as it is while the caller holds the lock."""
     session = BrokerSession.objects.filter(mode=desk.mode).first()
@@ -52,6 +54,7 @@ def snapshot(
         reconciled_at=session.reconciled_at if session else None,
         trades_today=Order.objects.trades_of(desk.mode, trading_date(now)).count(),
         orders_in_doubt=Order.objects.in_doubt(desk.mode).count(),
+        day_loss=day_of_account(desk, charges_percent=limits.charges_percent, now=now).loss,
         holding=_holding(desk, instrument, observed, now),
         quote=observed.quote,
         stops=tuple(incidents.values_list("title", flat=True)),

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 CONFIRMATION = "LOOSEN"
 
 # The limits that get looser as they get smaller; round_up_to_one_lot counts as 0 or 1 like the rest.
-_LOOSER_DOWNWARD = frozenset({"cms_buy_threshold"})
+_LOOSER_DOWNWARD = frozenset({"cms_buy_threshold", "charges_percent"})
 
 
 def first_values(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ CONFINED = {
         "orders/inbox.py",
         "orders/leadership.py",
         "orders/logins.py",
+        "orders/losses.py",
         "orders/reconciliation.py",
         "orders/start.py",
         "risk/control.py",

@@ -119,6 +119,7 @@ class BrokerBook:
     trades: tuple[TradeReport, ...]
     positions: dict[tuple[str, str], int] = field(default_factory=dict)
     last_prices: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # INR, of what is in `positions`
+    close_prices: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # likewise, of the trading day before
     unreadable: tuple[str, ...] = ()  # rows that made no sense, in words; with any of them absence proves nothing
 
 

@@ -91,13 +91,16 @@ class KiteGateway:
         unreadable: list[str] = []
         orders = _read(lambda: _reports(_order_report, self._client().orders(), unreadable))
         trades = _read(lambda: _reports(_trade_report, self._client().trades(), unreadable))
-        positions, last_prices = _read(lambda: (_net(held := self._holds()), _last_prices(held)))
+        positions, last_prices, close_prices = _read(
+            lambda: (_net(held := self._holds()), _prices(held, "last_price"), _prices(held, "close_price"))
+        )
         return BrokerBook(
             as_of=as_of,
             orders=orders,
             trades=trades,
             positions=positions,
             last_prices=last_prices,
+            close_prices=close_prices,
             unreadable=tuple(unreadable),
         )
 
@@ -218,9 +221,9 @@ def _net(rows: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
     return net
 
 
-def _last_prices(rows: list[dict[str, Any]]) -> dict[tuple[str, str], Decimal]:
-    """Return the prices that the rows bring along; one without a sensible price has none."""
-    told = {(row["exchange"], row["tradingsymbol"]): row.get("last_price") for row in rows}
+def _prices(rows: list[dict[str, Any]], name: str) -> dict[tuple[str, str], Decimal]:
+    """Return the prices of this name that the rows bring along; one without a sensible price has none."""
+    told = {(row["exchange"], row["tradingsymbol"]): row.get(name) for row in rows}
     prices = {key: _price(price) for key, price in told.items() if isinstance(price, int | float)}
     return {key: price for key, price in prices.items() if price is not None}
 

@@ -38,6 +38,14 @@ class Position(models.Model):
         blank=True,
         help_text="As the broker's book told it with the position at that read; empty when it did not.",
     )
+    close_price = models.DecimalField(
+        "previous close (₹)",
+        max_digits=14,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        help_text="Of the trading day before, as the broker's book told it; empty when it did not.",
+    )
     missing = models.IntegerField(
         default=0, editable=False, help_text="Shares the broker lacked at the last read, until explained."
     )

@@ -158,6 +158,7 @@ class RiskSettingsAdmin(ModelAdmin, OutsideTransaction):
             {"fields": (("position_size", "round_up_to_one_lot"), ("order_value_max", "order_quantity_max"))},
         ),
         ("The book", {"fields": (("position_value_max", "daily_trades_max"),)}),
+        ("The day's loss", {"fields": (("daily_loss_max", "charges_percent"), "exits_after_loss")}),
         (
             "Prices",
             {"fields": (("slippage_percent", "quote_age_max_seconds"), ("collar_percent", "closing_collar_percent"))},

@@ -133,6 +133,7 @@ class Portfolio:
     orders_in_doubt: int
     holding: Holding
     quote: Quote | None
+    day_loss: Decimal | None  # INR lost on this Mumbai date, below zero for a gain; None when a price is not known
     stops: tuple[str, ...] = ()  # open incidents that stop new exposure, in words
 
 

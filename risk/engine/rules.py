@@ -146,6 +146,20 @@ def daily_trades_are_left(proposed: ProposedOrder, portfolio: Portfolio, limits:
     return Finding(f"{done} today", f"{allowed} a day", reason)
 
 
+def daily_loss_is_within_limit(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
+    """Unlike the other limits reaching it is enough: a limit of 0 allows no loss, and a day without one is at 0."""
+    known = portfolio.day_loss is not None and portfolio.day_loss.is_finite()
+    loss, limit = portfolio.day_loss if known else None, limits.daily_loss_max
+    measured = "unknown" if loss is None else f"{max(loss, Decimal(0)):.2f} INR lost"
+    if limit is None:
+        return Finding(measured, "not set", "the daily loss limit is not set")
+    if loss is None:
+        return Finding(measured, f"{plain(limit)} INR", "the day's loss is unknown: a position has no last price")
+    reached = loss >= limit and loss > 0
+    reason = f"{loss:.2f} INR lost today, the limit is {plain(limit)} INR" if reached else None
+    return Finding(measured, f"{plain(limit)} INR", reason)
+
+
 def in_words(age: timedelta) -> str:
     """Return an age as people say it: "5 h 30 min", "4 min 10 s", "12 s"."""
     seconds = round(age.total_seconds())
@@ -209,6 +223,7 @@ RULES: tuple[Control, ...] = (
     _control("ORDER_VALUE_EXCEEDED", "Order value", _OPENING, _DENIED, order_value_is_within_limit),
     _control("POSITION_VALUE_EXCEEDED", "Position size", _OPENING, _DENIED, position_value_is_within_limit),
     _control("DAILY_TRADES_EXCEEDED", "Trades of the day", _OPENING, _DENIED, daily_trades_are_left),
+    _control("DAILY_LOSS_EXCEEDED", "Loss of the day", _OPENING, _DENIED, daily_loss_is_within_limit),
     _control("ORDER_IN_DOUBT", "No order is in doubt", _OPENING, _DENIED, order_rules.nothing_is_in_doubt),
     _control("NOT_RECONCILED", "Book compared with the broker", _OPENING, _DENIED, order_rules.book_is_reconciled),
     _control(

@@ -22,6 +22,10 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
         """Return what stops new exposure in the symbol: its own incidents and those of the whole book."""
         return self.unresolved().filter(mode=mode, stops_opening=True, symbol__in=["", symbol])
 
+    def told(self, kind: str, *, mode: str, subject: str) -> bool:
+        """Return whether there is an incident of this kind and subject, open or not."""
+        return self.filter(fingerprint=f"{mode}:{kind}:{subject}").exists()
+
     def open(
         self, kind: str, *, mode: str, title: str, now: datetime, subject: str = "", once: bool = False, **details: Any
     ) -> Incident:
@@ -62,6 +66,9 @@ class Incident(models.Model):
         SIGNAL_CONFLICT = "SIGNAL_CONFLICT", "Two signals with one id"
         SIGNAL_GAP = "SIGNAL_GAP", "Signals are missing"
         EXIT_NOT_TAKEN = "EXIT_NOT_TAKEN", "A signal to close was not acted on"
+        DAILY_LOSS = "DAILY_LOSS", "The daily loss limit is reached"
+        LOSS_WARNING = "LOSS_WARNING", "The day's loss nears its limit"
+        EXPOSURE = "EXPOSURE", "A position nears its limit"
         BROKER_UNREACHABLE = "BROKER_UNREACHABLE", "The broker cannot be read"
         LOGIN_REFUSED = "LOGIN_REFUSED", "The broker refused the login"
 

@@ -51,6 +51,9 @@ class RiskSettings(models.Model):
         "order_quantity_max",
         "position_value_max",
         "daily_trades_max",
+        "daily_loss_max",
+        "charges_percent",
+        "exits_after_loss",
         "slippage_percent",
         "collar_percent",
         "closing_collar_percent",
@@ -78,6 +81,22 @@ class RiskSettings(models.Model):
     daily_trades_max = models.PositiveIntegerField(
         "max trades a day",
         help_text="Opening orders are refused once this many orders were made on a Mumbai date.",
+    )
+    daily_loss_max = models.DecimalField(
+        "max daily loss (₹)",
+        max_digits=14,
+        decimal_places=2,
+        default=Decimal(1000),
+        validators=_NOT_NEGATIVE,
+        help_text="Realised and unrealised since the close before, charges included. Reaching it lets only closing go.",
+    )
+    charges_percent = _percent(
+        "charges, estimated (%)", "0.12", "Brokerage, taxes and fees, of what was bought and sold, for the day's loss."
+    )
+    exits_after_loss = models.BooleanField(
+        "signals may exit after a loss",
+        default=False,
+        help_text="At the daily loss limit: off turns auto-trading off, on lets signals go on closing positions.",
     )
     slippage_percent = _percent("slippage (%)", "0.5", "How far past the last price a marketable limit order is set.")
     collar_percent = _percent(

@@ -15,6 +15,7 @@ from orders.execution import submit
 from orders.models import Adjustment, Fill, Instrument, Order, Position
 from orders.portfolio import Observed, snapshot
 from orders.reconciliation import reconcile
+from risk import limit_versions
 from risk.models import Incident, TradingControl
 
 from .stand_ins import BookGateway, report_of, trade_of
@@ -63,7 +64,8 @@ def test_a_broker_position_read_before_an_adjustment_is_stale_for_the_risk_desk(
 
     def broker(as_of):
         observed = Observed(broker_quantity=3, broker_as_of=as_of)
-        return snapshot(desk, control, instrument, observed, now=desk.clock()).holding.broker
+        limits = limit_versions.in_force().limits()
+        return snapshot(desk, control, instrument, observed, limits=limits, now=desk.clock()).holding.broker
 
     assert broker(before) is None
     assert broker(Adjustment.objects.get().at) is None

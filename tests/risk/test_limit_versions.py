@@ -26,6 +26,9 @@ LOOSER_AND_TIGHTER: dict[str, tuple[Any, Any]] = {
     "order_quantity_max": (1001, 999),
     "position_value_max": (D("10000.01"), D("9999.99")),
     "daily_trades_max": (11, 9),
+    "daily_loss_max": (D("1000.01"), D("999.99")),
+    "charges_percent": (D("0.119"), D("0.121")),
+    "exits_after_loss": (True, False),
     "slippage_percent": (D("0.501"), D("0.499")),
     "collar_percent": (D("3.001"), D("2.999")),
     "closing_collar_percent": (D("10.001"), D("9.999")),
@@ -76,8 +79,13 @@ def test_the_first_limits_are_kept_as_version_1(first_limits: RiskSettings, now:
     kept = RiskSettingsVersion.objects.get()
 
     assert (kept.version, kept.author, kept.at, kept.changed) == (1, "installation", now, {})
-    assert {name: D(value) for name, value in kept.limits.items() if name != "round_up_to_one_lot"} == {
-        name: getattr(first_limits, name) for name in RiskSettings.LIMIT_FIELDS if name != "round_up_to_one_lot"
+    switches = {"round_up_to_one_lot", "exits_after_loss"}
+    assert {name: D(value) for name, value in kept.limits.items() if name not in switches} == {
+        name: getattr(first_limits, name) for name in RiskSettings.LIMIT_FIELDS if name not in switches
+    }
+    assert {name: kept.limits[name] for name in switches} == {
+        "round_up_to_one_lot": "True",
+        "exits_after_loss": "False",
     }
 
 

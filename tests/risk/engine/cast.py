@@ -10,6 +10,7 @@ broker agrees. Ten o'clock on a Monday, trading is ACTIVE, auto-trading is on.
   4 working shares beside it (19,698), not for 5 (21,105).
 - The opening collar of 3 % ends at 1,442.00. The closing collar of 10 % ends at 1,260.00 for a SELL.
 - 4 of 5 trades are used: this is the last one.
+- 400 INR of a loss of 1,000 INR are used.
 - The signal scored 75 where 60 must be passed, is 12 s old of 300 s, and the newest decided is a minute older.
 - The SELL is for the 3 held, at 1,393.00, half a percent below the last price.
 """
@@ -55,6 +56,7 @@ PORTFOLIO = Portfolio(
     reconciled_at=ago(seconds=30),
     trades_today=4,
     orders_in_doubt=0,
+    day_loss=Decimal(400),
     holding=HOLDING,
     quote=QUOTE,
 )
@@ -68,6 +70,9 @@ LIMITS = Limits(
     order_quantity_max=1000,
     position_value_max=Decimal(20_000),
     daily_trades_max=5,
+    daily_loss_max=Decimal(1000),
+    charges_percent=Decimal("0.12"),
+    exits_after_loss=False,
     slippage_percent=Decimal("0.5"),
     collar_percent=Decimal(3),
     closing_collar_percent=Decimal(10),

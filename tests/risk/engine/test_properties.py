@@ -79,6 +79,7 @@ def portfolios(draw: st.DrawFn, state: st.SearchStrategy[TradingState] = STATES)
         reconciled_at=draw(usually(ago(seconds=30), None, ago(hours=1))),
         trades_today=draw(st.integers(0, 6)),
         orders_in_doubt=draw(usually(0, 1)),
+        day_loss=draw(usually(Decimal(400), Decimal(-5), Decimal(1000), None)),
         holding=draw(holdings()),
         quote=draw(
             st.one_of(
@@ -255,6 +256,7 @@ LOWER: dict[Any, st.SearchStrategy[Any]] = {
     "order_quantity_max": st.integers(0, 50),
     "position_value_max": rupees(0, 50_000),
     "daily_trades_max": st.integers(0, 10),
+    "daily_loss_max": rupees(0, 1000),
     "signal_age_max_seconds": st.integers(0, 300),
     "quote_age_max_seconds": st.integers(0, 10),
 }

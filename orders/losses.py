@@ -1,0 +1,131 @@
+"""
+What follows when the day goes wrong: warnings on the way to a limit, and at the daily loss limit only closing goes on.
+
+It is looked at after every reading of the book and every second between two. The state is committed with the cancels
+that it asks for, so that whoever comes next carries them out; it stays over midnight and a restart until a person
+resumes. Until the day is over or the limit is loosened the risk desk then still refuses what opens.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db import transaction
+
+from orders.day import day_of_account, last_price
+from orders.desk import Desk
+from orders.execution import ask_to_cancel, carry_out_cancel
+from orders.models import Order, Position
+from risk import control as switch
+from risk import limit_versions
+from risk.engine.facts import Side
+from risk.engine.limits import Limits
+from risk.models import Incident, TradingControl
+
+WARN_AT_PERCENT = (50, 80)
+
+
+def watch_limits(desk: Desk) -> None:
+    """Hold the day's loss and each position against their limits, and do what follows."""
+    limits = limit_versions.in_force().limits()
+    loss = day_of_account(desk, charges_percent=limits.charges_percent, now=desk.clock()).loss
+    if loss is not None and loss > 0:
+        _watch_loss(desk, loss, limits)
+    for position in Position.objects.filter(mode=desk.mode, quantity__gt=0):
+        _watch_position(desk, position, limits)
+
+
+def _watch_loss(desk: Desk, loss: Decimal, limits: Limits) -> None:
+    limit = limits.daily_loss_max
+    if limit is None:
+        return  # nothing may be opened without one
+    if loss >= limit:
+        _stop_for_loss(desk, loss, limits)
+        return
+    what_to_do = "At the limit only closing orders go, working entries are cancelled and a person must resume."
+    _warn(desk, Incident.Kind.LOSS_WARNING, "Today's loss", loss, limit, symbol="", what_to_do=what_to_do)
+
+
+def _stop_for_loss(desk: Desk, loss: Decimal, limits: Limits) -> None:
+    """Let only closing go, once a day for one limit: what a person resumed is not stopped by the same loss again."""
+    subject = f"{desk.today()}:{limits.daily_loss_max}"
+    if Incident.objects.told(Incident.Kind.DAILY_LOSS, mode=desk.mode, subject=subject):
+        return
+    reason = f"daily loss: {loss:.2f} INR lost, the limit is {limits.daily_loss_max} INR"
+    with transaction.atomic(durable=True):
+        switch.wait_for_the_lock()
+        TradingControl.objects.locked(desk.mode)
+        if Incident.objects.told(Incident.Kind.DAILY_LOSS, mode=desk.mode, subject=subject):
+            return  # another process saw it at the same moment
+        now = desk.clock()
+        switch.reduce_only(desk.mode, by="executor", reason=reason, now=now)
+        if not limits.exits_after_loss:
+            switch.auto_trading_off(desk.mode, by="executor", reason=reason, now=now)
+        Incident.objects.open(
+            Incident.Kind.DAILY_LOSS,
+            mode=desk.mode,
+            subject=subject,
+            title=f"The daily loss limit of ₹{limits.daily_loss_max} is reached",
+            detail=f"₹{loss:.2f} lost since the close before, realised and unrealised, charges included.",
+            what_to_do="Only closing orders go, and working entries are being cancelled. A person resumes; what opens "
+            "stays refused until tomorrow, or until the limit is loosened.",
+            now=now,
+        )
+        entries = [order for order in Order.objects.unfinished(desk.mode) if _opens(order)]
+        ask_to_cancel(desk, entries, by="executor", reason=reason)
+    for order in entries:
+        carry_out_cancel(desk, order)
+
+
+def _watch_position(desk: Desk, position: Position, limits: Limits) -> None:
+    """Warn of a position that grows towards its limit by its price, and cancel what would add to one beyond it."""
+    price, limit = last_price(desk, position, desk.clock()), limits.position_value_max
+    if price is None or limit is None:
+        return  # nothing may be opened without them
+    worth = position.quantity * price
+    what_to_do = "Beyond the limit entries of this symbol are cancelled and refused. The position itself is left alone."
+    _warn(desk, Incident.Kind.EXPOSURE, position.symbol, worth, limit, symbol=position.symbol, what_to_do=what_to_do)
+    if worth > limit:
+        _cancel_entries(desk, position, f"{position.symbol} is worth {worth:.2f} INR, the limit is {limit} INR")
+
+
+def _cancel_entries(desk: Desk, position: Position, reason: str) -> None:
+    of_it = {"exchange": position.exchange, "symbol": position.symbol, "cancel_requested_at": None}
+    if not Order.objects.unfinished(desk.mode).filter(side=Side.BUY.value, **of_it).exists():
+        return
+    with transaction.atomic(durable=True):
+        TradingControl.objects.locked(desk.mode)
+        entries = list(Order.objects.unfinished(desk.mode).filter(side=Side.BUY.value, **of_it))
+        ask_to_cancel(desk, entries, by="executor", reason=reason)
+    for order in entries:
+        carry_out_cancel(desk, order)
+
+
+def _opens(order: Order) -> bool:
+    """Return whether the order opens or adds: it is on the side of what is held, or nothing is held."""
+    held = sum(
+        Position.objects.filter(mode=order.mode, exchange=order.exchange, symbol=order.symbol).values_list(
+            "quantity", flat=True
+        )
+    )
+    return held >= 0 if order.side == Side.BUY else held <= 0
+
+
+def _warn(desk: Desk, kind: str, what: str, used: Decimal, limit: Decimal, *, symbol: str, what_to_do: str) -> None:
+    """Tell of each level once a day and limit, on one incident: it names the highest that was reached."""
+    reached = [level for level in (*WARN_AT_PERCENT, 100) if used * 100 >= limit * level]
+    if not reached or (level := reached[-1]) == 0:
+        return
+    subject = f"{desk.today()}:{symbol}:{limit}:{level}"
+    if Incident.objects.told(kind, mode=desk.mode, subject=subject):
+        return
+    Incident.objects.open(
+        kind,
+        mode=desk.mode,
+        subject=subject,
+        title=f"{what}: {level} % of ₹{limit} is used",
+        detail=f"₹{used:.2f} of ₹{limit}.",
+        what_to_do=what_to_do,
+        symbol=symbol,
+        now=desk.clock(),
+    )
