@@ -25,6 +25,8 @@ from risk import limit_versions
 from risk.engine.decision import Decision as Assessment
 from risk.engine.decision import assess
 from risk.engine.facts import OrderType, Origin, Portfolio, ProposedOrder, Side, TradingSignalType
+from risk.engine.limits import Limits
+from risk.engine.rates import RATE_LIMIT_EXCEEDED, tightest_for_opening
 from risk.engine.rules import RULES, SCREEN, Outcome
 from risk.models import Incident, TradingControl
 
@@ -181,6 +183,8 @@ def _decide_under_the_lock(
         return None, []  # something changed since the screen: ask again
     if {breach.control for breach in assessment.breaches} == {"BROKER_POSITION_STALE"}:
         return None, []  # only the broker's word is missing: ask again, for as long as the signal is fresh
+    if _waits_for_room(signal, assessment, portfolio, limits, now):
+        return None, []
     decision = _keep(desk, control, proposed, portfolio, assessment, limits.version, now, signal=signal)
     if assessment.outcome != Outcome.APPROVED:
         signal.conclude(_CONCLUSIONS[assessment.outcome], reason=assessment.reason, now=now)
@@ -192,13 +196,26 @@ def _decide_under_the_lock(
     return order, []
 
 
+def _waits_for_room(
+    signal: Signal, assessment: Assessment, portfolio: Portfolio, limits: Limits, now: datetime
+) -> bool:
+    """Return whether only the pace of orders speaks against it now, and write the first such reason on the signal."""
+    if {breach.control for breach in assessment.breaches} != {RATE_LIMIT_EXCEEDED}:
+        return False
+    if tightest_for_opening(portfolio.traffic, limits, now).room_at is None:
+        return False
+    if not signal.reason.startswith(RATE_LIMIT_EXCEEDED):
+        signal.wait(reason=assessment.reason)
+    return True
+
+
 def _crossing_buys(desk: Desk, signal: Signal, assessment: Assessment, now: datetime) -> list[Order]:
     """
     Ask for the cancel of our own working buys of a symbol that is to be sold, and return them.
 
     Holding nothing yet is no reason against it: the buy that would change that is the one to cancel.
     """
-    screened = {control.code for control in SCREEN} - {"NOTHING_TO_SELL"}
+    screened = {control.code for control in SCREEN} - {"NOTHING_TO_SELL", RATE_LIMIT_EXCEEDED}
     refused = any(breach.control in screened for breach in assessment.breaches)
     if signal.signal_type != TradingSignalType.SELL or refused:
         return []
@@ -286,6 +303,8 @@ def _write(
         trading_date=trading_date(now),
         created_at=now,
     )
+    if signal is not None and signal.reason.startswith(RATE_LIMIT_EXCEEDED):
+        order.note(f"its signal waited: {signal.reason}", at=now, actor="executor")
     order.note(proposed.size_note or "written down", at=now, actor=created_by or "executor")
     return order
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -69,6 +70,7 @@ class Desk:
     gateway: Gateway
     vault: TokenVault
     clock: Clock = timezone.now
+    pause: Callable[[float], None] = time.sleep  # for so many seconds: how an exit waits for room
     rules: DeskRules = field(default_factory=DeskRules)
     tighten: Callable[[Limits], Limits] = _as_they_are  # a script may hold itself to less than the limits allow
     auto_trading_allowed: bool = True

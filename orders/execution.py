@@ -10,6 +10,7 @@ order: of two that try, one moves it to SUBMITTING.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 from django.db import transaction
@@ -22,12 +23,15 @@ from orders.broker.gateway import (
     OrderRequest,
     OutcomeUnknown,
     SessionRefused,
+    TooManyRequests,
 )
 from orders.desk import Desk, trading_date
+from orders.governor import held_up, stop_when_turned_away_again
 from orders.ledger import take_broker_id
 from orders.lifecycle import OrderStatus
 from orders.logins import login_refused
 from orders.models import Order
+from orders.traffic import TURNED_AWAY
 from risk import control as switch
 from risk import limit_versions
 from risk.engine.facts import Origin, Side, TradingState
@@ -47,12 +51,12 @@ def submit(desk: Desk, order: Order) -> Order:
     An order that is no longer wanted, or was decided too long ago, is withdrawn unsent; an order that is not PENDING is
     left as it is.
     """
-    send_by = boot_clock() + desk.rules.send_within_seconds  # from before the claim: a pause right after it counts
-    asked_at = desk.clock()
-    if not _claim(desk, order):
+    claim = _claim_when_there_is_room(desk, order)
+    if claim is None:
         return order
+    asked_at = claim.at
     try:
-        broker_order_id = desk.gateway.place(_request(order), send_by=send_by)
+        broker_order_id = desk.gateway.place(_request(order), send_by=claim.send_by)
     except NotSent as late:
         with transaction.atomic(durable=True):
             TradingControl.objects.locked(desk.mode)
@@ -61,7 +65,11 @@ def submit(desk: Desk, order: Order) -> Order:
     except OrderRefused as refusal:
         if isinstance(refusal, SessionRefused):
             login_refused(desk, str(refusal), asked_at=asked_at)
-        _conclude(desk, order, OrderStatus.REJECTED, note=f"refused by the broker: {refusal}")
+        turned_away = isinstance(refusal, TooManyRequests)
+        note = f"{TURNED_AWAY if turned_away else 'refused by the broker'}: {refusal}"
+        _conclude(desk, order, OrderStatus.REJECTED, note=note)
+        if turned_away:
+            stop_when_turned_away_again(desk, str(refusal))
     except OutcomeUnknown as doubt:
         put_in_doubt(desk, order, reason=str(doubt))
     else:
@@ -176,8 +184,32 @@ def _restart_window(desk: Desk, order: Order) -> None:
         Order.objects.filter(pk=order.pk).update(submitted_at=now, missed_at=None)
 
 
-def _claim(desk: Desk, order: Order) -> bool:
-    """Move the order to SUBMITTING, committed before anything is sent, or withdraw it. Return whether to send it."""
+class _Claim(NamedTuple):
+    """An order that this process sends: the last moment to, on the boot clock, and when it was claimed."""
+
+    send_by: float
+    at: datetime
+
+
+def _claim_when_there_is_room(desk: Desk, order: Order) -> _Claim | None:
+    """Claim the order for sending; one that closes waits a moment for room, outside the lock. None: nothing to send."""
+    waited = timedelta(0)
+    while True:
+        send_by = boot_clock() + desk.rules.send_within_seconds  # from before the claim: a pause right after it counts
+        asked_at = desk.clock()
+        won = _claim(desk, order, waited)
+        if isinstance(won, bool):
+            return _Claim(send_by, asked_at) if won else None
+        desk.pause(won.total_seconds())
+        waited += won
+
+
+def _claim(desk: Desk, order: Order, waited: timedelta) -> bool | timedelta:
+    """
+    Move the order to SUBMITTING, committed before anything is sent, or withdraw it.
+
+    Return whether to send it, or how long one that closes should wait before it tries again.
+    """
     with transaction.atomic(durable=True):  # so that a crash cannot hide the attempt
         control = TradingControl.objects.locked(desk.mode)
         order.refresh_from_db()
@@ -189,10 +221,14 @@ def _claim(desk: Desk, order: Order) -> bool:
         if reason := _withdrawal(desk, order, control, now):
             _withdraw(order, reason=reason, now=now)
             return False
+        if held := held_up(desk, order, waited, now):
+            if held.withdrawn_because:
+                _withdraw(order, reason=held.withdrawn_because, now=now)
+            return held.pause or False
         return order.advance(
             OrderStatus.SUBMITTING,
             at=now,
-            note="sending",
+            note=f"sending, after {waited.total_seconds():.1f} s" if waited else "sending",
             sender=desk.sender,
             submitted_at=now,
             answer_by=now + timedelta(seconds=desk.rules.answer_within_seconds),

@@ -34,7 +34,7 @@ from orders.receivers import REDIS_AWAY
 from orders.reconciliation import carry_out_cancels, reconcile
 from orders.session_hours import is_in_session
 from risk import control as switch
-from risk.engine.facts import TradingState
+from risk.engine.facts import Origin, Side, TradingState
 from risk.models import Incident, TradingControl
 
 log = structlog.get_logger(__name__)
@@ -140,7 +140,9 @@ class Worker:
             return
         self._wake.clear()
         self._finish_what_was_begun()
-        turns = [self._decide(signal) for signal in Signal.objects.next_of_each_symbol(self._desk.mode)]
+        signals = Signal.objects.next_of_each_symbol(self._desk.mode)
+        # What closes first: it must not wait behind many that wait for room themselves.
+        turns = [self._decide(signal) for signal in sorted(signals, key=lambda each: each.signal_type == Side.BUY)]
         if all(turns):  # nothing is left to decide but what must wait
             self._wake.wait(0.25)
 
@@ -152,8 +154,9 @@ class Worker:
             self._sent()
         now, age_max = self._desk.clock(), timedelta(seconds=self._desk.rules.decision_age_max_seconds)
         old = Q(created_at__lt=now - age_max) | Q(created_at__gt=now + age_max)  # the clock was set back meanwhile
-        for order in Order.objects.unsent(self._desk.mode).filter(old):
-            self._submit(order)  # which withdraws it, and has its signal decided again
+        unsent = Order.objects.unsent(self._desk.mode).filter(old | Q(origin=Origin.AUTO))
+        for order in sorted(unsent, key=lambda order: order.side == Side.BUY):  # what closes first
+            self._submit(order)  # which withdraws an old one, and has its signal decided again
 
     def _finish_the_halt(self) -> None:
         """Ask for the cancels of a halt whose process died right after it; exits made during the halt go on."""

@@ -12,6 +12,7 @@ from orders.desk import Desk, trading_date
 from orders.models import Adjustment, BrokerSession, Fill, Instrument, Order, OrderEvent, Position
 from orders.models.order import dated_since
 from orders.quotes import broker_positions, last_quote
+from orders.traffic import traffic
 from risk.engine.facts import Holding, Portfolio, Quote, Side, TradingState
 from risk.engine.limits import Limits
 from risk.models import Incident, TradingControl
@@ -58,6 +59,7 @@ def snapshot(
         holding=_holding(desk, instrument, observed, now),
         quote=observed.quote,
         stops=tuple(incidents.values_list("title", flat=True)),
+        traffic=traffic(desk, now),
     )
 
 

@@ -29,11 +29,13 @@ from orders.differences import (
     tell_of_vanished,
 )
 from orders.execution import carry_out_cancel
+from orders.governor import tell_when_the_day_runs_out
 from orders.ledger import settle, take_broker_id
 from orders.lifecycle import INFERRED, UNFINISHED, OrderStatus
 from orders.logins import lift_halt_after_login, login_refused
 from orders.models import BrokerSession, Fill, Order
 from orders.models.order import FUTURE_MAX
+from orders.traffic import CHANGED_ELSEWHERE
 from risk.engine.facts import Origin
 from risk.models import TradingControl
 
@@ -78,6 +80,7 @@ def reconcile(desk: Desk) -> Comparison:
     for row in book.unreadable:
         tell_of_unreadable(desk.mode, row, desk.clock())
     compare_positions(desk, book)
+    tell_when_the_day_runs_out(desk)
     BrokerSession.objects.filter(mode=desk.mode).update(reconciled_at=as_of, last_error="")
     if not (book.unreadable or found.unknown or found.vanished or found.doubled):
         lift_halt_after_login(desk, as_of=as_of)
@@ -184,7 +187,7 @@ def _restate(order: Order, match: Match, now: datetime, as_of: datetime) -> None
     """Take over the broker's status and terms: an order may have been changed in the broker's own app."""
     report = match.report
     if order.broker_status and (order.quantity, order.price) != (report.quantity, match.price):
-        order.note(f"changed at the broker: {report.quantity} at {match.price}", at=now, actor="broker")
+        order.note(f"{CHANGED_ELSEWHERE}: {report.quantity} at {match.price}", at=now, actor="broker")
     Order.objects.filter(pk=order.pk).update(
         broker_status=report.status,
         book_as_of=as_of,

@@ -109,6 +109,8 @@ def open_the_limits(**limits: Any) -> None:
         "position_value_max": Decimal(10_000_000),
         "daily_trades_max": 1000,
         "order_quantity_max": 100_000,
+        "orders_per_second_max": 1000,
+        "orders_per_minute_max": 1000,
     }
     RiskSettings.objects.filter(pk=1).update(**{**wide, **limits})
 

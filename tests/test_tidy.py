@@ -26,6 +26,7 @@ CONFINED = {
         "orders/deciding.py",
         "orders/differences.py",
         "orders/execution.py",
+        "orders/governor.py",
         "orders/inbox.py",
         "orders/leadership.py",
         "orders/logins.py",

@@ -6,7 +6,8 @@ is not surely one of the two). The third is never retried: only the broker's own
 
     GatewayError
     ├── OrderRefused        surely not placed, or not changed
-    │   └── SessionRefused  … because the login is not valid
+    │   ├── SessionRefused  … because the login is not valid
+    │   └── TooManyRequests … because others came before it in its second, minute or day
     ├── NotSent             surely not sent: it never left this process
     ├── OutcomeUnknown      placed or not: nobody knows yet
     └── BrokerUnreachable   a read failed; what we know only grows older
@@ -30,6 +31,10 @@ class OrderRefused(GatewayError):
 
 class SessionRefused(OrderRefused):
     """The broker does not accept our login."""
+
+
+class TooManyRequests(OrderRefused):
+    """The broker does not take more requests now."""
 
 
 class NotSent(GatewayError):

@@ -33,6 +33,7 @@ from orders.broker.gateway import (
     OrderRequest,
     OutcomeUnknown,
     SessionRefused,
+    TooManyRequests,
     TradeReport,
 )
 
@@ -191,7 +192,7 @@ def _outcome(error: KiteException) -> GatewayError:
         return OutcomeUnknown(_said(error))
     if isinstance(error, TokenException):
         return SessionRefused(_said(error))
-    return OrderRefused(_said(error))
+    return TooManyRequests(_said(error)) if error.code == TOO_MANY_REQUESTS else OrderRefused(_said(error))
 
 
 def _order_id(answer: Any) -> str:

@@ -59,6 +59,14 @@ class OrderQuerySet(models.QuerySet["Order"]):
         later = now + FUTURE_MAX
         return self.in_doubt(mode).filter(Q(submitted_at__gt=later) | Q(missed_at__gt=later))
 
+    def requested_on(self, mode: str, *trading_dates: date) -> OrderQuerySet:
+        """
+        Return what the broker counts as order requests of Mumbai dates: ours that were sent, whatever became of them,
+        and what somebody placed elsewhere. The row of a stranger that turned out to be ours is not a second one.
+        """
+        sent = self.filter(mode=mode, trading_date__in=trading_dates, submitted_at__isnull=False)
+        return sent.exclude(status__in=NEVER_SENT).exclude(origin=Origin.EXTERNAL, broker_order_id="")
+
     def trades_of(self, mode: str, trading_date: date) -> OrderQuerySet:
         """Return the trades of a Mumbai date: orders PENDING or ever submitted, not those withdrawn unsent."""
         return self.ours(mode).filter(trading_date=trading_date).exclude(status__in=NEVER_SENT)

@@ -96,6 +96,11 @@ class Signal(models.Model):
         )
         self.refresh_from_db(fields=["status", "reason", "decided_at"])
 
+    def wait(self, *, reason: str) -> None:
+        """Write down why it is not decided yet."""
+        Signal.objects.filter(pk=self.pk, status=self.Status.RECEIVED).update(reason=reason)
+        self.refresh_from_db(fields=["status", "reason"])
+
     def reopen(self, *, reason: str) -> None:
         """Have it decided again: its order was withdrawn before it was sent."""
         Signal.objects.filter(pk=self.pk, status=self.Status.APPROVED).update(

@@ -33,6 +33,7 @@ _IN_ORDER = (
     ("order_value_max", "position_value_max", True, "one order must fit into one position"),
     ("cms_sell_threshold", "cms_buy_threshold", False, "no score may ask to buy and to sell"),
     ("slippage_percent", "collar_percent", True, "an entry must be priced inside the collar"),
+    ("orders_per_second_max", "orders_per_minute_max", True, "a second is part of a minute"),
     ("collar_percent", "closing_collar_percent", True, "getting out must never be harder than getting in"),
     (
         "signal_age_max_seconds",
@@ -159,6 +160,7 @@ class RiskSettingsAdmin(ModelAdmin, OutsideTransaction):
         ),
         ("The book", {"fields": (("position_value_max", "daily_trades_max"),)}),
         ("The day's loss", {"fields": (("daily_loss_max", "charges_percent"), "exits_after_loss")}),
+        ("Pace", {"fields": (("orders_per_second_max", "orders_per_minute_max"),)}),
         (
             "Prices",
             {"fields": (("slippage_percent", "quote_age_max_seconds"), ("collar_percent", "closing_collar_percent"))},

@@ -120,6 +120,20 @@ class Holding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """
+    The requests that count in the broker's quotas, those of the last minute by when each may have reached it at latest.
+
+    What is on its way may reach it now. Orders that somebody placed elsewhere are among them.
+    """
+
+    placed: tuple[datetime, ...] = ()
+    cancelled: tuple[datetime, ...] = ()
+    turned_away_at: datetime | None = None  # when the broker last refused an order for its rate
+    today: int = 0  # orders of this Mumbai date
+
+
+@dataclass(frozen=True, kw_only=True)
 class Portfolio:
     """The book and the switches, as risk sees them at one moment."""
 
@@ -135,6 +149,7 @@ class Portfolio:
     quote: Quote | None
     day_loss: Decimal | None  # INR lost on this Mumbai date, below zero for a gain; None when a price is not known
     stops: tuple[str, ...] = ()  # open incidents that stop new exposure, in words
+    traffic: Traffic = Traffic()
 
 
 def closing_quantity(proposed: ProposedOrder, holding: Holding) -> int:

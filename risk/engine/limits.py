@@ -28,6 +28,8 @@ class Limits:
     signal_age_max_seconds: int | None
     closing_signal_age_max_seconds: int | None
     quote_age_max_seconds: int | None
+    orders_per_second_max: int | None  # of all orders; what opens waits or is refused from then on
+    orders_per_minute_max: int | None
 
 
 SIGNAL_AHEAD_MAX_SECONDS = 30  # a publisher's clock may run this far ahead of ours

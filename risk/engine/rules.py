@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
-from risk.engine import order_rules
+from risk.engine import order_rules, rates
 from risk.engine.facts import Origin, Portfolio, ProposedOrder, TradingSignalType, TradingState, is_closing
 from risk.engine.limits import Limits
 from risk.engine.order_rules import Finding, plain
+from risk.engine.rates import MUMBAI
 from risk.engine.sizing import exposure_price, worst_price
 
-MUMBAI = ZoneInfo("Asia/Kolkata")
 Rule = Callable[[ProposedOrder, Portfolio, Limits, datetime], Finding]
 
 
@@ -224,6 +223,8 @@ RULES: tuple[Control, ...] = (
     _control("POSITION_VALUE_EXCEEDED", "Position size", _OPENING, _DENIED, position_value_is_within_limit),
     _control("DAILY_TRADES_EXCEEDED", "Trades of the day", _OPENING, _DENIED, daily_trades_are_left),
     _control("DAILY_LOSS_EXCEEDED", "Loss of the day", _OPENING, _DENIED, daily_loss_is_within_limit),
+    _control(rates.RATE_LIMIT_EXCEEDED, "Pace of orders", _OPENING, _DENIED, rates.order_rate_is_within_limits),
+    _control("BROKER_DAY_EXCEEDED", "The broker's orders of a day", _OPENING, _DENIED, rates.broker_day_has_room),
     _control("ORDER_IN_DOUBT", "No order is in doubt", _OPENING, _DENIED, order_rules.nothing_is_in_doubt),
     _control("NOT_RECONCILED", "Book compared with the broker", _OPENING, _DENIED, order_rules.book_is_reconciled),
     _control(
@@ -242,6 +243,6 @@ RULES: tuple[Control, ...] = (
 SCREEN: tuple[Control, ...] = tuple(
     control
     for control in RULES
-    if control.code in {"TRADING_HALTED", "TRADING_REDUCE_ONLY", "NOTHING_TO_SELL"}
+    if control.code in {"TRADING_HALTED", "TRADING_REDUCE_ONLY", "NOTHING_TO_SELL", rates.RATE_LIMIT_EXCEEDED}
     or control.outcome in {Outcome.IGNORED, Outcome.EXPIRED}
 )

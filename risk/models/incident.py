@@ -71,6 +71,8 @@ class Incident(models.Model):
         EXPOSURE = "EXPOSURE", "A position nears its limit"
         BROKER_UNREACHABLE = "BROKER_UNREACHABLE", "The broker cannot be read"
         LOGIN_REFUSED = "LOGIN_REFUSED", "The broker refused the login"
+        RATE_REFUSED = "RATE_REFUSED", "The broker refused orders for their rate"
+        BROKER_DAY_FILLS = "BROKER_DAY_FILLS", "The broker's orders of a day run out"
 
     class Status(models.TextChoices):
         OPEN = "OPEN", "Open"

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from risk.engine import rates
 from risk.engine.limits import Limits
 from risk.models.append_only import append_only
 
@@ -60,6 +61,8 @@ class RiskSettings(models.Model):
         "signal_age_max_seconds",
         "closing_signal_age_max_seconds",
         "quote_age_max_seconds",
+        "orders_per_second_max",
+        "orders_per_minute_max",
     )
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
@@ -113,6 +116,18 @@ class RiskSettings(models.Model):
     )
     quote_age_max_seconds = models.PositiveIntegerField(
         "max price age (s)", default=10, help_text="An opening order is refused on an older last price."
+    )
+    orders_per_second_max = models.PositiveIntegerField(
+        "max orders a second",
+        default=5,
+        validators=[MaxValueValidator(rates.BROKER_SECOND - rates.SECOND_FOR_EXITS)],
+        help_text="What opens waits, or is refused, once so many orders were sent in a second. Exits and cancels go.",
+    )
+    orders_per_minute_max = models.PositiveIntegerField(
+        "max orders a minute",
+        default=30,
+        validators=[MaxValueValidator(rates.BROKER_MINUTE - rates.MINUTE_FOR_EXITS)],
+        help_text="What opens waits, or is refused, once so many orders were sent in a minute. Exits and cancels go.",
     )
     version = models.PositiveIntegerField(default=1, editable=False)
     changed_by = models.CharField(max_length=150, editable=False)

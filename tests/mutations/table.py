@@ -37,15 +37,16 @@ MUTATIONS = [
     Mutation(
         "skip the write-ahead",
         "orders/execution.py",
-        "    if not _claim(desk, order):\n        return order\n    try:",
-        "    if order.status != OrderStatus.PENDING:\n        return order\n    try:",
+        "    claim = _claim_when_there_is_room(desk, order)\n    if claim is None:",
+        "    claim = _Claim(boot_clock() + desk.rules.send_within_seconds, desk.clock())\n"
+        "    if order.status != OrderStatus.PENDING:",
         EXECUTION + "the_attempt_is_committed_before_anything_is_sent",
     ),
     Mutation(
         "resend once",
         "orders/execution.py",
         "        put_in_doubt(desk, order, reason=str(doubt))\n    else:",
-        "        desk.gateway.place(_request(order), send_by=send_by)\n"
+        "        desk.gateway.place(_request(order), send_by=claim.send_by)\n"
         "        put_in_doubt(desk, order, reason=str(doubt))\n    else:",
         EXECUTION + "an_unknown_outcome_is_in_doubt_stops_signals_and_is_not_sent_again",
     ),
@@ -80,7 +81,7 @@ MUTATIONS = [
     Mutation(
         "count the time to send from after the claim",
         "orders/execution.py",
-        "gateway.place(_request(order), send_by=send_by)",
+        "gateway.place(_request(order), send_by=claim.send_by)",
         "gateway.place(_request(order), send_by=boot_clock() + desk.rules.send_within_seconds)",
         "tests/orders/test_adversity.py::test_a_sender_paused_right_after_its_claim_sends_nothing_once_the_order_"
         "was_given_up",

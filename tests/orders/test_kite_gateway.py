@@ -24,6 +24,7 @@ from orders.broker.gateway import (
     OrderRequest,
     OutcomeUnknown,
     SessionRefused,
+    TooManyRequests,
 )
 from orders.broker.kite import KiteGateway
 
@@ -120,7 +121,7 @@ def test_a_market_order_goes_with_market_protection(gateway, paper):
         ("error_502_html", OutcomeUnknown, 0),
         ("error_400_timeout_after", OutcomeUnknown, 1),
         ("empty_success", OutcomeUnknown, 1),
-        ("error_429", OrderRefused, 0),
+        ("error_429", TooManyRequests, 0),
         ("refuse_margin", OrderRefused, 0),
         ("refuse_input", OrderRefused, 0),
         ("token", SessionRefused, 0),
@@ -200,7 +201,7 @@ def test_what_is_surely_not_placed_is_refused_with_kites_words(to_raw, status, e
     with pytest.raises(OrderRefused) as raised:
         to_raw(kite_error(status, error_type, text))
 
-    assert type(raised.value) is OrderRefused
+    assert type(raised.value) is (TooManyRequests if status == 429 else OrderRefused)
     assert str(raised.value) == text
 
 

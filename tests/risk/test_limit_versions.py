@@ -35,6 +35,8 @@ LOOSER_AND_TIGHTER: dict[str, tuple[Any, Any]] = {
     "signal_age_max_seconds": (301, 299),
     "closing_signal_age_max_seconds": (3601, 3599),
     "quote_age_max_seconds": (11, 9),
+    "orders_per_second_max": (6, 4),
+    "orders_per_minute_max": (31, 29),
 }
 
 

@@ -11,6 +11,8 @@ broker agrees. Ten o'clock on a Monday, trading is ACTIVE, auto-trading is on.
 - The opening collar of 3 % ends at 1,442.00. The closing collar of 10 % ends at 1,260.00 for a SELL.
 - 4 of 5 trades are used: this is the last one.
 - 400 INR of a loss of 1,000 INR are used.
+- 29 orders were sent in the last half minute, one a second until two seconds ago: the 30 of a minute leave room for one
+  more, and so do the 4,500 of a day that are not kept for exits. None was sent in the last second, where 5 may be.
 - The signal scored 75 where 60 must be passed, is 12 s old of 300 s, and the newest decided is a minute older.
 - The SELL is for the 3 held, at 1,393.00, half a percent below the last price.
 """
@@ -34,6 +36,7 @@ from risk.engine.facts import (
     SignalFacts,
     TradingSignalType,
     TradingState,
+    Traffic,
 )
 from risk.engine.limits import Limits
 
@@ -59,6 +62,7 @@ PORTFOLIO = Portfolio(
     day_loss=Decimal(400),
     holding=HOLDING,
     quote=QUOTE,
+    traffic=Traffic(placed=tuple(ago(seconds=seconds) for seconds in range(30, 1, -1)), today=4499),
 )
 LIMITS = Limits(
     version=1,
@@ -79,6 +83,8 @@ LIMITS = Limits(
     signal_age_max_seconds=300,
     closing_signal_age_max_seconds=3600,
     quote_age_max_seconds=10,
+    orders_per_second_max=5,
+    orders_per_minute_max=30,
 )
 BUY = ProposedOrder(
     action=TradingSignalType.BUY,
@@ -144,6 +150,8 @@ def _scene(proposed: ProposedOrder, changes: dict[str, Any]) -> Scene:
     book, left = _apply(PORTFOLIO, left)
     holding, left = _apply(book.holding, left)
     book = replace(book, holding=holding)
+    traffic, left = _apply(book.traffic, left)
+    book = replace(book, traffic=traffic)
     if book.quote is not None:
         quote, left = _apply(book.quote, left)
         book = replace(book, quote=quote)

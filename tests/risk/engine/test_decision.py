@@ -10,7 +10,7 @@ import pytest
 from risk.engine.decision import assess
 from risk.engine.facts import Origin, TradingSignalType, TradingState
 from risk.engine.rules import RULES, SCREEN, Applies, Outcome
-from tests.risk.engine import test_order_rules, test_rules
+from tests.risk.engine import test_order_rules, test_rates, test_rules
 from tests.risk.engine.cast import NOW, Scene, ago, buy, sell, signal_sell
 
 CODES = [control.code for control in RULES]
@@ -25,6 +25,8 @@ AGAINST_OPENING: dict[str, dict[str, Any]] = {
     "POSITION_VALUE_EXCEEDED": {"position_value_max": Decimal(0)},
     "DAILY_TRADES_EXCEEDED": {"daily_trades_max": 0},
     "DAILY_LOSS_EXCEEDED": {"day_loss": Decimal(1000)},
+    "RATE_LIMIT_EXCEEDED": {"orders_per_minute_max": 0},
+    "BROKER_DAY_EXCEEDED": {"today": 5000},
     "ORDER_IN_DOUBT": {"orders_in_doubt": 2},
     "NOT_RECONCILED": {"reconciled_at": None},
     "INCIDENT_OPEN": {"stops": ("The broker cannot be read",)},
@@ -42,6 +44,8 @@ UNSET = {
     "cms_buy_threshold": None,
     "cms_sell_threshold": None,
     "signal_age_max_seconds": None,
+    "orders_per_second_max": None,
+    "orders_per_minute_max": None,
 }
 
 
@@ -81,6 +85,7 @@ def test_the_screen_asks_for_nothing_that_only_the_broker_knows() -> None:
         "SIGNAL_STALE",
         "SIGNAL_OUT_OF_ORDER",
         "NOTHING_TO_SELL",
+        "RATE_LIMIT_EXCEEDED",
     ]
 
 
@@ -117,7 +122,7 @@ def test_a_verdict_carries_the_title_and_the_outcome_of_its_control() -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_control_is_seen_to_pass_and_to_refuse_in_the_tables(code: str) -> None:
-    tables = [*test_rules.ROWS, *test_order_rules.ROWS]
+    tables = [*test_rules.ROWS, *test_order_rules.ROWS, *test_rates.ROWS]
 
     assert {passes for row_code, _, _, passes in tables if row_code == code} == {True, False}
 

@@ -259,6 +259,8 @@ LOWER: dict[Any, st.SearchStrategy[Any]] = {
     "daily_loss_max": rupees(0, 1000),
     "signal_age_max_seconds": st.integers(0, 300),
     "quote_age_max_seconds": st.integers(0, 10),
+    "orders_per_second_max": st.integers(0, 5),
+    "orders_per_minute_max": st.integers(0, 30),
 }
 
 

@@ -20,6 +20,7 @@ from risk.engine.facts import (
     SignalFacts,
     TradingSignalType,
     TradingState,
+    Traffic,
 )
 from risk.engine.limits import Limits
 from risk.engine.rules import RULES
@@ -73,6 +74,13 @@ ANY_PORTFOLIO = st.builds(
     holding=st.one_of(st.just(HOLDING), anything["holdings"]),
     quote=st.one_of(st.none(), anything["quotes"]),
     stops=st.sampled_from([(), ("Order in doubt",)]),
+    traffic=st.builds(
+        Traffic,
+        placed=st.lists(SOME_MOMENT, max_size=12).map(tuple),
+        cancelled=st.lists(SOME_MOMENT, max_size=12).map(tuple),
+        turned_away_at=MOMENTS,
+        today=COUNTS,
+    ),
 )
 ANY_LIMITS = st.builds(
     Limits,
