@@ -91,7 +91,7 @@ def decide(desk: Desk, signal: Signal) -> Order | None:
     observed = None
     if _passes_the_screen(desk, signal, instrument):
         with_position = signal.signal_type == TradingSignalType.SELL
-        observed = observe(desk, signal.exchange, signal.symbol, with_position=with_position)
+        observed = observe(desk, signal.exchange, signal.symbol, with_position=with_position, waits=True)
     with transaction.atomic(durable=True):
         order, crossing = _decide_under_the_lock(desk, signal, instrument, observed)
     for buy in crossing:

@@ -7,6 +7,7 @@ different desk and not different code.
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import time
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.utils import timezone
 
+from orders.broker.asked import AskedPositions, AskedPrices
 from orders.broker.gateway import Gateway
 from orders.broker.kite import IST, KiteGateway
 from orders.broker.prices import StreamedPrices
@@ -75,6 +77,8 @@ class Desk:
     tighten: Callable[[Limits], Limits] = _as_they_are  # a script may hold itself to less than the limits allow
     auto_trading_allowed: bool = True
     stream: StreamAddress | None = None
+    asked_prices: AskedPrices = field(default_factory=AskedPrices)
+    asked_positions: AskedPositions = field(default_factory=AskedPositions)
     streamed_prices: StreamedPrices | None = None  # only where the stream is heard: in the leading executor
 
     @property
@@ -105,6 +109,7 @@ class Desk:
         return cls(
             mode=mode,
             gateway=KiteGateway(api_key=api_key, root=root, access_token=vault.token),
+            asked_prices=asked_prices(root, api_key),
             stream=StreamAddress(url=stream_url, api_key=api_key),
             vault=vault,
             clock=clock,
@@ -117,6 +122,12 @@ class Desk:
                 streamed_price_age_max_seconds=settings.STREAMED_PRICE_AGE_MAX_SECONDS,
             ),
         )
+
+
+@functools.cache
+def asked_prices(root: str, api_key: str) -> AskedPrices:
+    """Return this process's only one for the key: the broker counts by key, however many desks are wired."""
+    return AskedPrices()
 
 
 def trading_date(moment: datetime) -> date:

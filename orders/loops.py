@@ -29,7 +29,7 @@ from orders.lifecycle import OrderStatus
 from orders.logins import login_refused
 from orders.losses import watch_limits
 from orders.models import BrokerSession, Order, Signal
-from orders.quotes import follow_prices, load_instruments
+from orders.quotes import expect_quotes, follow_prices, load_instruments
 from orders.receivers import REDIS_AWAY
 from orders.reconciliation import carry_out_cancels, reconcile
 from orders.session_hours import is_in_session
@@ -140,7 +140,8 @@ class Worker:
             return
         self._wake.clear()
         self._finish_what_was_begun()
-        signals = Signal.objects.next_of_each_symbol(self._desk.mode)
+        signals = list(Signal.objects.next_of_each_symbol(self._desk.mode))
+        expect_quotes(self._desk, [(each.exchange, each.symbol) for each in signals])
         # What closes first: it must not wait behind many that wait for room themselves.
         turns = [self._decide(signal) for signal in sorted(signals, key=lambda each: each.signal_type == Side.BUY)]
         if all(turns):  # nothing is left to decide but what must wait

@@ -11,7 +11,7 @@ from orders.day import day_of_account
 from orders.desk import Desk, trading_date
 from orders.models import Adjustment, BrokerSession, Fill, Instrument, Order, OrderEvent, Position
 from orders.models.order import dated_since
-from orders.quotes import broker_positions, last_quote
+from orders.quotes import broker_positions, broker_positions_lately, last_quote
 from orders.traffic import traffic
 from risk.engine.facts import Holding, Portfolio, Quote, Side, TradingState
 from risk.engine.limits import Limits
@@ -30,10 +30,15 @@ class Observed:
 NOTHING_OBSERVED = Observed()
 
 
-def observe(desk: Desk, exchange: str, symbol: str, *, with_position: bool) -> Observed:
-    """Fetch the last price, and for a sale the broker's position. What cannot be read stays unknown."""
+def observe(desk: Desk, exchange: str, symbol: str, *, with_position: bool, waits: bool = False) -> Observed:
+    """
+    Fetch the last price, and for a sale the broker's position. What cannot be read stays unknown.
+
+    Who waits for the position, and so asks again and again, shares one reading a second.
+    """
     quote = last_quote(desk, exchange, symbol)
-    positions = broker_positions(desk) if with_position else None
+    read = broker_positions_lately if waits else broker_positions
+    positions = read(desk) if with_position else None
     if positions is None:
         return Observed(quote=quote)
     net, as_of = positions

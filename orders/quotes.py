@@ -1,13 +1,17 @@
 """
 The last price of an instrument and how old it is, and the instruments themselves, as the broker gives them.
 
-Where the broker's stream is heard its price is used while it is young; otherwise the broker is asked.
+Where the broker's stream is heard its price is used while it is young; otherwise the broker is asked, at most once a
+second.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 
+from orders.broker.asked import Key
 from orders.broker.gateway import BrokerUnreachable, SessionRefused
 from orders.desk import Desk
 from orders.models import Instrument, Order, Position
@@ -21,11 +25,22 @@ def last_quote(desk: Desk, exchange: str, symbol: str) -> Quote | None:
     as_of = desk.clock()
     if desk.streamed_prices is not None and (told := desk.streamed_prices.last(exchange, symbol, now=as_of)):
         return told
+    # What stays unknown refuses what opens, and says so in the verdict.
+    return desk.asked_prices.last((exchange, symbol), lambda keys: _ask(desk, keys), clock=desk.clock, pause=desk.pause)
+
+
+def expect_quotes(desk: Desk, keys: Iterable[Key]) -> None:
+    """Say which prices will be wanted soon, so that one question to the broker is enough for all of them."""
+    now = desk.clock()
+    streamed = desk.streamed_prices
+    desk.asked_prices.expect((key for key in keys if not (streamed and streamed.last(*key, now=now))), now=now)
+
+
+def _ask(desk: Desk, keys: list[Key]) -> dict[Key, Decimal] | None:
     try:
-        price = desk.gateway.last_price(exchange, symbol)
+        return desk.gateway.last_prices(keys)
     except (BrokerUnreachable, SessionRefused):
-        return None  # unknown, which refuses what opens and says so in the verdict
-    return None if price is None else Quote(price=price, as_of=as_of)
+        return None
 
 
 def follow_prices(desk: Desk) -> None:
@@ -43,7 +58,12 @@ def follow_prices(desk: Desk) -> None:
     desk.streamed_prices.follow({key: tokens[key] for key in keys if key in tokens})
 
 
-def broker_positions(desk: Desk) -> tuple[dict[tuple[str, str], int], datetime] | None:
+def broker_positions_lately(desk: Desk) -> tuple[dict[Key, int], datetime] | None:
+    """Return the broker's net shares as read within the last second, or else now: for a signal that waits for them."""
+    return desk.asked_positions.last(lambda: broker_positions(desk), clock=desk.clock)
+
+
+def broker_positions(desk: Desk) -> tuple[dict[Key, int], datetime] | None:
     """Return the broker's net shares and when the reading began; None when it cannot be read."""
     as_of = desk.clock()
     try:

@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from orders.broker.asked import AskedPositions, AskedPrices
 from orders.broker.kite import KiteGateway
 from orders.broker.sessions import TokenVault
-from orders.desk import Desk
+from orders.desk import Desk, asked_prices
 from orders.inbox import Received, record
 from orders.models import Order, Signal
 from orders.quotes import load_instruments
@@ -68,6 +69,7 @@ def paper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperProc
 def paper(paper_server: PaperProcess) -> Iterator[PaperProcess]:
     """The paper Kite server with an empty book."""
     paper_server.reset()
+    asked_prices.cache_clear()  # what another test asked for is no answer here
     paper_server.set_price("NSE:INFY", "1500.00")
     paper_server.set_price("NSE:RELIANCE", str(RELIANCE_PRICE))
     yield paper_server
@@ -85,7 +87,16 @@ def bare_desk(paper: PaperProcess, clock: Clock, settings: Any) -> Desk:
     settings.PAPER_KITE_URL = paper.root
     vault = TokenVault(Mode.PAPER, secret_key="a secret of the suite")
     gateway = KiteGateway(api_key="paper", root=paper.root, access_token=vault.token)
-    return Desk(mode=Mode.PAPER, gateway=gateway, vault=vault, clock=clock)
+    # The broker is asked every time: a test changes a price and expects to see it.
+    prices, positions = AskedPrices(seconds=0), AskedPositions(seconds=0)
+    return Desk(
+        mode=Mode.PAPER,
+        gateway=gateway,
+        vault=vault,
+        clock=clock,
+        asked_prices=prices,
+        asked_positions=positions,
+    )
 
 
 @pytest.fixture

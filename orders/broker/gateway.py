@@ -15,6 +15,7 @@ is not surely one of the two). The third is never retried: only the broker's own
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -148,8 +149,8 @@ class Gateway(Protocol):
     def positions(self) -> dict[tuple[str, str], int]:
         """Read net shares by (exchange, symbol), holdings included. Raise `BrokerUnreachable`, `SessionRefused`."""
 
-    def last_price(self, exchange: str, symbol: str) -> Decimal | None:
-        """Read the last traded price in INR; None for an unknown symbol. Raise as `positions`."""
+    def last_prices(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Decimal]:
+        """Read last traded prices in INR by (exchange, symbol); an unknown one is left out. Raise as `positions`."""
 
     def instruments(self, exchange: str) -> list[InstrumentReport]:
         """Read the day's instruments dump. Raise as `positions`."""

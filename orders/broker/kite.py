@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -108,9 +108,15 @@ class KiteGateway:
     def positions(self) -> dict[tuple[str, str], int]:
         return _read(lambda: _net(self._holds()))
 
-    def last_price(self, exchange: str, symbol: str) -> Decimal | None:
-        key = f"{exchange}:{symbol}"
-        return _read(lambda: _price(self._client().ltp([key]).get(key, {}).get("last_price")))
+    def last_prices(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Decimal]:
+        names = {f"{exchange}:{symbol}": (exchange, symbol) for exchange, symbol in keys}
+
+        def read() -> dict[tuple[str, str], Decimal]:
+            rows = self._client().ltp(list(names))
+            prices = {names[name]: _price(rows.get(name, {}).get("last_price")) for name in names}
+            return {key: price for key, price in prices.items() if price is not None}
+
+        return _read(read)
 
     def instruments(self, exchange: str) -> list[InstrumentReport]:
         def read() -> list[InstrumentReport]:

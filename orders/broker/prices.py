@@ -12,10 +12,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
+from orders.broker.asked import Key
 from orders.broker.ticks import Tick
 from risk.engine.facts import Quote
-
-Key = tuple[str, str]  # exchange and symbol
 
 ASKED_MAX = 100  # symbols remembered as asked about, the latest ones
 

@@ -290,10 +290,10 @@ def test_a_price_that_took_too_long_is_stale(desk, received, wired, clock):
         def __getattr__(self, name):
             return getattr(desk.gateway, name)
 
-        def last_price(self, exchange, symbol):
-            price = desk.gateway.last_price(exchange, symbol)
+        def last_prices(self, keys):
+            prices = desk.gateway.last_prices(keys)
             clock.advance(seconds=10.5)
-            return price
+            return prices
 
     signal = received()
 

@@ -252,8 +252,8 @@ def test_a_gateway_may_be_passed_in(desk):
         def __getattr__(self, name):
             return getattr(desk.gateway, name)
 
-        def last_price(self, exchange, symbol):
-            return None
+        def last_prices(self, keys):
+            return {}
 
     with pytest.raises(RiskManagementError) as refusal:
         OrderExecutor(desk, kite_client=NoPrice()).execute_order(BUY, "RELIANCE", {"quantity": 1})

@@ -394,7 +394,7 @@ def test_a_cancel_that_is_accepted_shows_in_the_book(gateway, paper):
 READS = {
     "book": lambda gateway: gateway.book(datetime.now(IST)),
     "positions": lambda gateway: gateway.positions(),
-    "last_price": lambda gateway: gateway.last_price("NSE", "RELIANCE"),
+    "last_prices": lambda gateway: gateway.last_prices([("NSE", "RELIANCE")]),
     "instruments": lambda gateway: gateway.instruments("NSE"),
     "user_id": lambda gateway: gateway.user_id(),
 }
@@ -447,7 +447,7 @@ def test_a_last_price_that_is_none_is_unknown(gateway_at, raw, price):
     raw.answer(http(200, f'{{"status": "success", "data": {{"NSE:RELIANCE": {{"last_price": {price}}}}}}}'))
 
     with contextlib.suppress(BrokerUnreachable):
-        assert gateway_at(raw.root).last_price("NSE", "RELIANCE") is None
+        assert gateway_at(raw.root).last_prices([("NSE", "RELIANCE")]) == {}
 
 
 def test_a_read_that_dribbles_is_given_up_at_the_deadline(gateway, paper, impatient):
@@ -503,8 +503,9 @@ def test_shares_still_to_be_settled_are_held(gateway_at, raw, quantity, t1_quant
 
 
 def test_an_unknown_symbol_has_no_last_price(gateway):
-    assert gateway.last_price("NSE", "NOSUCHSHARE") is None
-    assert gateway.last_price("NSE", "RELIANCE") == Decimal("1400.00")
+    known = ("NSE", "RELIANCE")
+
+    assert gateway.last_prices([("NSE", "NOSUCHSHARE"), known]) == {known: Decimal("1400.00")}
 
 
 def test_instruments_have_lots_and_ticks(gateway):

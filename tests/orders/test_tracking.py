@@ -81,9 +81,9 @@ class Counting:
         self.reads.append(time.monotonic())
         return self._gateway.book(as_of)
 
-    def last_price(self, exchange, symbol):
+    def last_prices(self, keys):
         self.quotes += 1
-        return self._gateway.last_price(exchange, symbol)
+        return self._gateway.last_prices(keys)
 
     def __getattr__(self, name):
         return getattr(self._gateway, name)

@@ -1,0 +1,102 @@
+"""
+What the broker was asked for lately, shared by all who ask within a second.
+
+Kite answers one question for prices a second and 10 others. A question for prices is therefore put for every
+instrument that was wanted lately, and whoever comes within a second of an answer takes that one, a failed one too: to
+ask again sooner would only be refused. The time is handed in, so that a clock that was set back holds nothing up.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from risk.engine.facts import Quote
+
+Key = tuple[str, str]  # exchange and symbol
+Positions = tuple[dict[Key, int], datetime] | None
+
+WANTED_MAX = 100  # instruments in one question, the latest wanted; Kite takes 1,000
+WANTED_FOR = timedelta(seconds=5)
+
+
+def is_within(moment: datetime | None, span: timedelta, now: datetime) -> bool:
+    """Return whether it happened within the span before now. What lies ahead was dated by a clock set back since."""
+    return moment is not None and timedelta(0) <= now - moment < span
+
+
+class AskedPrices:
+    """The prices that were asked for. One thread asks at a time; those that wait for it find their answer there."""
+
+    def __init__(self, *, seconds: float = 1.0) -> None:
+        """`seconds` lie between an answer and the next question; within them the answer is shared."""
+        self._span = timedelta(seconds=seconds)
+        self._asking = threading.Lock()
+        self._lock = threading.Lock()
+        self._wanted: OrderedDict[Key, datetime] = OrderedDict()
+        self._answers: dict[Key, Quote | None] = {}
+        self._answered_at: datetime | None = None
+
+    def expect(self, keys: Iterable[Key], *, now: datetime) -> None:
+        """Say what will be wanted soon: the next question is put for it, too."""
+        with self._lock:
+            for key in keys:
+                self._wanted[key] = now
+                self._wanted.move_to_end(key)
+            while len(self._wanted) > WANTED_MAX:
+                self._wanted.popitem(last=False)
+
+    def last(
+        self,
+        key: Key,
+        ask: Callable[[list[Key]], dict[Key, Decimal] | None],
+        *,
+        clock: Callable[[], datetime],
+        pause: Callable[[float], None],
+    ) -> Quote | None:
+        """
+        Return the last price, dated when the asking began; None when the broker does not say.
+
+        Waits for at most a second until the broker may be asked again. `ask` returns None when it fails.
+        """
+        self.expect([key], now=clock())
+        with self._asking:
+            now = clock()
+            if is_within(self._answered_at, self._span, now):
+                if key in self._answers:
+                    return self._answers[key]
+                assert self._answered_at is not None, "it is within the span"
+                pause((self._answered_at + self._span - now).total_seconds())
+            keys, as_of = self._all_wanted(clock()), clock()
+            prices = ask(keys) or {}
+            quotes = {each: Quote(price=price, as_of=as_of) for each, price in prices.items()}
+            self._answers = {each: quotes.get(each) for each in keys}
+            self._answered_at = clock()
+            return self._answers.get(key)
+
+    def _all_wanted(self, now: datetime) -> list[Key]:
+        with self._lock:
+            for key in [key for key, at in self._wanted.items() if not is_within(at, WANTED_FOR, now)]:
+                del self._wanted[key]
+            return list(self._wanted)
+
+
+class AskedPositions:
+    """The broker's positions as they were read last, for signals that wait for them."""
+
+    def __init__(self, *, seconds: float = 1.0) -> None:
+        self._span = timedelta(seconds=seconds)
+        self._asking = threading.Lock()
+        self._answer: Positions = None
+        self._answered_at: datetime | None = None
+
+    def last(self, ask: Callable[[], Positions], *, clock: Callable[[], datetime]) -> Positions:
+        """Return what `ask` returned within the last second, None for a failure included; else ask."""
+        with self._asking:
+            if not is_within(self._answered_at, self._span, clock()):
+                self._answer = ask()
+                self._answered_at = clock()
+            return self._answer

@@ -1,0 +1,212 @@
+"""What the broker is asked is asked once a second for all: prices, and the positions that a SELL waits for."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from orders.broker.asked import WANTED_MAX, AskedPositions, AskedPrices
+from orders.deciding import decide
+from orders.desk import Desk
+from orders.models import OrderEvent
+from orders.quotes import expect_quotes, last_quote
+from tests.orders.paper.stream.stand_ins import NOW
+
+RELIANCE, INFY, TCS = ("NSE", "RELIANCE"), ("NSE", "INFY"), ("NSE", "TCS")
+
+
+class Broker:
+    """Answers 1,400.00 for whatever it is asked, at a clock that its pauses move; `asked` keeps when and for what."""
+
+    def __init__(self):
+        self.now = NOW
+        self.prices = AskedPrices()
+        self.asked = []
+        self.fails = False
+
+    def ask(self, keys):
+        self.asked.append((self.now, keys))
+        return None if self.fails else dict.fromkeys(keys, Decimal(1400))
+
+    def pause(self, seconds):
+        self.now += timedelta(seconds=seconds)
+
+    def last(self, key):
+        return self.prices.last(key, self.ask, clock=lambda: self.now, pause=self.pause)
+
+
+@pytest.fixture
+def broker():
+    return Broker()
+
+
+def test_decisions_within_a_second_share_one_answer_and_its_age(broker):
+    first = broker.last(RELIANCE)
+    broker.now += timedelta(seconds=0.999)
+
+    assert broker.last(RELIANCE) == first
+    assert first.as_of == NOW
+    assert len(broker.asked) == 1
+
+
+def test_a_second_later_it_is_asked_anew(broker):
+    broker.last(RELIANCE)
+    broker.now += timedelta(seconds=1)
+
+    assert broker.last(RELIANCE).as_of == broker.now
+    assert len(broker.asked) == 2
+
+
+def test_another_instrument_waits_for_the_rest_of_the_second_and_asks_for_both(broker):
+    broker.last(RELIANCE)
+    broker.now += timedelta(seconds=0.4)
+
+    broker.last(INFY)
+
+    assert broker.asked[1] == (NOW + timedelta(seconds=1), [RELIANCE, INFY])
+
+
+def test_what_is_expected_is_asked_for_in_the_same_question(broker):
+    broker.prices.expect([INFY, TCS], now=broker.now)
+
+    for key in (RELIANCE, TCS, INFY):
+        assert broker.last(key).price == 1400
+
+    assert broker.asked == [(NOW, [INFY, TCS, RELIANCE])]
+
+
+def test_a_question_is_bounded_and_what_was_wanted_long_ago_is_left_out(broker):
+    broker.prices.expect([("NSE", f"S{number}") for number in range(WANTED_MAX + 5)], now=broker.now)
+    broker.last(RELIANCE)
+    broker.now += timedelta(seconds=5)
+    broker.last(INFY)
+
+    assert len(broker.asked[0][1]) == WANTED_MAX
+    assert broker.asked[0][1][-1] == RELIANCE
+    assert broker.asked[1][1] == [INFY]
+
+
+def test_a_failure_is_shared_for_a_second_too(broker):
+    broker.fails = True
+
+    assert broker.last(RELIANCE) is None
+    assert broker.last(RELIANCE) is None
+    assert len(broker.asked) == 1
+
+
+def test_the_second_begins_with_the_answer_so_that_a_slow_one_is_not_followed_too_soon(broker):
+    def slow(keys):
+        broker.pause(3)
+        return broker.ask(keys)
+
+    broker.prices.last(RELIANCE, slow, clock=lambda: broker.now, pause=broker.pause)
+    broker.last(INFY)
+
+    assert [at - NOW for at, _ in broker.asked] == [timedelta(seconds=3), timedelta(seconds=4)]
+
+
+def test_a_clock_that_was_set_back_holds_nothing_up(broker):
+    broker.last(RELIANCE)
+    broker.now -= timedelta(hours=1)
+
+    broker.last(RELIANCE)
+
+    assert broker.asked[1][0] == NOW - timedelta(hours=1)
+
+
+def test_threads_that_ask_at_once_put_one_question_at_a_time(broker):
+    threads, together = 8, threading.Barrier(8)
+
+    def ask(number):
+        together.wait()
+        return broker.last(("NSE", f"S{number}"))
+
+    with ThreadPoolExecutor(threads) as pool:
+        quotes = list(pool.map(ask, range(threads)))
+
+    moments = sorted(at for at, _ in broker.asked)
+    assert all(quote.price == 1400 for quote in quotes)
+    assert all(later - sooner >= timedelta(seconds=1) for sooner, later in itertools.pairwise(moments))
+
+
+def test_positions_are_read_once_a_second_whatever_came_of_it():
+    now, reads = [NOW], []
+    positions = AskedPositions()
+
+    def read():
+        reads.append(now[0])
+
+    for _ in range(9):
+        positions.last(read, clock=lambda: now[0])
+        now[0] += timedelta(seconds=0.25)
+
+    assert [at - NOW for at in reads] == [timedelta(seconds=seconds) for seconds in (0, 1, 2)]
+
+
+class Counting:
+    """A gateway that counts its reads of positions and prices."""
+
+    def __init__(self, gateway):
+        self.gateway, self.positions_read, self.questions = gateway, 0, []
+
+    def positions(self):
+        self.positions_read += 1
+        return self.gateway.positions()
+
+    def last_prices(self, keys):
+        self.questions.append(list(keys))
+        return self.gateway.last_prices(keys)
+
+    def __getattr__(self, name):
+        return getattr(self.gateway, name)
+
+
+@pytest.fixture
+def counted(desk, clock, wired):
+    """The desk as it is outside the tests: at most one question a second. Its pauses move its clock."""
+    return wired(
+        desk,
+        gateway=Counting(desk.gateway),
+        asked_prices=AskedPrices(),
+        asked_positions=AskedPositions(),
+        pause=lambda seconds: clock.advance(seconds=seconds),
+    )
+
+
+def test_a_sell_that_waits_for_the_brokers_position_reads_it_once_a_second(counted, held, received, clock):
+    held(2)
+    signal = received(signal_type="SELL", cms_score=-75)
+    OrderEvent.objects.create(  # something moved after whatever is read now
+        order=signal.orders.model.objects.get(), at=clock() + timedelta(minutes=1), before="OPEN", after="FILLED"
+    )
+
+    for _ in range(8):
+        assert decide(counted, signal) is None
+    assert counted.gateway.positions_read <= 2
+
+    clock.advance(minutes=1, seconds=1)
+    assert decide(counted, signal).quantity == 2
+
+
+def test_signals_for_many_instruments_cost_one_question(counted, received):
+    signals = [received(symbol=symbol) for symbol in ("RELIANCE", "INFY", "TCS")]
+    expect_quotes(counted, [("NSE", signal.symbol) for signal in signals])
+
+    orders = [decide(counted, signal) for signal in signals]
+
+    assert None not in orders
+    assert [sorted(question) for question in counted.gateway.questions] == [sorted([RELIANCE, INFY, TCS])]
+
+
+def test_every_desk_of_the_settings_shares_one_governor_of_quotes(settings, paper, db):
+    settings.PAPER_KITE_URL = paper.root
+
+    first, second = Desk.from_settings(), Desk.from_settings()
+
+    assert first.asked_prices is second.asked_prices
+    assert last_quote(first, *RELIANCE) == last_quote(second, *RELIANCE)
