@@ -38,6 +38,9 @@ from orders.listener import ExecutorDied, Listener, broker_stream, streamed_pric
 from orders.loops import Loop, Tracker
 from orders.models import BrokerSession, Fill, Order, Position
 from orders.quotes import FOLLOWED_MAX, follow_prices, last_quote
+from orders.traffic import traffic
+from risk import limit_versions
+from risk.engine.rates import tightest_for_opening
 from risk.models import Mode
 from tests.conftest import open_the_limits
 
@@ -344,6 +347,12 @@ def test_an_order_filled_in_parts_follows_each_part(track, streaming, wish, pape
     assert Position.objects.get(symbol="RELIANCE").quantity == 2
 
 
+def has_room(desk: Desk) -> bool:
+    """Return whether an order that opens may be sent now."""
+    now = desk.clock()
+    return not tightest_for_opening(traffic(desk, now), limit_versions.in_force().limits(), now).is_full
+
+
 def test_a_storm_of_changes_with_every_fault_of_updates_ends_in_the_brokers_book(track, streaming, wish, paper):
     """Seeded: orders placed, changed, cancelled and filled, at ours and elsewhere; a slow poll is the floor."""
     open_the_limits()
@@ -353,6 +362,7 @@ def test_a_storm_of_changes_with_every_fault_of_updates_ends_in_the_brokers_book
         more = {"seconds": 0.5} if fault == "late" else {}
         paper.fault("updates", fault, times=50, probability=0.3, seed=number, **more)
     for _ in range(12):
+        until(lambda: has_room(streaming))
         price = Decimal(rng.randrange(1385, 1400))
         by_hand.place(streaming, wish(quantity=rng.randrange(1, 4), limit_price=price))
         bought_elsewhere(paper, float(price) - 5)

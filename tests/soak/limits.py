@@ -11,4 +11,6 @@ WIDE: dict[str, Any] = {
     "position_value_max": Decimal(10_000),
     "daily_trades_max": 100_000,
     "position_size": Decimal(1500),
+    "orders_per_second_max": 8,
+    "orders_per_minute_max": 360,
 }
