@@ -183,7 +183,7 @@ def _decide_under_the_lock(
         return None, []  # something changed since the screen: ask again
     if {breach.control for breach in assessment.breaches} == {"BROKER_POSITION_STALE"}:
         return None, []  # only the broker's word is missing: ask again, for as long as the signal is fresh
-    if _waits_for_room(signal, assessment, portfolio, limits, now):
+    if _must_wait_for_room(signal, assessment, portfolio, limits, now):
         return None, []
     decision = _keep(desk, control, proposed, portfolio, assessment, limits.version, now, signal=signal)
     if assessment.outcome != Outcome.APPROVED:
@@ -196,7 +196,12 @@ def _decide_under_the_lock(
     return order, []
 
 
-def _waits_for_room(
+def waits_for_room(signal: Signal) -> bool:
+    """Return whether the signal, just looked at, was left undecided for want of room."""
+    return signal.status == Signal.Status.RECEIVED and signal.reason.startswith(RATE_LIMIT_EXCEEDED)
+
+
+def _must_wait_for_room(
     signal: Signal, assessment: Assessment, portfolio: Portfolio, limits: Limits, now: datetime
 ) -> bool:
     """Return whether only the pace of orders speaks against it now, and write the first such reason on the signal."""

@@ -21,7 +21,7 @@ from django.db.models.functions import Concat
 from django.utils import timezone
 
 from orders.broker.gateway import BrokerUnreachable, SessionRefused
-from orders.deciding import decide
+from orders.deciding import decide, waits_for_room
 from orders.desk import Desk
 from orders.differences import tell_of_past_days
 from orders.execution import cancel, doubt_overdue, submit
@@ -140,12 +140,8 @@ class Worker:
             return
         self._wake.clear()
         self._finish_what_was_begun()
-        signals = list(Signal.objects.next_of_each_symbol(self._desk.mode))
-        expect_quotes(self._desk, [(each.exchange, each.symbol) for each in signals])
-        # What closes first: it must not wait behind many that wait for room themselves.
-        turns = [self._decide(signal) for signal in sorted(signals, key=lambda each: each.signal_type == Side.BUY)]
-        if all(turns):  # nothing is left to decide but what must wait
-            self._wake.wait(0.25)
+        if self._decide_all(list(Signal.objects.next_of_each_symbol(self._desk.mode))):
+            self._wake.wait(0.25)  # nothing is left to decide but what must wait
 
     def reset(self) -> None:
         self._wake.clear()
@@ -167,6 +163,18 @@ class Worker:
         # Whatever their times say: the halt was dated before it had the lock, and by another machine's clock perhaps.
         for order in Order.objects.unfinished(self._desk.mode).filter(is_exit=False, cancel_requested_at=None):
             cancel(self._desk, order, by=control.changed_by, reason=f"trading halted: {control.reason}")
+
+    def _decide_all(self, signals: list[Signal]) -> bool:
+        """Decide what closes first, then what opens until one finds no room. Return whether all of them must wait."""
+        expect_quotes(self._desk, [(signal.exchange, signal.symbol) for signal in signals])
+        opening = [signal for signal in signals if signal.signal_type == Side.BUY]
+        turns = [self._decide(signal) for signal in signals if signal not in opening]
+        for number, signal in enumerate(opening, start=1):
+            turns.append(self._decide(signal))
+            if waits_for_room(signal):  # as the others would; one to close that comes meanwhile must not wait for them
+                Signal.objects.wait_like(signal, opening[number:])
+                break
+        return all(turns)
 
     def _decide(self, signal: Signal) -> bool:
         """Decide one signal and send its order. Return whether it must wait and be asked again."""

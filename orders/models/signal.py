@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import models
@@ -18,6 +19,12 @@ class SignalQuerySet(models.QuerySet["Signal"]):
         """Return the oldest undecided signal of each symbol: one that must wait holds up its own symbol only."""
         first = self.undecided(mode).order_by("exchange", "symbol", "id").distinct("exchange", "symbol").values("pk")
         return self.filter(pk__in=first).order_by("id")
+
+    def wait_like(self, first: Signal, others: Iterable[Signal]) -> None:
+        """Write down that the others wait for the same reason; one that says so already keeps its own."""
+        code = first.reason.partition(":")[0]
+        pks = [other.pk for other in others if not other.reason.startswith(code)]
+        self.filter(pk__in=pks, status=Signal.Status.RECEIVED).update(reason=first.reason)
 
     def newest_decided_at(self, signal: Signal) -> datetime | None:
         """Return the signal time of the newest decided one of the same symbol and strategy."""

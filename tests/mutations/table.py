@@ -30,9 +30,110 @@ GATEWAY = "tests/orders/test_kite_gateway.py::test_"
 RECONCILIATION = "tests/orders/test_reconciliation.py::test_"
 OF_THE_BOOK = "tests/orders/test_adversity_of_the_book.py::test_"
 KILL_SWITCH = "tests/orders/test_kill_switch.py::test_"
+GOVERNOR = "tests/orders/test_governor.py::test_"
+ASKED = "tests/orders/test_asked.py::test_"
 AT_ONCE = "tests/orders/test_staff_at_once.py::test_"
 
 MUTATIONS = [
+    # --- The governor -------------------------------------------------------------------------------------------------
+    Mutation(
+        "claim without looking for room",
+        "orders/execution.py",
+        "        if held := held_up(desk, order, waited, now):",
+        "        if held := None:",
+        GOVERNOR + "two_processes_do_not_both_take_the_last_slot",
+    ),
+    Mutation(
+        "wait for room under the lock",
+        "orders/execution.py",
+        "            return held.pause or False",
+        "            desk.pause(held.pause.total_seconds())\n            return False",
+        GOVERNOR + "an_exit_waits_for_the_broker_s_second_and_never_under_the_lock",
+    ),
+    Mutation(
+        "hold exits to the pace of entries",
+        "orders/governor.py",
+        "    if not _opens(order):",
+        "    if False:",
+        GOVERNOR + "an_exit_does_not_wait_for_what_only_openings_are_held_to",
+    ),
+    Mutation(
+        "let an exit wait for ever",
+        "orders/governor.py",
+        "        if not window.is_full or waited >= PATIENCE:",
+        "        if not window.is_full or waited >= 9 * PATIENCE:",
+        GOVERNOR + "an_exit_goes_after_a_second_however_full_it_is",
+    ),
+    Mutation(
+        "leave nothing of the second to exits",
+        "risk/engine/rates.py",
+        "SECOND, BROKER_SECOND - SECOND_FOR_EXITS, now)",
+        "SECOND, BROKER_SECOND, now)",
+        "tests/risk/engine/test_rates.py::test_the_pace_is_held_at_its_limit_and_just_past_it",
+    ),
+    Mutation(
+        "count a window one order too long",
+        "risk/engine/rates.py",
+        "        return self.count >= self.allowed",
+        "        return self.count > self.allowed",
+        "tests/risk/engine/test_rates.py::test_no_second_minute_or_day_of_any_clock_is_exceeded_and_every_exit_goes",
+    ),
+    Mutation(
+        "count an order from its sending on",
+        "orders/traffic.py",
+        "    return now if status == OrderStatus.SUBMITTING else answered_at or submitted_at",
+        "    return submitted_at",
+        GOVERNOR + "an_order_counts_until_a_second_after_its_answer_and_while_it_has_none",
+    ),
+    Mutation(
+        "count only what we sent",
+        "orders/models/order.py",
+        'exclude(origin=Origin.EXTERNAL, broker_order_id="")',
+        "exclude(origin=Origin.EXTERNAL)",
+        GOVERNOR + "orders_that_somebody_placed_elsewhere_count_and_one_that_was_ours_counts_once",
+    ),
+    Mutation(
+        "begin a new second at midnight",
+        "orders/traffic.py",
+        "requested_on(desk.mode, trading_date(began), trading_date(now))",
+        "requested_on(desk.mode, trading_date(now))",
+        GOVERNOR + "midnight_in_mumbai_begins_a_new_day_but_not_a_new_second",
+    ),
+    Mutation(
+        "go on after any number of 429",
+        "orders/governor.py",
+        "        if not is_turned_away_again(desk):",
+        "        if True:",
+        GOVERNOR + "two_429_in_a_row_turn_auto_trading_off_and_one_does_not",
+    ),
+    Mutation(
+        "deny a signal that finds no room",
+        "orders/deciding.py",
+        "    if _must_wait_for_room(signal, assessment, portfolio, limits, now):\n        return None, []\n",
+        "",
+        GOVERNOR + "a_signal_without_room_waits_undecided_says_so_and_goes_when_there_is_room",
+    ),
+    Mutation(
+        "look at every entry though there is no room",
+        "orders/loops.py",
+        "                break\n        return all(turns)",
+        "        return all(turns)",
+        GOVERNOR + "openings_behind_one_that_finds_no_room_are_not_looked_at_and_say_why_they_wait",
+    ),
+    Mutation(
+        "ask for prices at once",
+        "orders/broker/asked.py",
+        "                pause((self._answered_at + self._span - now).total_seconds())\n",
+        "",
+        ASKED + "another_instrument_waits_for_the_rest_of_the_second_and_asks_for_both",
+    ),
+    Mutation(
+        "read positions as often as a signal asks",
+        "orders/quotes.py",
+        "desk.asked_positions.last(lambda: broker_positions(desk), clock=desk.clock)",
+        "broker_positions(desk)",
+        ASKED + "a_sell_that_waits_for_the_brokers_position_reads_it_once_a_second",
+    ),
     # --- Sending ------------------------------------------------------------------------------------------------------
     Mutation(
         "skip the write-ahead",

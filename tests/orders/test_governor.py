@@ -7,11 +7,14 @@ The limits are 5 a second and 30 a minute for what opens. The broker takes 10 a 
 from __future__ import annotations
 
 import itertools
+import threading
 from datetime import timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from orders import by_hand
 from orders.broker.kite import KiteGateway
@@ -90,6 +93,13 @@ def clock():
 def still(desk, clock, wired):
     """The desk whose pauses move its clock."""
     return wired(desk, pause=clock.pause)
+
+
+@pytest.fixture
+def worker():
+    ready = threading.Event()
+    ready.set()
+    return lambda desk: Worker(desk, ready=ready, sent=lambda: None)
 
 
 def waits(order):
@@ -292,7 +302,7 @@ def test_a_cancel_waits_for_nothing_and_counts_in_the_broker_s_second(still, res
     assert traffic(still, still.clock()).cancelled == (still.clock(),)
 
 
-def test_an_exit_goes_in_the_turn_in_which_many_openings_wait(desk, held, received, sent, clock):
+def test_an_exit_goes_in_the_turn_in_which_many_openings_wait(desk, held, received, sent, clock, worker):
     held(2)
     RiskSettings.objects.update(orders_per_second_max=5)
     Order.objects.update(submitted_at=clock() - timedelta(minutes=10))
@@ -300,26 +310,37 @@ def test_an_exit_goes_in_the_turn_in_which_many_openings_wait(desk, held, receiv
         received(symbol=["INFY", "TCS", "SBIN"][number])
     sell = received(signal_type="SELL", cms_score=-75.0)
     sent(5, clock() + timedelta(seconds=25))
-    ready = type("Ready", (), {"wait": lambda self, _: True})()
 
-    Worker(desk, ready=ready, sent=lambda: None).turn()
+    worker(desk).turn()
 
     sell.refresh_from_db()
     assert sell.orders.get().status == "OPEN"
     assert Signal.objects.filter(status="RECEIVED", reason__startswith="RATE_LIMIT_EXCEEDED").count() == 3
 
 
-def test_the_worker_sends_what_stayed_unsent_as_soon_as_there_is_room(still, pending, sent):
+def test_openings_behind_one_that_finds_no_room_are_not_looked_at_and_say_why_they_wait(still, received, sent, worker):
+    sent(5, still.clock())
+    signals = [received(symbol=symbol) for symbol in ("RELIANCE", "INFY", "TCS")]
+    received(symbol="SBIN", signal_type="HOLD")
+
+    with CaptureQueriesContext(connection) as queries:
+        worker(still).turn()
+
+    assert sum("FOR UPDATE" in query["sql"] for query in queries) == 2  # of the HOLD and of the first BUY
+    for signal in signals:
+        signal.refresh_from_db()
+        assert (signal.status, signal.reason[:40]) == ("RECEIVED", "RATE_LIMIT_EXCEEDED: 5 in the last secon")
+
+
+def test_the_worker_sends_what_stayed_unsent_as_soon_as_there_is_room(still, pending, sent, worker):
     order = pending()
     sent(5, still.clock())
-    ready = type("Ready", (), {"wait": lambda self, _: True})()
-    worker = Worker(still, ready=ready, sent=lambda: None)
 
-    worker.turn()
+    worker(still).turn()
     order.refresh_from_db()
     assert order.status == "PENDING"
     still.pause(1)
-    worker.turn()
+    worker(still).turn()
 
     order.refresh_from_db()
     assert order.status == "OPEN"
