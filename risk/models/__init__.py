@@ -1,5 +1,17 @@
+from risk.models.calendar import CalendarChange, CalendarDay, CalendarYear, SessionRule
 from risk.models.incident import Incident
 from risk.models.limits import RiskSettings, RiskSettingsVersion
 from risk.models.switch import Mode, TradingControl, TradingControlEvent
 
-__all__ = ["Incident", "Mode", "RiskSettings", "RiskSettingsVersion", "TradingControl", "TradingControlEvent"]
+__all__ = [
+    "CalendarChange",
+    "CalendarDay",
+    "CalendarYear",
+    "Incident",
+    "Mode",
+    "RiskSettings",
+    "RiskSettingsVersion",
+    "SessionRule",
+    "TradingControl",
+    "TradingControlEvent",
+]

@@ -73,6 +73,7 @@ class Incident(models.Model):
         LOGIN_REFUSED = "LOGIN_REFUSED", "The broker refused the login"
         RATE_REFUSED = "RATE_REFUSED", "The broker refused orders for their rate"
         BROKER_DAY_FILLS = "BROKER_DAY_FILLS", "The broker's orders of a day run out"
+        CALENDAR_INCOMPLETE = "CALENDAR_INCOMPLETE", "The exchange's calendar is not complete"
 
     class Status(models.TextChoices):
         OPEN = "OPEN", "Open"
