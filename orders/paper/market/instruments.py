@@ -4,18 +4,24 @@ What can be traded on paper: large companies of the NSE, the largest of them on 
 They stand in `shares.csv` beside this module, under their symbols; the tokens are the exchanges' own as far as
 they are known to us, and unique in any case. Prices are levels to wander around, not quotations. An ISIN is
 left out where it is not certain.
+
+The dump also lists the futures of the current month on the shares that underlie derivatives, because a client tells
+those shares by them. They are listed and not traded: no quote is given of one and no order taken. Lots are as many
+shares as make the ₹15 lakh that SEBI asks of a contract, not the exchange's own.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from calendar import monthrange
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
+from datetime import date, timedelta
+from decimal import ROUND_CEILING, Decimal
 from importlib import resources
 
-NSE_SEGMENT, BSE_SEGMENT, INDEX_SEGMENT = 1, 4, 9
+NSE_SEGMENT, NFO_SEGMENT, BSE_SEGMENT, INDEX_SEGMENT = 1, 2, 4, 9
 SEGMENTS = {"NSE": NSE_SEGMENT, "BSE": BSE_SEGMENT}
 EXCHANGES = ("NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX")
 
@@ -29,6 +35,9 @@ TICKS = (
 )
 TICK_ABOVE = Decimal("5.00")
 INDEX_TICK = Decimal("0.05")
+CONTRACT_VALUE = Decimal(1_500_000)  # INR, at least
+LOT_STEP = 25  # shares
+TUESDAY = 1  # on the last one of the month, stock futures end
 
 CSV_HEADER = (
     "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,"
@@ -106,12 +115,35 @@ INSTRUMENTS = {instrument.key: instrument for instrument in listed()}
 BY_TOKEN = {str(instrument.instrument_token): instrument for instrument in INSTRUMENTS.values()}
 
 
-def instrument_dump(instruments: Iterable[Instrument]) -> str:
+def instrument_dump(instruments: Iterable[Instrument], futures: Iterable[tuple[object, ...]] = ()) -> str:
     """Return Kite's CSV of instruments; prices in it are zero, as Zerodha's are outside the session."""
     text = io.StringIO(CSV_HEADER)
     text.seek(0, io.SEEK_END)
-    csv.writer(text, lineterminator="\n").writerows(dump_row(one) for one in instruments)
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerows(dump_row(one) for one in instruments)
+    rows.writerows(futures)
     return text.getvalue()
+
+
+def future_rows(today: date) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of the futures that end next, one for each share of the NSE that underlies derivatives."""
+    ends = last_tuesday(today)
+    if ends < today:
+        ends = last_tuesday(date(today.year, today.month, 1) + timedelta(days=31))
+    for share in INSTRUMENTS.values():
+        if share.exchange != "NSE" or not share.closes_early:
+            continue
+        names = (share.exchange_token * 256 + NFO_SEGMENT, share.exchange_token)
+        symbol = f"{share.tradingsymbol}{ends:%y%b}FUT".upper()
+        steps = (CONTRACT_VALUE / share.base_price / LOT_STEP).to_integral_value(ROUND_CEILING)
+        terms = ("0", ends.isoformat(), "0", share.tick_size, int(steps) * LOT_STEP)
+        yield (*names, symbol, share.tradingsymbol, *terms, "FUT", "NFO-FUT", "NFO")
+
+
+def last_tuesday(day: date) -> date:
+    """Return the last Tuesday of the day's month, whether or not it is a holiday."""
+    last = day.replace(day=monthrange(day.year, day.month)[1])
+    return last - timedelta(days=(last.weekday() - TUESDAY) % 7)
 
 
 def dump_row(one: Instrument) -> tuple[object, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -15,8 +15,8 @@ from orders.paper.envelope import success
 from orders.paper.errors import bad_input
 from orders.paper.exchange.quirks import Quirks
 from orders.paper.faults.faults import Route
-from orders.paper.indian_time import IST, midnight
-from orders.paper.market.instruments import BY_TOKEN, EXCHANGES, INSTRUMENTS, Instrument, instrument_dump
+from orders.paper.indian_time import IST, midnight, trading_date
+from orders.paper.market.instruments import BY_TOKEN, EXCHANGES, INSTRUMENTS, Instrument, future_rows, instrument_dump
 from orders.paper.market.market import Candle, Market
 from orders.paper.profile import Profile
 from orders.paper.server.quotes import QUOTE_SHAPES
@@ -65,7 +65,7 @@ class MarketRoutes:
         exchange = request.match_info.get("exchange")
         if exchange not in (None, *EXCHANGES):
             raise bad_input("Invalid `exchange`.")
-        return web.Response(text=dump(exchange), content_type="text/csv")
+        return web.Response(text=dump(exchange, trading_date(self.clock())), content_type="text/csv")
 
     async def candles(self, request: web.Request, _: Quirks) -> web.Response:
         instrument = BY_TOKEN.get(request.match_info["token"])
@@ -122,10 +122,11 @@ class MarketRoutes:
             await asyncio.sleep(0)
 
 
-@cache
-def dump(exchange: str | None) -> str:
+@lru_cache(maxsize=16)
+def dump(exchange: str | None, today: date) -> str:
     """Return the CSV of an exchange's instruments, or of all."""
-    return instrument_dump(one for one in INSTRUMENTS.values() if exchange in (None, one.exchange))
+    futures = future_rows(today) if exchange in (None, "NFO") else ()
+    return instrument_dump((one for one in INSTRUMENTS.values() if exchange in (None, one.exchange)), futures)
 
 
 async def rows_of(found: dict[str, Instrument], row: Callable[[Instrument], Row]) -> dict[str, Row]:

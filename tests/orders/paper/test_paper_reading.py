@@ -161,7 +161,19 @@ def test_instruments_are_parsed_by_the_sdk(kite):
     assert infy["instrument_token"] == 1594 * 256 + 1
     assert (infy["tick_size"], infy["lot_size"], infy["segment"]) == (0.1, 1, "NSE")
     assert len(kite.instruments()) >= 50
-    assert kite.instruments("NFO") == []
+
+
+def test_a_future_is_listed_under_the_name_of_the_share_it_is_on(kite):
+    shares = {row["tradingsymbol"]: row for row in kite.instruments("NSE")}
+    futures = {row["name"]: row for row in kite.instruments("NFO")}
+
+    assert {row["instrument_type"] for row in futures.values()} == {"FUT"}
+    assert {"RELIANCE", "INFY"} <= set(futures) < set(shares)
+    assert "ABFRL" not in futures
+    infy = futures["INFY"]
+    assert infy["tradingsymbol"] == f"INFY{infy['expiry']:%y%b}FUT".upper()
+    assert (infy["expiry"].weekday(), infy["lot_size"] % 25, infy["segment"]) == (1, 0, "NFO-FUT")
+    assert kite.ltp(f"NFO:{infy['tradingsymbol']}") == {}
 
 
 def test_the_account_answers(kite):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orders.paper.indian_time import IST
-from orders.paper.market.instruments import BY_TOKEN, INSTRUMENTS, instrument_dump, tick_size
+from orders.paper.market.instruments import BY_TOKEN, INSTRUMENTS, future_rows, instrument_dump, tick_size
 from orders.paper.market.market import Depth, Level, Market
 from orders.paper.market.sessions import AlwaysOpen, ExchangeHours
 from orders.paper.terms import Side
@@ -237,3 +237,23 @@ def test_the_dump_is_kites():
 )
 def test_ticks_follow_the_exchanges_table(price, tick):
     assert tick_size(Decimal(price)) == Decimal(tick)
+
+
+@pytest.mark.parametrize(
+    ("today", "ends"),
+    [
+        (date(2026, 11, 1), "2026-11-24"),
+        (date(2026, 11, 24), "2026-11-24"),
+        (date(2026, 11, 25), "2026-12-29"),
+        (date(2026, 12, 30), "2027-01-26"),
+    ],
+)
+def test_futures_end_on_the_last_tuesday_and_the_next_months_follow(today, ends):
+    assert {row[5] for row in future_rows(today)} == {ends}
+
+
+def test_a_lot_of_a_future_is_worth_fifteen_lakh_rupees_and_no_step_more():
+    prices = {one.tradingsymbol: one.base_price for one in INSTRUMENTS.values() if one.exchange == "NSE"}
+
+    for _, _, _, name, _, _, _, _, lot_size, *_ in future_rows(date(2026, 11, 1)):
+        assert prices[name] * (lot_size - 25) < 1_500_000 <= prices[name] * lot_size

@@ -117,7 +117,7 @@ def test_a_quote_of_nothing_is_bad_input(still):
 def test_the_dump_of_an_exchange_is_a_part_of_the_whole(still):
     whole, of_nse = still.instruments(), still.instruments("NSE")
 
-    assert {row["exchange"] for row in whole} == {"NSE", "BSE"}
+    assert {row["exchange"] for row in whole} == {"NSE", "BSE", "NFO"}
     assert of_nse == [row for row in whole if row["exchange"] == "NSE"]
     assert still.instruments("MCX") == []
     assert len({row["instrument_token"] for row in whole}) == len(whole)
