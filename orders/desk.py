@@ -50,6 +50,7 @@ class DeskRules:
     attempts_max: int = 5  # how often one signal is decided again after a withdrawal
     streamed_price_age_max_seconds: float = 2.0  # an older price of the broker's stream is asked for anew
     signal_time_zone: ZoneInfo = IST
+    paper_keeps_market_hours: bool = False  # as the exchange does; else the paper market is open round the clock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,10 @@ class Desk:
         return self.mode == Mode.LIVE
 
     @property
+    def keeps_market_hours(self) -> bool:
+        return self.is_live or self.rules.paper_keeps_market_hours
+
+    @property
     def sender(self) -> str:
         return f"{socket.gethostname()} pid {os.getpid()}"
 
@@ -119,6 +124,7 @@ class Desk:
                 absence_window_seconds=settings.ABSENCE_WINDOW_SECONDS,
                 slow_seconds=settings.BROKER_SLOW_SECONDS,
                 signal_time_zone=settings.SIGNAL_TIME_ZONE,
+                paper_keeps_market_hours=settings.PAPER_MARKET_HOURS == "nse",
                 streamed_price_age_max_seconds=settings.STREAMED_PRICE_AGE_MAX_SECONDS,
             ),
         )

@@ -30,7 +30,8 @@ from orders.governor import held_up, stop_when_turned_away_again
 from orders.ledger import take_broker_id
 from orders.lifecycle import OrderStatus
 from orders.logins import login_refused
-from orders.models import Order
+from orders.models import Instrument, Order
+from orders.session_hours import market_of
 from orders.traffic import TURNED_AWAY
 from risk import control as switch
 from risk import limit_versions
@@ -257,7 +258,11 @@ def _withdrawal(desk: Desk, order: Order, control: TradingControl, now: datetime
     # Also one from the future: the clock was set back, and nobody knows how old it is.
     if abs(now - order.created_at) > timedelta(seconds=desk.rules.decision_age_max_seconds):
         return "the decision is too old"
-    return _switch_is_against(order, control) or _broker_is_against(desk, order, control, now)
+    return (
+        _switch_is_against(order, control)
+        or _broker_is_against(desk, order, control, now)
+        or _market_is_against(desk, order, now)
+    )
 
 
 def _switch_is_against(order: Order, control: TradingControl) -> str | None:
@@ -281,6 +286,16 @@ def _broker_is_against(desk: Desk, order: Order, control: TradingControl, now: d
     if order.side == Side.BUY and not order.is_exit and (reason := _opening_is_stopped(desk, order)):
         return reason
     return None
+
+
+def _market_is_against(desk: Desk, order: Order, now: datetime) -> str | None:
+    """Return that the market is in another phase than when the order was decided: for that one it was approved."""
+    instrument = Instrument.objects.filter(exchange=order.exchange, symbol=order.symbol).first()
+    if instrument is None or order.decision is None:
+        return None  # what was decided is listed, and what is not listed was not decided
+    decided = order.decision.facts["portfolio"].get("market", {}).get("phase")
+    phase = market_of(desk, instrument, now=now).phase
+    return None if phase == decided else f"the market was {decided} when it was decided and is {phase} now"
 
 
 def _opening_is_stopped(desk: Desk, order: Order) -> str | None:

@@ -32,7 +32,7 @@ from orders.models import BrokerSession, Order, Signal
 from orders.quotes import expect_quotes, follow_prices, load_instruments
 from orders.receivers import REDIS_AWAY
 from orders.reconciliation import carry_out_cancels, reconcile
-from orders.session_hours import is_in_session
+from orders.session_hours import is_in_session, tell_of_the_calendar
 from risk import control as switch
 from risk.engine.facts import Origin, Side, TradingState
 from risk.models import Incident, TradingControl
@@ -318,6 +318,7 @@ class Tracker:
         if self._prepared_on == today:
             return
         tell_of_past_days(self._desk)
+        tell_of_the_calendar(self._desk)
         asked_at = self._desk.clock()
         used = self._desk.vault.row()
         try:

@@ -12,6 +12,7 @@ from orders.desk import Desk, trading_date
 from orders.models import Adjustment, BrokerSession, Fill, Instrument, Order, OrderEvent, Position
 from orders.models.order import dated_since
 from orders.quotes import broker_positions, broker_positions_lately, last_quote
+from orders.session_hours import market_of
 from orders.traffic import traffic
 from risk.engine.facts import Holding, Portfolio, Quote, Side, TradingState
 from risk.engine.limits import Limits
@@ -63,6 +64,7 @@ def snapshot(
         day_loss=day_of_account(desk, charges_percent=limits.charges_percent, now=now).loss,
         holding=_holding(desk, instrument, observed, now),
         quote=observed.quote,
+        market=market_of(desk, instrument, now=now),
         stops=tuple(incidents.values_list("title", flat=True)),
         traffic=traffic(desk, now),
     )

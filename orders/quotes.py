@@ -17,6 +17,8 @@ from orders.desk import Desk
 from orders.models import Instrument, Order, Position
 from risk.engine.facts import Quote
 
+SHARE_EXCHANGES = frozenset({"NSE", "BSE"})
+DERIVATIVES_EXCHANGE = "NFO"
 FOLLOWED_MAX = 1000  # of the 3,000 that Kite tells of on one connection
 
 
@@ -79,6 +81,7 @@ def load_instruments(desk: Desk, exchange: str) -> int:
     Raise `BrokerUnreachable` or `SessionRefused`. What is no longer listed stays, for the orders that name it.
     """
     now = desk.clock()
+    underlyings = _underlyings(desk) if exchange in SHARE_EXCHANGES else None
     rows = {
         item.symbol: Instrument(
             exchange=item.exchange,
@@ -89,6 +92,7 @@ def load_instruments(desk: Desk, exchange: str) -> int:
             tick_size=item.tick_size,
             instrument_type=item.instrument_type,
             segment=item.segment,
+            underlies_futures=None if underlyings is None else item.symbol in underlyings,
             read_at=now,
         )
         for item in desk.gateway.instruments(exchange)
@@ -98,7 +102,22 @@ def load_instruments(desk: Desk, exchange: str) -> int:
         rows.values(),
         update_conflicts=True,
         unique_fields=["exchange", "symbol"],
-        update_fields=["name", "token", "lot_size", "tick_size", "instrument_type", "segment", "read_at"],
+        update_fields=[
+            "name",
+            "token",
+            "lot_size",
+            "tick_size",
+            "instrument_type",
+            "segment",
+            "underlies_futures",
+            "read_at",
+        ],
         batch_size=1000,
     )
     return len(rows)
+
+
+def _underlyings(desk: Desk) -> frozenset[str] | None:
+    """Return the symbols that futures are listed on, which their rows have as names; None where none is listed."""
+    listed = desk.gateway.instruments(DERIVATIVES_EXCHANGE)
+    return frozenset(item.name for item in listed if item.instrument_type == "FUT") or None

@@ -1,23 +1,56 @@
-"""Whether the market is open now, roughly: on paper always, live on weekdays from 09:15 to 15:30 in Mumbai."""
+"""What the exchange's calendar says of an instrument. The paper market is always open unless told otherwise."""
 
 from __future__ import annotations
 
-from datetime import time
+from datetime import datetime
 
-from orders.broker.kite import IST
 from orders.desk import Desk
+from orders.models import Instrument
+from risk import calendar
+from risk.engine.sessions import ROUND_THE_CLOCK, InstrumentGroup, MarketSession, Phase
+from risk.models import Incident
 
-OPEN, CLOSE = time(9, 15), time(15, 30)
-FRIDAY = 4
+DERIVATIVES = frozenset({"NFO", "BFO"})
+SHARES = (InstrumentGroup.EQ_NO_FNO, InstrumentGroup.EQ_FNO_UNDERLYING)
+
+
+def market_of(desk: Desk, instrument: Instrument, *, now: datetime) -> MarketSession:
+    """Return what the calendar says of the instrument at that moment."""
+    if not desk.keeps_market_hours:
+        return ROUND_THE_CLOCK
+    return calendar.load().session(group_of(instrument), now)
+
+
+def group_of(instrument: Instrument) -> InstrumentGroup:
+    """Return whose hours it keeps; where nobody knows whether it has derivatives, those of a share that has."""
+    if instrument.exchange in DERIVATIVES:
+        return InstrumentGroup.FO
+    # The day of a share with derivatives never ends later than that of one without: not to know is to stop sooner.
+    return InstrumentGroup.EQ_NO_FNO if instrument.underlies_futures is False else InstrumentGroup.EQ_FNO_UNDERLYING
 
 
 def is_in_session(desk: Desk) -> bool:
-    """
-    Return whether a broker that cannot be read is an outage now, or merely asleep.
-
-    Holidays are not known here: on one, an outage is reported that was none.
-    """
-    if not desk.is_live:
+    """Return whether a broker that cannot be read is an outage now, or merely asleep: whether any shares trade."""
+    if not desk.keeps_market_hours:
         return True
-    local = desk.clock().astimezone(IST)
-    return local.weekday() <= FRIDAY and OPEN <= local.time() <= CLOSE
+    known, now = calendar.load(), desk.clock()
+    return any(known.session(group, now).phase in {Phase.CONTINUOUS, Phase.AUCTION} for group in SHARES)
+
+
+def tell_of_the_calendar(desk: Desk) -> None:
+    """Open an incident, once a year, when a year should be complete by now: from December on the next one, too."""
+    if not desk.keeps_market_hours:
+        return
+    for year in calendar.load().years_lacking(desk.today()):
+        Incident.objects.open(
+            Incident.Kind.CALENDAR_INCOMPLETE,
+            mode=desk.mode,
+            subject=str(year),
+            once=True,
+            title=f"The exchange's calendar of {year} is not complete",
+            what_to_do=(
+                f"Nothing is opened in {year} until it is. Load the exchange's list of holidays on the Calendar page, "
+                "or with manage.py load_calendar FILE --complete --confirm LOOSEN."
+            ),
+            now=desk.clock(),
+        )

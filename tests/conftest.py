@@ -12,7 +12,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +20,7 @@ import pytest
 from django.utils import timezone
 
 from orders.broker.asked import AskedPositions, AskedPrices
-from orders.broker.kite import KiteGateway
+from orders.broker.kite import IST, KiteGateway
 from orders.broker.sessions import TokenVault
 from orders.desk import Desk, asked_prices
 from orders.inbox import Received, record
@@ -28,7 +28,7 @@ from orders.models import Order, Signal
 from orders.quotes import load_instruments
 from orders.reconciliation import reconcile
 from risk import control
-from risk.models import Mode, RiskSettings, TradingControl
+from risk.models import CalendarDay, CalendarYear, Mode, RiskSettings, TradingControl
 from tests.orders.paper.paper_process import PaperProcess
 
 RELIANCE_PRICE = Decimal("1400.00")
@@ -124,6 +124,16 @@ def open_the_limits(**limits: Any) -> None:
         "orders_per_minute_max": 1000,
     }
     RiskSettings.objects.filter(pk=1).update(**{**wide, **limits})
+
+
+def keep_the_market_open(now: datetime) -> None:
+    """Let every day of this week be a session from midnight to midnight, for what trades live at whatever hour."""
+    for days in range(-1, 7):
+        day = (now.astimezone(IST) + timedelta(days=days)).date()
+        entered = {"entered_by": "test", "entered_at": now}
+        hours = {"kind": "SPECIAL", "opens": time.min, "closes": time.max, "name": "open for a test"}
+        CalendarDay.objects.update_or_create(date=day, defaults={**hours, **entered})
+        CalendarYear.objects.update_or_create(year=day.year, defaults={"complete": True, **entered})
 
 
 @pytest.fixture

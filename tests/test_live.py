@@ -21,6 +21,7 @@ from orders.start import StartRefused, prepare_start
 from risk import control
 from risk.engine.facts import OrderType, Side
 from risk.models import Mode, TradingControl
+from tests.conftest import keep_the_market_open
 from tests.executor_process import manage
 from tests.orders.paper.paper_process import API_SECRET
 
@@ -40,6 +41,7 @@ def live(zerodha, clock) -> Desk:
     desk = Desk(mode=Mode.LIVE, gateway=gateway, vault=vault, clock=clock)
     load_instruments(desk, "NSE")
     reconcile(desk)
+    keep_the_market_open(clock())
     return desk
 
 

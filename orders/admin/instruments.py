@@ -12,10 +12,27 @@ from risk.admin.read_only import ReadOnlyAdmin
 class InstrumentAdmin(ReadOnlyAdmin):
     """The broker's daily list of what can be traded."""
 
-    list_display = ("symbol", "exchange", "name", "lot", "tick", "instrument_type", "segment", "read")
-    list_filter = ("exchange", "instrument_type")
+    list_display = (
+        "symbol",
+        "exchange",
+        "name",
+        "lot",
+        "tick",
+        "instrument_type",
+        "segment",
+        "underlies_futures",
+        "read",
+    )
+    list_filter = ("exchange", "instrument_type", "underlies_futures")
     search_fields = ("symbol__startswith", "name__istartswith")
-    fields = (("symbol", "exchange"), "name", ("lot", "tick"), ("instrument_type", "segment"), ("token", "read"))
+    fields = (
+        ("symbol", "exchange"),
+        "name",
+        ("lot", "tick"),
+        ("instrument_type", "segment"),
+        "underlies_futures",
+        ("token", "read"),
+    )
 
     @admin.display(description="lot (shares)", ordering="lot_size")
     def lot(self, instrument: Instrument) -> str:

@@ -18,6 +18,11 @@ class Instrument(models.Model):
     tick_size = models.DecimalField(max_digits=12, decimal_places=4)
     instrument_type = models.CharField(max_length=10)
     segment = models.CharField(max_length=20, blank=True)
+    underlies_futures = models.BooleanField(
+        "has derivatives",
+        null=True,
+        help_text="Whether the broker lists futures on it, which decides its hours; empty while that is not known.",
+    )
     read_at = models.DateTimeField()
 
     class Meta:

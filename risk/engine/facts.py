@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from risk.engine.sessions import MarketSession
+
 
 class TradingSignalType(StrEnum):
     """What a strategy wishes for."""
@@ -148,6 +150,7 @@ class Portfolio:
     holding: Holding
     quote: Quote | None
     day_loss: Decimal | None  # INR lost on this Mumbai date, below zero for a gain; None when a price is not known
+    market: MarketSession
     stops: tuple[str, ...] = ()  # open incidents that stop new exposure, in words
     traffic: Traffic = Traffic()
 

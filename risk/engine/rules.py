@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from risk.engine import order_rules, rates
+from risk.engine import market_rules, order_rules, rates
 from risk.engine.facts import Origin, Portfolio, ProposedOrder, TradingSignalType, TradingState, is_closing
 from risk.engine.limits import Limits
 from risk.engine.order_rules import Finding, plain
@@ -237,6 +237,9 @@ RULES: tuple[Control, ...] = (
     _control("INCIDENT_OPEN", "No incident stops new exposure", _OPENING, _DENIED, order_rules.no_incident_stops_it),
     _control("BROKER_SESSION_INVALID", "Logged in at the broker", _ALWAYS, _DENIED, order_rules.session_is_valid),
     _control("LIVE_NOT_ARMED", "Live trading is armed", _ALWAYS, _DENIED, order_rules.live_is_armed),
+    _control("MARKET_CLOSED", "The market is open", _ALWAYS, _DENIED, market_rules.market_is_open),
+    _control("NOT_CONTINUOUS", "Trading is continuous", _ALWAYS, _DENIED, market_rules.trading_is_continuous),
+    _control("OPENING_WINDOW", "Time of day to open", _OPENING, _DENIED, market_rules.opening_is_in_its_window),
 )
 
 # What can be said without asking the broker anything: a weak signal must not cost a price request.
@@ -244,5 +247,6 @@ SCREEN: tuple[Control, ...] = tuple(
     control
     for control in RULES
     if control.code in {"TRADING_HALTED", "TRADING_REDUCE_ONLY", "NOTHING_TO_SELL", rates.RATE_LIMIT_EXCEEDED}
+    or control.code in {"MARKET_CLOSED", "NOT_CONTINUOUS", "OPENING_WINDOW"}
     or control.outcome in {Outcome.IGNORED, Outcome.EXPIRED}
 )

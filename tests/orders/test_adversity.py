@@ -26,7 +26,7 @@ from orders.receivers import StreamReceiver, connect
 from orders.reconciliation import carry_out_cancels, reconcile
 from risk import control as switch
 from risk.models import Incident, Mode, TradingControl
-from tests.conftest import open_the_limits, statuses, switch_on
+from tests.conftest import keep_the_market_open, open_the_limits, statuses, switch_on
 
 from .paper.paper_process import until
 from .stand_ins import BookGateway, report_of
@@ -203,6 +203,7 @@ def live(db, paper, clock):
     gateway = KiteGateway(api_key="live", root=paper.root, access_token=vault.token)
     desk = Desk(mode=Mode.LIVE, gateway=gateway, vault=vault, clock=clock)
     load_instruments(desk, "NSE")
+    keep_the_market_open(clock())
     reconcile(desk)
     shown = TradingControl.objects.get(mode="LIVE").version
     switch.arm_live(user_id="PAPER1", by="priya", now=clock(), version_shown=shown)

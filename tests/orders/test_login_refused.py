@@ -16,7 +16,7 @@ from orders.loops import Tracker, Worker
 from orders.models import Order
 from orders.reconciliation import carry_out_cancels, reconcile
 from risk import control as switch
-from risk.models import Incident, TradingControl
+from risk.models import CalendarDay, Incident, TradingControl
 
 from .stand_ins import BookGateway, report_of
 from .test_adversity import live
@@ -201,12 +201,22 @@ def test_auto_trading_stays_as_it_was(trading, paper):
 
 
 def test_outside_the_session_a_refused_login_is_a_gate_and_no_halt(trading, clock, paper):
+    CalendarDay.objects.all().delete()  # ordinary hours again
     clock.advance(hours=6)
 
     refuse_a_read(trading, paper)
 
     assert (state(), Incident.objects.count()) == ("ACTIVE", 0)
     assert not trading.vault.is_valid(clock())
+
+
+def test_nor_does_it_halt_on_a_holiday(trading, paper):
+    today = CalendarDay.objects.filter(date=trading.today())
+    today.update(kind="HOLIDAY", opens=None, closes=None)
+
+    refuse_a_read(trading, paper)
+
+    assert (state(), Incident.objects.count()) == ("ACTIVE", 0)
 
 
 def test_the_daily_expiry_is_a_gate_and_no_halt(trading, clock, paper):

@@ -14,6 +14,7 @@ broker agrees. Ten o'clock on a Monday, trading is ACTIVE, auto-trading is on.
 - 29 orders were sent in the last half minute, one a second until two seconds ago: the 30 of a minute leave room for one
   more, and so do the 4,500 of a day that are not kept for exits. None was sent in the last second, where 5 may be.
 - The signal scored 75 where 60 must be passed, is 12 s old of 300 s, and the newest decided is a minute older.
+- The market trades continuously from 09:15 to 15:15, then is its closing auction to 15:35; the 24th is a holiday.
 - The SELL is for the 3 held, at 1,393.00, half a percent below the last price.
 """
 
@@ -39,6 +40,7 @@ from risk.engine.facts import (
     Traffic,
 )
 from risk.engine.limits import Limits
+from risk.engine.sessions import InstrumentGroup, MarketSession, Phase
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=ZoneInfo("Asia/Kolkata"))
 
@@ -49,6 +51,14 @@ def ago(**span: float) -> datetime:
 
 SIGNAL = SignalFacts(cms_score=Decimal("75"), signal_at=ago(seconds=12), newest_decided_at=ago(minutes=1, seconds=12))
 QUOTE = Quote(price=Decimal("1400.00"), as_of=ago(seconds=2))
+MARKET = MarketSession(
+    phase=Phase.CONTINUOUS,
+    group=InstrumentGroup.EQ_FNO_UNDERLYING,
+    opens_at=NOW.replace(hour=9, minute=15),
+    closes_at=NOW.replace(hour=15, minute=15),
+    auction_ends_at=NOW.replace(hour=15, minute=35),
+    next_open_at=NOW.replace(day=25, hour=9, minute=15),
+)
 HOLDING = Holding(own=3, broker=3, broker_as_of=ago(seconds=2))
 PORTFOLIO = Portfolio(
     state=TradingState.ACTIVE,
@@ -63,6 +73,7 @@ PORTFOLIO = Portfolio(
     holding=HOLDING,
     quote=QUOTE,
     traffic=Traffic(placed=tuple(ago(seconds=seconds) for seconds in range(30, 1, -1)), today=4499),
+    market=MARKET,
 )
 LIMITS = Limits(
     version=1,
@@ -155,6 +166,8 @@ def _scene(proposed: ProposedOrder, changes: dict[str, Any]) -> Scene:
     if book.quote is not None:
         quote, left = _apply(book.quote, left)
         book = replace(book, quote=quote)
+    market, left = _apply(book.market, left)
+    book = replace(book, market=market)
     limits, left = _apply(LIMITS, left)
     assert not left, f"no fact is called {', '.join(left)}"
     return Scene(proposed=order, portfolio=book, limits=limits)

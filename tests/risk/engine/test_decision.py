@@ -10,7 +10,7 @@ import pytest
 from risk.engine.decision import assess
 from risk.engine.facts import Origin, TradingSignalType, TradingState
 from risk.engine.rules import RULES, SCREEN, Applies, Outcome
-from tests.risk.engine import test_order_rules, test_rates, test_rules
+from tests.risk.engine import test_market_rules, test_order_rules, test_rates, test_rules
 from tests.risk.engine.cast import NOW, Scene, ago, buy, sell, signal_sell
 
 CODES = [control.code for control in RULES]
@@ -30,6 +30,7 @@ AGAINST_OPENING: dict[str, dict[str, Any]] = {
     "ORDER_IN_DOUBT": {"orders_in_doubt": 2},
     "NOT_RECONCILED": {"reconciled_at": None},
     "INCIDENT_OPEN": {"stops": ("The broker cannot be read",)},
+    "OPENING_WINDOW": {"opens_at": ago(minutes=4)},
 }
 UNSET = {
     "order_quantity_max": None,
@@ -86,6 +87,9 @@ def test_the_screen_asks_for_nothing_that_only_the_broker_knows() -> None:
         "SIGNAL_OUT_OF_ORDER",
         "NOTHING_TO_SELL",
         "RATE_LIMIT_EXCEEDED",
+        "MARKET_CLOSED",
+        "NOT_CONTINUOUS",
+        "OPENING_WINDOW",
     ]
 
 
@@ -122,7 +126,7 @@ def test_a_verdict_carries_the_title_and_the_outcome_of_its_control() -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_control_is_seen_to_pass_and_to_refuse_in_the_tables(code: str) -> None:
-    tables = [*test_rules.ROWS, *test_order_rules.ROWS, *test_rates.ROWS]
+    tables = [*test_rules.ROWS, *test_order_rules.ROWS, *test_rates.ROWS, *test_market_rules.ROWS]
 
     assert {passes for row_code, _, _, passes in tables if row_code == code} == {True, False}
 

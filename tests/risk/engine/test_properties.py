@@ -28,6 +28,7 @@ from risk.engine.facts import (
 )
 from risk.engine.limits import Limits
 from risk.engine.rules import SCREEN
+from risk.engine.sessions import Phase as MarketPhase
 from risk.engine.sizing import is_on_tick, size_entry, to_tick
 from tests.risk.engine.cast import BUY, LIMITS, NOW, PORTFOLIO, QUOTE, SELL, SIGNAL, ago
 
@@ -88,6 +89,7 @@ def portfolios(draw: st.DrawFn, state: st.SearchStrategy[TradingState] = STATES)
             )
         ),
         stops=draw(usually((), ("Order in doubt",))),
+        market=draw(usually(PORTFOLIO.market, replace(PORTFOLIO.market, phase=MarketPhase.AUCTION))),
     )
 
 
@@ -206,7 +208,7 @@ def test_no_limit_of_exposure_refuses_a_closing_sell_by_hand(
         broker_as_of=ago(seconds=3),
         working_sells=working_sells,
     )
-    book = replace(portfolio, session_valid=True, armed=True, holding=holding)
+    book = replace(portfolio, session_valid=True, armed=True, holding=holding, market=PORTFOLIO.market)
     order = replace(
         SELL,
         quantity=data.draw(st.integers(1, own - working_sells)),
