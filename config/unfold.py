@@ -71,6 +71,9 @@ UNFOLD: dict[str, Any] = {
                     _page("Trading control", "power_settings_new", "risk.tradingcontrol"),
                     _page("Risk settings", "tune", "risk.risksettings"),
                     _page("Incidents", "report", "risk.incident"),
+                    _page("Calendar", "calendar_month", "risk.calendarday"),
+                    _page("Calendar years", "event_available", "risk.calendaryear"),
+                    _page("Session hours", "schedule", "risk.sessionrule"),
                 ],
             },
             {

@@ -24,6 +24,7 @@ from risk.engine.facts import (
 )
 from risk.engine.limits import Limits
 from risk.engine.rules import RULES
+from risk.engine.sessions import InstrumentGroup, MarketSession, Phase
 from tests.risk.engine.cast import HOLDING, NOW
 from tests.risk.engine.test_properties import bounded, rupees
 
@@ -80,6 +81,17 @@ ANY_PORTFOLIO = st.builds(
         cancelled=st.lists(SOME_MOMENT, max_size=12).map(tuple),
         turned_away_at=MOMENTS,
         today=COUNTS,
+    ),
+    market=st.builds(
+        MarketSession,
+        phase=st.sampled_from(Phase),
+        group=st.one_of(st.none(), st.sampled_from(InstrumentGroup)),
+        opens_at=MOMENTS,
+        closes_at=MOMENTS,
+        auction_ends_at=MOMENTS,
+        next_open_at=MOMENTS,
+        year_complete=st.booleans(),
+        lacks_hours=st.booleans(),
     ),
 )
 ANY_LIMITS = st.builds(
