@@ -99,7 +99,7 @@ def take_over(
             )
 
     named = " and ".join(str(year) for year in years)
-    what = f"{len(days)} days of {named} loaded{', which is complete' if complete else ''}"
+    what = f"{counted(days)} of {named} loaded{', which is complete' if complete else ''}"
     change(edit, what=what, by=by, now=now, reason=source, word=word)
     return years
 
@@ -108,3 +108,7 @@ def in_words(days: Sequence[date]) -> str:
     """Return the first few days by name, and how many there are more."""
     named = ", ".join(f"{day:%a %d %b %Y}" for day in days[:DAYS_NAMED_MAX])
     return f"{named} and {len(days) - DAYS_NAMED_MAX} more days" if len(days) > DAYS_NAMED_MAX else named
+
+
+def counted(days: Sequence[object]) -> str:
+    return "1 day" if len(days) == 1 else f"{len(days)} days"

@@ -204,7 +204,7 @@ class CalendarDayAdmin(CalendarPage):
                 word=answers["word"],
             )
             named = " and ".join(str(year) for year in years)
-            self.message_user(request, f"{len(form.days)} days of {named} are loaded.", messages.SUCCESS)
+            self.message_user(request, f"{calendar.counted(form.days)} of {named} loaded.", messages.SUCCESS)
         return answered(request, reverse("admin:risk_calendarday_changelist"))
 
     @dialog_action(

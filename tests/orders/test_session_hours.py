@@ -204,7 +204,7 @@ def test_in_the_morning_a_signal_becomes_an_order(nse, told, paper):
         ("2026-11-23 09:19:59", "OPENING_WINDOW", "it begins at 09:20:00"),
         ("2026-11-23 15:00:00", "OPENING_WINDOW", "the market opens next at 09:15:00 on Wed 25 Nov 2026"),
         (AUCTION, "NOT_CONTINUOUS", "the closing auction runs until 15:35:00"),
-        ("2026-11-08 18:30:00", "MARKET_CLOSED", "the hours of Muhurat trading (Sunday) - times not found"),
+        ("2026-11-08 18:30:00", "MARKET_CLOSED", "the hours of Muhurat trading (Sunday) are not in the calendar"),
         ("2027-01-04 11:00:00", "MARKET_CLOSED", "the calendar of 2027 is not complete: nothing is opened"),
     ],
 )

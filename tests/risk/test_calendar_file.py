@@ -38,7 +38,7 @@ def test_the_installed_file_is_read():
     assert (budget.kind, budget.opens, budget.closes) == (DayKind.SPECIAL, time(9, 15), time(15, 30))
     muhurat = next(day for day in days if day.date == date(2026, 11, 8))
     assert (muhurat.kind, muhurat.opens) == (DayKind.SPECIAL, None)
-    assert muhurat.note.startswith("date confirmed / TIMES UNKNOWN")
+    assert muhurat.note.startswith("date confirmed; its times are not known")
     assert [day.note for day in days if day is not muhurat] == [""] * 17
 
 

@@ -40,4 +40,4 @@ class Command(BaseCommand):
         except calendar.OpensTheMarket as refusal:
             named = calendar.in_words(refusal.days)
             raise CommandError(f"nothing was loaded: it opens {named}. Add --confirm {calendar.CONFIRMATION}") from None
-        self.stdout.write(f"{len(days)} days of {', '.join(map(str, years))} loaded")
+        self.stdout.write(f"{calendar.counted(days)} of {', '.join(map(str, years))} loaded")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -156,6 +157,30 @@ def test_hours_are_removed_by_a_dialog(keeper):
     assert calendar.load().trading_day(InstrumentGroup.FO, date(2026, 12, 8)).closes_at.time() == time(15, 40)
 
 
+def test_what_opens_since_the_form_was_checked_is_refused_and_said(keeper, monkeypatch):
+    """Between the form's check and its save somebody else removed the holiday that hid what it opens."""
+    monkeypatch.setattr(pages.calendar, "opened_by", lambda edit: [])
+    sunday = a_day(date="2026-11-29", kind="SPECIAL", opens="18:00", closes="19:00")
+
+    answer = keeper.post(reverse(f"{DAYS}_add"), sunday)
+
+    assert told(answer) == "Nothing was saved: this opens Sun 29 Nov 2026: type LOOSEN to confirm it."
+    assert not CalendarDay.objects.filter(date="2026-11-29").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_form_saves_outside_its_own_transaction(keeper, monkeypatch):
+    change, seen = calendar.change, []
+    monkeypatch.setattr(
+        calendar, "change", lambda *args, **more: seen.append(connection.in_atomic_block) or change(*args, **more)
+    )
+
+    keeper.post(reverse(f"{DAYS}_add"), a_day())
+
+    assert seen == [False]
+    assert CalendarDay.objects.get(date="2026-11-25").entered_by == "rita"
+
+
 def test_no_form_deletes(keeper):
     day = CalendarDay.objects.first()
 
@@ -169,7 +194,7 @@ def test_no_form_deletes(keeper):
 def test_the_exchanges_file_is_taken_over(keeper):
     answer = keeper.post(reverse(f"{DAYS}_load_file"), the_file(source="NSE/CMTR/9"))
 
-    assert told(answer) == "1 days of 2027 are loaded."
+    assert told(answer) == "1 day of 2027 loaded."
     day = CalendarDay.objects.get(date="2027-01-26")
     assert (day.name, day.source, day.entered_by) == ("Republic Day", "NSE/CMTR/9", "rita")
     assert not CalendarYear.objects.filter(year=2027).exists()
