@@ -15,14 +15,12 @@ from typing import Any
 import structlog
 from django.db import transaction
 
+from risk.engine.loosening import loosens
 from risk.models import RiskSettings, RiskSettingsVersion, TradingControl
 
 log = structlog.get_logger(__name__)
 
 CONFIRMATION = "LOOSEN"
-
-# The limits that get looser as they get smaller; round_up_to_one_lot counts as 0 or 1 like the rest.
-_LOOSER_DOWNWARD = frozenset({"cms_buy_threshold", "charges_percent"})
 
 
 def first_values(environment: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,8 +72,7 @@ def loosened(before: RiskSettings, after: RiskSettings) -> list[str]:
     return [
         name
         for name in RiskSettings.LIMIT_FIELDS
-        if (getattr(after, name) < getattr(before, name)) == (name in _LOOSER_DOWNWARD)
-        and getattr(after, name) != getattr(before, name)
+        if loosens(name, before=getattr(before, name), after=getattr(after, name))
     ]
 
 

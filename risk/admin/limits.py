@@ -25,23 +25,8 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 from risk import limit_versions
 from risk.admin.display import trimmed
 from risk.admin.limit_history import limit_label
+from risk.engine.loosening import contradictions
 from risk.models import RiskSettings
-
-# (the smaller one, the larger one, whether they may be equal, why)
-_IN_ORDER = (
-    ("position_size", "order_value_max", True, "one automatic entry must fit into one order"),
-    ("order_value_max", "position_value_max", True, "one order must fit into one position"),
-    ("cms_sell_threshold", "cms_buy_threshold", False, "no score may ask to buy and to sell"),
-    ("slippage_percent", "collar_percent", True, "an entry must be priced inside the collar"),
-    ("orders_per_second_max", "orders_per_minute_max", True, "a second is part of a minute"),
-    ("collar_percent", "closing_collar_percent", True, "getting out must never be harder than getting in"),
-    (
-        "signal_age_max_seconds",
-        "closing_signal_age_max_seconds",
-        True,
-        "getting out must never be harder than getting in",
-    ),
-)
 
 
 def as_text(value: Any) -> str:
@@ -96,15 +81,14 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
         return cleaned
 
     def _check_order(self, cleaned: dict[str, Any]) -> None:
-        for smaller, larger, may_be_equal, why in _IN_ORDER:
-            low, high = cleaned.get(smaller), cleaned.get(larger)
-            if low is None or high is None or low < high or (may_be_equal and low == high):
-                continue
-            relation = "at most" if may_be_equal else "below"
-            names = limit_label(smaller), limit_label(larger)
+        for order in contradictions(cleaned):
+            relation = "at most" if order.may_be_equal else "below"
+            smaller, larger = (
+                f"{limit_label(name)} {as_text(cleaned[name])}" for name in (order.smaller, order.larger)
+            )
             self.add_error(
-                smaller if smaller in self.changed_data else larger,
-                f"{names[0]} {as_text(low)} must be {relation} {names[1]} {as_text(high)}: {why}.",
+                order.smaller if order.smaller in self.changed_data else order.larger,
+                f"{smaller} must be {relation} {larger}: {order.why}.",
             )
 
     def _check_loosening(self, cleaned: dict[str, Any]) -> None:

@@ -1,0 +1,99 @@
+"""
+Which way each limit allows more, and which limits must stay in order. One table each, for forms and use cases alike.
+
+A limit that is missing in `LOOSER` cannot be saved: what nobody has thought about is not taken for tightening.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Looser(StrEnum):
+    """How a limit changes when it comes to allow more."""
+
+    UP = "UP"
+    DOWN = "DOWN"
+    WHEN_ON = "WHEN_ON"
+    WHEN_OFF = "WHEN_OFF"
+    ANY_CHANGE = "ANY_CHANGE"  # its values have no order: whatever it becomes may allow what was refused
+
+
+LOOSER: Mapping[str, Looser] = {
+    "cms_buy_threshold": Looser.DOWN,
+    "cms_sell_threshold": Looser.UP,  # towards zero, and past it: more scores are below it
+    "position_size": Looser.UP,
+    "round_up_to_one_lot": Looser.WHEN_ON,
+    "order_value_max": Looser.UP,
+    "order_quantity_max": Looser.UP,
+    "position_value_max": Looser.UP,
+    "daily_trades_max": Looser.UP,
+    "daily_loss_max": Looser.UP,
+    "charges_percent": Looser.DOWN,  # the day's loss is reckoned smaller
+    "exits_after_loss": Looser.WHEN_ON,
+    "orders_per_second_max": Looser.UP,
+    "orders_per_minute_max": Looser.UP,
+    "slippage_percent": Looser.UP,
+    "collar_percent": Looser.UP,
+    "closing_collar_percent": Looser.UP,
+    "signal_age_max_seconds": Looser.UP,
+    "closing_signal_age_max_seconds": Looser.UP,
+    "quote_age_max_seconds": Looser.UP,
+}
+
+
+def loosens(name: str, before: Any, after: Any) -> bool:
+    """Return whether the limit allows more after than before. None allows nothing that opens."""
+    if before == after or after is None:
+        return False
+    looser = LOOSER[name]
+    if before is None or looser == Looser.ANY_CHANGE:
+        return True
+    return bool(after > before) if looser in {Looser.UP, Looser.WHEN_ON} else bool(after < before)
+
+
+class InOrder(NamedTuple):
+    """Two limits that contradict each other unless the smaller is below the larger, or equal where that is allowed."""
+
+    smaller: str
+    larger: str
+    may_be_equal: bool
+    why: str
+
+    def holds(self, limits: Mapping[str, Any]) -> bool:
+        """Return whether it holds; a limit that is not known contradicts nothing."""
+        low, high = limits.get(self.smaller), limits.get(self.larger)
+        return low is None or high is None or bool(low < high) or (self.may_be_equal and bool(low == high))
+
+
+IN_ORDER = (
+    InOrder("position_size", "order_value_max", True, "one automatic entry must fit into one order"),
+    InOrder("order_value_max", "position_value_max", True, "one order must fit into one position"),
+    InOrder("cms_sell_threshold", "cms_buy_threshold", False, "no score may ask to buy and to sell"),
+    InOrder("slippage_percent", "collar_percent", True, "an entry must be priced inside the collar"),
+    InOrder("orders_per_second_max", "orders_per_minute_max", True, "a second is part of a minute"),
+    InOrder("collar_percent", "closing_collar_percent", True, "getting out must never be harder than getting in"),
+    InOrder(
+        "signal_age_max_seconds",
+        "closing_signal_age_max_seconds",
+        True,
+        "getting out must never be harder than getting in",
+    ),
+)
+
+
+def contradictions(limits: Mapping[str, Any], *, about: Iterable[str] | None = None) -> list[InOrder]:
+    """Return the orders that do not hold; with `about`, only those that have one of these limits in them."""
+    named = None if about is None else set(about)
+    return [
+        each
+        for each in IN_ORDER
+        if not each.holds(limits) and (named is None or not named.isdisjoint({each.smaller, each.larger}))
+    ]
+
+
+def above_ceilings(limits: Mapping[str, Any], ceilings: Mapping[str, Any]) -> list[str]:
+    """Return the limits that allow more than their ceiling does; at the ceiling is allowed."""
+    return [name for name, value in limits.items() if name in ceilings and loosens(name, ceilings[name], value)]
