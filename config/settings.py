@@ -105,13 +105,50 @@ if POSITION_SIZE > MAX_POSITION_SIZE:
     raise ImproperlyConfigured(
         f"POSITION_SIZE {POSITION_SIZE} is above MAX_POSITION_SIZE {MAX_POSITION_SIZE}: lower one or raise the other"
     )
-FIRST_LIMITS = {
+FIRST_LIMITS: dict[str, Decimal | int] = {
     "POSITION_SIZE": POSITION_SIZE,
     "MAX_POSITION_SIZE": MAX_POSITION_SIZE,
     "MAX_DAILY_TRADES": MAX_DAILY_TRADES,
     "CMS_BUY_THRESHOLD": CMS_BUY_THRESHOLD,
     "CMS_SELL_THRESHOLD": CMS_SELL_THRESHOLD,
 }
+
+# --- What loosens a limit needs, and what no approval reaches ---------------------------------------------------------
+LOOSENING_NEEDS = env.str("LOOSENING_NEEDS", default="") or "confirmation"
+if LOOSENING_NEEDS not in ("confirmation", "second_person"):
+    raise ImproperlyConfigured(f"LOOSENING_NEEDS is {LOOSENING_NEEDS!r}: use confirmation or second_person")
+_RUPEES_MAX = "1000000000"
+LIMIT_CEILINGS: dict[str, Decimal | int] = {
+    "position_size": _decimal(
+        "CEILING_POSITION_SIZE", str(10 * max(POSITION_SIZE, Decimal(1000))), minimum="0", maximum=_RUPEES_MAX
+    ),
+    "order_value_max": _decimal(
+        "CEILING_ORDER_VALUE", str(5 * max(MAX_POSITION_SIZE, Decimal(10_000))), minimum="0", maximum=_RUPEES_MAX
+    ),
+    "position_value_max": _decimal(
+        "CEILING_MAX_POSITION_SIZE", str(10 * max(MAX_POSITION_SIZE, Decimal(10_000))), minimum="0", maximum=_RUPEES_MAX
+    ),
+    "order_quantity_max": _integer("CEILING_ORDER_QUANTITY", 10_000, minimum=0, maximum=10_000_000),
+    "daily_trades_max": _integer(
+        "CEILING_MAX_DAILY_TRADES", min(5000, 10 * max(MAX_DAILY_TRADES, 10)), minimum=0, maximum=5000
+    ),
+    "slippage_percent": _decimal("CEILING_SLIPPAGE_PERCENT", "5", minimum="0", maximum="20"),
+    "collar_percent": _decimal("CEILING_COLLAR_PERCENT", "20", minimum="0", maximum="20"),
+    "closing_collar_percent": _decimal("CEILING_CLOSING_COLLAR_PERCENT", "20", minimum="0", maximum="20"),
+    "signal_age_max_seconds": _integer("CEILING_SIGNAL_AGE_SECONDS", 3000, minimum=0, maximum=86_400),
+    "closing_signal_age_max_seconds": _integer("CEILING_CLOSING_SIGNAL_AGE_SECONDS", 36_000, minimum=0, maximum=86_400),
+    "quote_age_max_seconds": _integer("CEILING_QUOTE_AGE_SECONDS", 100, minimum=0, maximum=3600),
+}
+for _first, _ceiling in (
+    ("POSITION_SIZE", "position_size"),
+    ("MAX_POSITION_SIZE", "position_value_max"),
+    ("MAX_DAILY_TRADES", "daily_trades_max"),
+):
+    if FIRST_LIMITS[_first] > LIMIT_CEILINGS[_ceiling]:
+        raise ImproperlyConfigured(
+            f"{_first} {FIRST_LIMITS[_first]} is above CEILING_{_first} "
+            f"{LIMIT_CEILINGS[_ceiling]}: lower one or raise the other"
+        )
 
 # --- Signals ---------------------------------------------------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")

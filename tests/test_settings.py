@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from risk.engine.loosening import LOOSER, Looser, contradictions
+from risk.limit_versions import first_values
+from risk.models import RiskSettings
 from tests.executor_process import REPOSITORY
 
 
@@ -38,6 +41,9 @@ def check(**environment: str) -> subprocess.CompletedProcess[str]:
         ({"KITE_STREAM_URL": "ws://ws.kite.trade"}, "give one that begins with wss://"),
         ({"STREAMED_PRICE_AGE_MAX_SECONDS": "31"}, "give a whole number from 0 to 30"),
         ({"KITE_POSTBACK": "maybe"}, "KITE_POSTBACK is 'maybe': give true or false"),
+        ({"LOOSENING_NEEDS": "nothing"}, "LOOSENING_NEEDS is 'nothing': use confirmation or second_person"),
+        ({"CEILING_POSITION_SIZE": "999"}, "POSITION_SIZE 1000.0 is above CEILING_POSITION_SIZE 999"),
+        ({"CEILING_MAX_DAILY_TRADES": "9"}, "MAX_DAILY_TRADES 10 is above CEILING_MAX_DAILY_TRADES 9"),
         ({"ENTRY_ORDER_TYPE": "STOP"}, "ENTRY_ORDER_TYPE is 'STOP': give LIMIT or MARKET"),
     ],
 )
@@ -62,3 +68,14 @@ def test_the_originals_names_and_values_are_accepted():
     )
 
     assert accepted.returncode == 0, accepted.stderr
+
+
+def test_every_limit_that_loosens_upwards_has_a_ceiling_above_its_first_value(settings):
+    # Past its zero the other way a score is no limit of the book: what it lets through meets every other limit.
+    without = {"cms_sell_threshold"}
+    upwards = {name for name, looser in LOOSER.items() if looser == Looser.UP}
+    first = RiskSettings(**first_values(settings.FIRST_LIMITS))
+
+    assert set(settings.LIMIT_CEILINGS) == upwards - without
+    assert all(getattr(first, name) < ceiling for name, ceiling in settings.LIMIT_CEILINGS.items())
+    assert contradictions(settings.LIMIT_CEILINGS) == []
