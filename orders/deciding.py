@@ -117,7 +117,7 @@ def decide_manual(desk: Desk, wish: ManualOrder) -> Order:
         if earlier := made_earlier(desk, wish.token):
             return earlier
         now = desk.clock()
-        limits = desk.tighten(limit_versions.in_force().limits())
+        limits = desk.tighten(limit_versions.settle(now=now).limits())
         portfolio = snapshot(desk, control, instrument, observed, limits=limits, now=now)
         proposed = _as_proposed(desk, wish, instrument)
         assessment = assess(proposed, portfolio, limits, now)
@@ -152,7 +152,7 @@ def _passes_the_screen(desk: Desk, signal: Signal, instrument: Instrument) -> bo
     """Return whether the broker is worth asking. Only a hint: what counts is said again under the lock."""
     control = TradingControl.objects.get(mode=desk.mode)
     now = desk.clock()
-    limits = desk.tighten(limit_versions.in_force().limits())
+    limits = desk.tighten(limit_versions.in_force(now=now).limits())
     portfolio = snapshot(desk, control, instrument, NOTHING_OBSERVED, limits=limits, now=now)
     proposed = propose_for_signal(desk, signal, instrument, portfolio, limits)
     return assess(proposed, portfolio, limits, now, rules=SCREEN).outcome == Outcome.APPROVED
@@ -171,7 +171,7 @@ def _decide_under_the_lock(
     if attempt > desk.rules.attempts_max:
         _give_up(desk, signal, now)
         return None, []
-    limits = desk.tighten(limit_versions.in_force().limits())
+    limits = desk.tighten(limit_versions.settle(now=now).limits())
     portfolio = snapshot(desk, control, instrument, observed or NOTHING_OBSERVED, limits=limits, now=now)
     proposed = propose_for_signal(desk, signal, instrument, portfolio, limits)
     if observed is not None and observed.broker_as_of is not None and portfolio.holding.broker is None:

@@ -92,10 +92,10 @@ class Demo:
 
     def _trades_left(self) -> int:
         done = Order.objects.trades_of(self._desk.mode, self._desk.today()).count()
-        return max(0, limit_versions.in_force().daily_trades_max - done)
+        return max(0, limit_versions.in_force(now=self._desk.clock()).daily_trades_max - done)
 
     def _say_room(self, symbol: str) -> None:
-        limits = limit_versions.in_force()
+        limits = limit_versions.in_force(now=self._desk.clock())
         self._say(
             f"room: {self._trades_left()} trades left of {limits.daily_trades_max} today (a walk takes 4), "
             f"₹{limits.position_value_max} in {symbol}; an entry is ₹{limits.position_size}"

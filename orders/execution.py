@@ -259,13 +259,13 @@ def _withdrawal(desk: Desk, order: Order, control: TradingControl, now: datetime
     if abs(now - order.created_at) > timedelta(seconds=desk.rules.decision_age_max_seconds):
         return "the decision is too old"
     return (
-        _switch_is_against(order, control)
+        _switch_is_against(order, control, now)
         or _broker_is_against(desk, order, control, now)
         or _market_is_against(desk, order, now)
     )
 
 
-def _switch_is_against(order: Order, control: TradingControl) -> str | None:
+def _switch_is_against(order: Order, control: TradingControl, now: datetime) -> str | None:
     assert order.decision is not None, "an order of ours was decided"
     if control.state == TradingState.HALTED and not order.is_exit:
         return "trading was halted"
@@ -273,7 +273,7 @@ def _switch_is_against(order: Order, control: TradingControl) -> str | None:
         return "auto-trading was turned off"
     if control.version != order.decision.control_version:
         return "trading control changed after the decision"
-    if limit_versions.in_force().version != order.decision.limits_version:
+    if limit_versions.settle(now=now).version != order.decision.limits_version:
         return "the limits changed after the decision"
     return None
 

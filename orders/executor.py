@@ -76,8 +76,8 @@ class OrderExecutor:
         Raise `ValueError` for a limit looser than the stored one: change it on the Risk settings page instead.
         """
         caps = _caps(position_size, max_position_size, max_daily_trades)
-        _check_only_tightens(caps, auto_trading=enable_auto_trading, mode=settings.TRADING_MODE)
         desk = desk or Desk.from_settings()
+        _check_only_tightens(caps, auto_trading=enable_auto_trading, mode=settings.TRADING_MODE, now=desk.clock())
         self.desk = replace(
             desk,
             gateway=kite_client or desk.gateway,
@@ -101,7 +101,7 @@ class OrderExecutor:
         """
         control = TradingControl.objects.get(mode=self.desk.mode)
         now = self.desk.clock()
-        limits = self.desk.tighten(limit_versions.in_force().limits())
+        limits = self.desk.tighten(limit_versions.in_force(now=now).limits())
         score = _score(cms_score)
         proposed = _bare_proposal(TradingSignalType(signal_type), score, now, self.desk)
         portfolio = _bare_portfolio(self.desk, control, limits, now)
@@ -183,7 +183,7 @@ class OrderExecutor:
             self._listener.stop()
 
     def _check_score(self, action: TradingSignalType, score: Decimal) -> None:
-        limits = self.desk.tighten(limit_versions.in_force().limits())
+        limits = self.desk.tighten(limit_versions.in_force(now=self.desk.clock()).limits())
         control = TradingControl.objects.get(mode=self.desk.mode)
         now = self.desk.clock()
         rules = tuple(rule for rule in RULES if rule.code == "CMS_SCORE_TOO_WEAK")
@@ -220,7 +220,7 @@ class OrderExecutor:
         instrument = Instrument.objects.filter(exchange=exchange, symbol=symbol).first()
         if instrument is None:
             return quantity, limit_price  # which decide_manual names
-        limits = self.desk.tighten(limit_versions.in_force().limits())
+        limits = self.desk.tighten(limit_versions.in_force(now=self.desk.clock()).limits())
         quote = observe(self.desk, exchange, symbol, with_position=False).quote
         if limit_price is None and quote is not None and limits.slippage_percent is not None:
             limit_price = marketable_limit(quote, side, percent=limits.slippage_percent, tick_size=instrument.tick_size)
@@ -278,8 +278,8 @@ def _caps(
     return {name: cap for name, cap in caps.items() if cap is not None}
 
 
-def _check_only_tightens(caps: Mapping[str, Any], *, auto_trading: bool | None, mode: str) -> None:
-    stored = limit_versions.in_force()
+def _check_only_tightens(caps: Mapping[str, Any], *, auto_trading: bool | None, mode: str, now: datetime) -> None:
+    stored = limit_versions.in_force(now=now)
     for name, cap in caps.items():
         if cap > getattr(stored, name):
             raise ValueError(

@@ -41,7 +41,7 @@ def prepare_start(desk: Desk) -> None:
             )
     if desk.is_live:
         desk.vault.keep_from_environment(settings.KITE_ACCESS_TOKEN, now=desk.clock())
-    for name, (environment, row) in limit_versions.differences(settings.FIRST_LIMITS).items():
+    for name, (environment, row) in limit_versions.differences(settings.FIRST_LIMITS, now=desk.clock()).items():
         log.warning("limits.differ", limit=name, environment=environment, in_force=row, applied="in_force")
 
 

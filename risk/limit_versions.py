@@ -1,26 +1,31 @@
 """
 The limits in force: how the first set comes about, and how a change becomes a version.
 
-What loosens a limit needs a typed confirmation beside the reason; what tightens one does not. The first values come
-from the environment; after that the database rules, and a difference is shown, never applied.
+The first values come from the environment; after that the database rules, and a difference is shown, never applied.
+
+A change may take effect later, or hold only for a time. Both are carried out at reading, by the moment that the reader
+passes in, and never by a loop alone: a loop that is dead or slow would let a looser value hold past its time, and the
+web process and scripts decide orders beside it. Whoever decides or sends an order calls `settle`, which writes what is
+due as a version first, so that each decision names the limits it used. Pages and hints read `in_force`, which shows the
+same limits and writes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
 import structlog
 from django.db import transaction
 
-from risk.engine.loosening import loosens
-from risk.models import RiskSettings, RiskSettingsVersion, TradingControl
+from risk.engine.loosening import contradictions, loosens
+from risk.models import LimitChange, RiskSettings, RiskSettingsVersion, TradingControl
 
 log = structlog.get_logger(__name__)
-
-CONFIRMATION = "LOOSEN"
 
 
 def first_values(environment: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,14 +57,39 @@ def install(environment: Mapping[str, Any], *, now: datetime) -> None:
         _keep_version(first, changed={}, reason="first start: from the environment")
 
 
-def in_force() -> RiskSettings:
-    """Return the limits in force."""
-    return RiskSettings.objects.get(pk=1)
+def in_force(*, now: datetime) -> RiskSettings:
+    """
+    Return the limits that hold at `now`, for a page or a hint: what is due is applied, and nothing is written.
+
+    Its version is the last one written. What decides or sends an order takes the limits from `settle`.
+    """
+    current = RiskSettings.objects.get(pk=1)
+    for step in _due_steps(current, now):
+        for name, value in step.values.items():
+            setattr(current, name, value)
+    return current
 
 
-def differences(environment: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+def settle(*, now: datetime) -> RiskSettings:
+    """
+    Write as versions what is due at `now`, and return the limits in force.
+
+    The caller is in a transaction. It may hold a mode's lock: the row of the limits is always locked after those.
+    """
+    if not LimitChange.objects.due(now).exists():
+        return RiskSettings.objects.get(pk=1)
+    with transaction.atomic():
+        current = RiskSettings.objects.select_for_update().get(pk=1)
+        for step in _due_steps(current, now):
+            for change in step.changes:
+                change.advance(step.status or change.status_in_force, at=now, note=step.note)
+            put_in_force(current, step.values, by=step.by, reason=step.reason, now=now)
+        return current
+
+
+def differences(environment: Mapping[str, Any], *, now: datetime) -> dict[str, tuple[str, str]]:
     """Return each limit that the environment names with another value than the one in force: (environment, row)."""
-    current = in_force()
+    current = in_force(now=now)
     return {
         name: (str(value), str(getattr(current, name)))
         for name, value in first_values(environment).items()
@@ -90,33 +120,119 @@ def save(
     loosen the next. Holds the lock of every mode, so that a decision sees the limits before or after, never in between.
     """
     with transaction.atomic():
-        list(TradingControl.objects.select_for_update().order_by("mode"))
-        current = in_force()
-        if version_shown is not None and current.version != version_shown:
-            raise LimitsChanged(f"{current.changed_by} changed the limits meanwhile: open the page again, then decide")
-        changes = {
-            name: [str(getattr(current, name)), str(getattr(edited, name))]
-            for name in changed
-            if getattr(current, name) != getattr(edited, name)
-        }
-        if not changes:
-            return current
-        for name in changes:
-            setattr(current, name, getattr(edited, name))
-        current.version += 1
-        current.changed_by, current.changed_at = by, now
-        current.save(update_fields=[*changes, "version", "changed_by", "changed_at"])
-        _keep_version(current, changed=changes, reason=reason)
-    log.warning("limits.changed", version=current.version, by=by, reason=reason, changes=changes)
+        current = locked(now=now)
+        check_shown(current, version_shown)
+        return put_in_force(current, {name: getattr(edited, name) for name in changed}, by=by, reason=reason, now=now)
+
+
+def locked(*, now: datetime) -> RiskSettings:
+    """Return the limits in force, every decision held off until the transaction ends."""
+    list(TradingControl.objects.select_for_update().order_by("mode"))
+    settle(now=now)
+    return RiskSettings.objects.select_for_update().get(pk=1)
+
+
+def check_shown(current: RiskSettings, version_shown: int | None) -> None:
+    """Raise `LimitsChanged` when a version is named and is no longer the one in force."""
+    if version_shown is not None and current.version != version_shown:
+        raise LimitsChanged(f"{current.changed_by} changed the limits meanwhile: open the page again, then decide")
+
+
+def put_in_force(
+    current: RiskSettings, values: Mapping[str, Any], *, by: str, reason: str, now: datetime, approved_by: str = ""
+) -> RiskSettings:
+    """
+    Make these values the next version, and end the wishes that it overtakes. The caller holds the lock.
+
+    It asks for nothing: what a person wants goes through `risk.approvals`.
+    """
+    changes = {
+        name: [str(getattr(current, name)), str(value)]
+        for name, value in values.items()
+        if getattr(current, name) != value
+    }
+    if not changes:
+        return current
+    for name in changes:
+        setattr(current, name, values[name])
+    current.version += 1
+    current.changed_by, current.changed_at = by, now
+    current.save(update_fields=[*changes, "version", "changed_by", "changed_at"])
+    _keep_version(current, changed=changes, reason=reason, approved_by=approved_by)
+    _end_what_is_overtaken(current, changes, by=by, now=now)
+    log.warning(
+        "limits.changed", version=current.version, by=by, approved_by=approved_by, reason=reason, changes=changes
+    )
     return current
 
 
-def _keep_version(limits: RiskSettings, *, changed: dict[str, list[str]], reason: str) -> None:
+def _end_what_is_overtaken(current: RiskSettings, changed: Mapping[str, Any], *, by: str, now: datetime) -> None:
+    for change in LimitChange.objects.unfinished().filter(limit__in=changed):
+        waits = change.status == LimitChange.Status.PENDING
+        if waits and (reason := change.stale_because(current)):
+            change.advance(LimitChange.Status.STALE, at=now, note=reason)
+        elif not waits and not loosens(change.limit, change.value_before, getattr(current, change.limit)):
+            change.advance(LimitChange.Status.ENDED, at=now, note=f"tightened back by {by}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """One thing that is due: what becomes of some changes (None: each is in force), and the values that follow."""
+
+    changes: list[LimitChange]
+    status: LimitChange.Status | None
+    note: str
+    values: Mapping[str, Any]
+    by: str = "expiry"
+    reason: str = ""
+
+
+def _due_steps(current: RiskSettings, now: datetime) -> Iterator[_Step]:
+    """Yield what is due, each step from the limits as the caller left them after the one before."""
+    due = list(LimitChange.objects.due(now))
+    for change in due:
+        if change.is_over(now):
+            yield _ending(change, current)
+    takes_effect = [change for change in due if not change.is_over(now)]
+    for _, asked_together in groupby(takes_effect, key=lambda change: (change.created_at, change.author_account)):
+        yield from _taking_effect(list(asked_together), current)
+
+
+def _ending(change: LimitChange, current: RiskSettings) -> _Step:
+    """The time of a change is over: what is still looser than before goes back, what was tightened further stays."""
+    held = change.status == LimitChange.Status.TEMPORARY
+    returns = held and loosens(change.limit, change.value_before, getattr(current, change.limit))
+    return _Step(
+        changes=[change],
+        status=LimitChange.Status.ENDED,
+        note="its time is over" if held else "its time was over before it took effect",
+        values={change.limit: change.value_before} if returns else {},
+        reason=f"{change} held for a time, which is over ({change.author}: {change.reason})",
+    )
+
+
+def _taking_effect(changes: list[LimitChange], current: RiskSettings) -> Iterator[_Step]:
+    """What one person confirmed at one time takes effect at one time, but for what is no longer based on what holds."""
+    stale = LimitChange.Status.STALE
+    for change in changes:
+        if reason := change.stale_because(current):
+            yield _Step(changes=[change], status=stale, note=reason, values={})
+    valid = [change for change in changes if not change.stale_because(current)]
+    values = {change.limit: change.value_after for change in valid}
+    if against := contradictions({**current.numbers(), **values}, about=values):
+        yield _Step(changes=valid, status=stale, note=f"the limits would contradict: {against[0].why}", values={})
+    elif valid:
+        first = valid[0]
+        yield _Step(changes=valid, status=None, note="confirmed", values=values, by=first.author, reason=first.reason)
+
+
+def _keep_version(limits: RiskSettings, *, changed: dict[str, list[str]], reason: str, approved_by: str = "") -> None:
     RiskSettingsVersion.objects.create(
         version=limits.version,
         limits=limits.values(),
         changed=changed,
         author=limits.changed_by,
+        approved_by=approved_by,
         reason=reason,
         at=limits.changed_at,
     )

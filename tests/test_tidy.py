@@ -33,6 +33,7 @@ CONFINED = {
         "orders/losses.py",
         "orders/reconciliation.py",
         "orders/start.py",
+        "risk/approvals.py",
         "risk/calendar.py",
         "risk/control.py",
         "risk/limit_versions.py",

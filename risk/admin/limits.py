@@ -22,7 +22,7 @@ from django.views.decorators.csrf import csrf_protect
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from risk import limit_versions
+from risk import approvals, limit_versions
 from risk.admin.display import trimmed
 from risk.admin.limit_history import limit_label
 from risk.engine.loosening import contradictions
@@ -47,7 +47,7 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
         required=False,
         max_length=20,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-        help_text=f"Only where a limit is loosened: type {limit_versions.CONFIRMATION}.",
+        help_text=f"Only where a limit is loosened: type {approvals.CONFIRMATION}.",
     )
     version_shown = forms.IntegerField(widget=forms.HiddenInput)
 
@@ -94,13 +94,13 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
     def _check_loosening(self, cleaned: dict[str, Any]) -> None:
         after = RiskSettings(**{name: cleaned[name] for name in RiskSettings.LIMIT_FIELDS})
         loosened = limit_versions.loosened(self.before, after)
-        if not loosened or cleaned["confirmation"].strip() == limit_versions.CONFIRMATION:
+        if not loosened or cleaned["confirmation"].strip() == approvals.CONFIRMATION:
             return
         steps = "; ".join(
             f"{limit_label(name)} from {as_text(getattr(self.before, name))} to {as_text(getattr(after, name))}"
             for name in loosened
         )
-        self.add_error("confirmation", f"This loosens {steps}. Type {limit_versions.CONFIRMATION} to confirm it.")
+        self.add_error("confirmation", f"This loosens {steps}. Type {approvals.CONFIRMATION} to confirm it.")
 
 
 class OutsideTransaction(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -168,10 +168,10 @@ class RiskSettingsAdmin(ModelAdmin, OutsideTransaction):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        differences = limit_versions.differences(settings.FIRST_LIMITS).items()
+        differences = limit_versions.differences(settings.FIRST_LIMITS, now=timezone.now()).items()
         context = {
             "environment_differences": [(limit_label(name), theirs, ours) for name, (theirs, ours) in differences],
-            "limits": limit_versions.in_force(),
+            "limits": limit_versions.in_force(now=timezone.now()),
             "show_save_and_continue": False,
             **(extra_context or {}),
         }

@@ -1,5 +1,6 @@
 from risk.models.calendar import CalendarChange, CalendarDay, CalendarYear, SessionRule
 from risk.models.incident import Incident
+from risk.models.limit_change import LimitChange
 from risk.models.limits import RiskSettings, RiskSettingsVersion
 from risk.models.switch import Mode, TradingControl, TradingControlEvent
 
@@ -8,6 +9,7 @@ __all__ = [
     "CalendarDay",
     "CalendarYear",
     "Incident",
+    "LimitChange",
     "Mode",
     "RiskSettings",
     "RiskSettingsVersion",

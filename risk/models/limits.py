@@ -149,6 +149,31 @@ class RiskSettings(models.Model):
         """Return every limit as text, for a version."""
         return {name: str(getattr(self, name)) for name in self.LIMIT_FIELDS}
 
+    def numbers(self) -> dict[str, Any]:
+        """Return every limit as it is."""
+        return {name: getattr(self, name) for name in self.LIMIT_FIELDS}
+
+    @classmethod
+    def parsed(cls, name: str, text: str) -> Any:
+        """Return a limit's value from the text that a version keeps."""
+        return cls._column(name).to_python(text)
+
+    @classmethod
+    def check_value(cls, name: str, value: Any) -> None:
+        """Raise Django's `ValidationError` when the limit cannot have the value."""
+        cls._column(name).clean(value, None)
+
+    @classmethod
+    def label(cls, name: str) -> str:
+        """Return the words for a limit; the name itself for one that exists no more."""
+        return str(cls._column(name).verbose_name) if name in cls.LIMIT_FIELDS else name
+
+    @classmethod
+    def _column(cls, name: str) -> models.Field[Any, Any]:
+        column = cls._meta.get_field(name)
+        assert isinstance(column, models.Field), "every limit is a column of its own"
+        return column
+
 
 class RiskSettingsVersion(models.Model):
     """The limits as they were from one save to the next."""
@@ -157,6 +182,7 @@ class RiskSettingsVersion(models.Model):
     limits = models.JSONField()
     changed = models.JSONField(default=dict, help_text="Each limit that changed, with the value before and after.")
     author = models.CharField(max_length=150)
+    approved_by = models.CharField(max_length=150, blank=True, default="")
     reason = models.TextField()
     at = models.DateTimeField()
 

@@ -58,7 +58,7 @@ def controls(empty_desk: None) -> dict[str, TradingControl]:
 @pytest.fixture
 def first_limits(controls: dict[str, TradingControl]) -> RiskSettings:
     limit_versions.install(ENVIRONMENT, now=NOW)
-    return limit_versions.in_force()
+    return limit_versions.in_force(now=NOW)
 
 
 @pytest.fixture

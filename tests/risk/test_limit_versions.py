@@ -42,7 +42,7 @@ LOOSER_AND_TIGHTER: dict[str, tuple[Any, Any]] = {
 
 def form(**values: Any) -> RiskSettings:
     """The limits as they are now, with what somebody typed over them."""
-    edited = limit_versions.in_force()
+    edited = limit_versions.in_force(now=timezone.now())
     for name, value in values.items():
         setattr(edited, name, value)
     return edited
@@ -100,16 +100,18 @@ def test_a_restart_with_another_environment_changes_nothing(
 ) -> None:
     limit_versions.install(environment | {"MAX_DAILY_TRADES": 99}, now=now)
 
-    assert limit_versions.in_force().daily_trades_max == 10
+    assert limit_versions.in_force(now=timezone.now()).daily_trades_max == 10
     assert RiskSettingsVersion.objects.count() == 1
 
 
 def test_a_difference_between_environment_and_limits_is_shown(
     first_limits: RiskSettings, environment: dict[str, Any]
 ) -> None:
-    assert limit_versions.differences(environment) == {}
+    assert limit_versions.differences(environment, now=timezone.now()) == {}
 
-    assert limit_versions.differences(environment | {"MAX_DAILY_TRADES": 99}) == {"daily_trades_max": ("99", "10")}
+    assert limit_versions.differences(environment | {"MAX_DAILY_TRADES": 99}, now=timezone.now()) == {
+        "daily_trades_max": ("99", "10")
+    }
 
 
 def test_a_save_is_a_version_with_its_author_reason_and_both_values(first_limits: RiskSettings, now: datetime) -> None:
@@ -121,7 +123,7 @@ def test_a_save_is_a_version_with_its_author_reason_and_both_values(first_limits
     kept = RiskSettingsVersion.objects.get(version=2)
     assert (kept.author, kept.reason, kept.at) == ("asha", "try two", later)
     assert kept.changed == {"position_size": ["1000.00", "2000.00"], "daily_trades_max": ["10", "5"]}
-    assert kept.limits == limit_versions.in_force().values()
+    assert kept.limits == limit_versions.in_force(now=timezone.now()).values()
 
 
 def test_a_save_is_in_force_with_its_author(first_limits: RiskSettings, now: datetime) -> None:
@@ -129,7 +131,7 @@ def test_a_save_is_in_force_with_its_author(first_limits: RiskSettings, now: dat
 
     returned = limit_versions.save(form(daily_trades_max=5), ["daily_trades_max"], by="asha", reason="fewer", now=later)
 
-    current = limit_versions.in_force()
+    current = limit_versions.in_force(now=timezone.now())
     assert returned.daily_trades_max == current.daily_trades_max == 5
     assert (current.version, current.changed_by, current.changed_at) == (2, "asha", later)
 
@@ -140,8 +142,8 @@ def test_a_save_that_changes_nothing_makes_no_version(
 ) -> None:
     returned = limit_versions.save(form(position_size=D("1000.0")), changed, by="asha", reason="a look", now=now)
 
-    assert returned.version == limit_versions.in_force().version == 1
-    assert limit_versions.in_force().changed_by == "installation"
+    assert returned.version == limit_versions.in_force(now=timezone.now()).version == 1
+    assert limit_versions.in_force(now=timezone.now()).changed_by == "installation"
     assert RiskSettingsVersion.objects.count() == 1
 
 
@@ -150,8 +152,8 @@ def test_only_the_named_limits_change(first_limits: RiskSettings, now: datetime)
 
     limit_versions.save(edited, ["daily_trades_max"], by="asha", reason="fewer", now=now)
 
-    assert limit_versions.in_force().daily_trades_max == 5
-    assert limit_versions.in_force().position_size == 1000
+    assert limit_versions.in_force(now=timezone.now()).daily_trades_max == 5
+    assert limit_versions.in_force(now=timezone.now()).position_size == 1000
 
 
 def test_a_form_opened_earlier_cannot_revert_the_change_of_another(first_limits: RiskSettings, now: datetime) -> None:
@@ -161,7 +163,7 @@ def test_a_form_opened_earlier_cannot_revert_the_change_of_another(first_limits:
     limit_versions.save(of_ravi, ["daily_trades_max"], by="ravi", reason="fewer", now=now)
     limit_versions.save(of_asha, ["position_size"], by="asha", reason="smaller", now=now)
 
-    current = limit_versions.in_force()
+    current = limit_versions.in_force(now=timezone.now())
     assert (current.daily_trades_max, current.position_size, current.version) == (3, 500, 3)
     kept = RiskSettingsVersion.objects.get(version=3)
     assert set(kept.changed) == {"position_size"}
@@ -207,8 +209,8 @@ def test_a_mixed_change_names_only_what_loosens(first_limits: RiskSettings) -> N
 
 @pytest.mark.django_db
 def test_a_change_based_on_limits_that_are_no_longer_in_force_is_refused() -> None:
-    shown = limit_versions.in_force()
-    edited = limit_versions.in_force()
+    shown = limit_versions.in_force(now=timezone.now())
+    edited = limit_versions.in_force(now=timezone.now())
     edited.daily_trades_max = 1
     limit_versions.save(edited, ["daily_trades_max"], by="rita", reason="a calm day", now=timezone.now())
     edited.daily_trades_max = 9
@@ -218,4 +220,4 @@ def test_a_change_based_on_limits_that_are_no_longer_in_force_is_refused() -> No
             edited, ["daily_trades_max"], by="tom", reason="mine", now=timezone.now(), version_shown=shown.version
         )
 
-    assert limit_versions.in_force().daily_trades_max == 1
+    assert limit_versions.in_force(now=timezone.now()).daily_trades_max == 1

@@ -35,7 +35,7 @@ def book(desk: Desk, resting: Any, held: Any, received: Any, follow: Any) -> Non
     held(2)
     resting(symbol="INFY")
     now = timezone.now()
-    edited = limit_versions.in_force()
+    edited = limit_versions.in_force(now=timezone.now())
     edited.daily_trades_max -= 1
     limit_versions.save(edited, ["daily_trades_max"], by="rita", reason="fewer", now=now)
     Incident.objects.open(

@@ -27,14 +27,14 @@ def shown(rita) -> dict[str, Any]:
 
 
 def save_elsewhere(**changes: Any) -> None:
-    edited = limit_versions.in_force()
+    edited = limit_versions.in_force(now=timezone.now())
     for name, value in changes.items():
         setattr(edited, name, value)
     limit_versions.save(edited, list(changes), by="omar", reason="meanwhile", now=timezone.now())
 
 
 def in_force() -> RiskSettings:
-    return limit_versions.in_force()
+    return limit_versions.in_force(now=timezone.now())
 
 
 def errors(response: Any) -> str:
