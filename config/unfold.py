@@ -70,6 +70,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _page("Trading control", "power_settings_new", "risk.tradingcontrol"),
                     _page("Risk settings", "tune", "risk.risksettings"),
+                    _page("Limit changes", "approval", "risk.limitchange"),
                     _page("Incidents", "report", "risk.incident"),
                     _page("Calendar", "calendar_month", "risk.calendarday"),
                     _page("Calendar years", "event_available", "risk.calendaryear"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from django.utils import timezone
 from django.utils.html import format_html
@@ -57,6 +58,13 @@ def trimmed(number: Decimal) -> Decimal:
 
 def plain(number: Decimal | None) -> str:
     return NOTHING if number is None else f"{trimmed(number):f}"
+
+
+def as_text(value: Any) -> str:
+    """Return a limit's value in words."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return plain(value) if isinstance(value, Decimal) else str(value)
 
 
 def clipped(text: str) -> str | SafeString:

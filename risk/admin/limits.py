@@ -1,12 +1,13 @@
 """
 The page of the limits: one row, edited by staff, every save a version.
 
-What loosens needs a typed word. A form that was opened before somebody else's change is refused, and one that is saved
-writes only what it changed.
+What loosens needs a typed word or a second person, as the house has it. A form that was opened before somebody else's
+change is refused, and one that is saved writes only what it changed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -23,16 +25,11 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from risk import approvals, limit_versions
-from risk.admin.display import trimmed
+from risk.admin.display import as_text, trimmed
+from risk.admin.limit_changes import change_text, house, how_it_waits
 from risk.admin.limit_history import limit_label
-from risk.engine.loosening import contradictions
-from risk.models import RiskSettings
-
-
-def as_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{trimmed(value):f}" if isinstance(value, Decimal) else str(value)
+from risk.engine.loosening import above_ceilings, contradictions
+from risk.models import LimitChange, RiskSettings
 
 
 class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -49,6 +46,12 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
         help_text=f"Only where a limit is loosened: type {approvals.CONFIRMATION}.",
     )
+    expires_at = forms.DateTimeField(
+        label="Hold until",
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
+        help_text="Only where a limit is loosened, and only if it is for a time: then the value before returns.",
+    )
     version_shown = forms.IntegerField(widget=forms.HiddenInput)
 
     class Meta:
@@ -58,10 +61,22 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.before = copy(self.instance)  # as it is in force: validation writes into the instance
+        self.house = house()
+        self.saved: approvals.Saved | None = None
+        self.unfinished = {change.limit: change for change in LimitChange.objects.unfinished()}
         self.initial["version_shown"] = self.before.version
-        for name, value in self.initial.items():
-            if isinstance(value, Decimal):
-                self.initial[name] = trimmed(value)
+        for name in self.fields.keys() & set(RiskSettings.LIMIT_FIELDS):
+            self.initial[name] = trimmed(value) if isinstance(value := self.initial[name], Decimal) else value
+            self.fields[name].help_text = " ".join(self._help(name))
+
+    def _help(self, name: str) -> Iterator[str]:
+        """Say beside a field what is in force now, how far it goes at all, and what waits."""
+        yield str(self.fields[name].help_text)
+        yield f"In force: {as_text(getattr(self.before, name))}."
+        if name in self.house.ceilings:
+            yield f"Ceiling: {as_text(self.house.ceilings[name])}."
+        if change := self.unfinished.get(name):
+            yield f"{change.get_status_display()}: {change_text(change)}, by {change.author}."
 
     @property
     def changed_limits(self) -> list[str]:
@@ -76,9 +91,16 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
                 f"{self.before.version} is in force, this page shows version {shown}. Open it again, then decide."
             )
         self._check_order(cleaned)
+        self._check_ceilings(cleaned)
         if not self.errors:
             self._check_loosening(cleaned)
         return cleaned
+
+    def _check_ceilings(self, cleaned: dict[str, Any]) -> None:
+        wished = {name: cleaned[name] for name in self.changed_limits if name in cleaned}
+        for name in above_ceilings(wished, self.house.ceilings):
+            ceiling = as_text(self.house.ceilings[name])
+            self.add_error(name, f"The settings of this installation allow at most {ceiling}, whoever approves.")
 
     def _check_order(self, cleaned: dict[str, Any]) -> None:
         for order in contradictions(cleaned):
@@ -94,7 +116,9 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
     def _check_loosening(self, cleaned: dict[str, Any]) -> None:
         after = RiskSettings(**{name: cleaned[name] for name in RiskSettings.LIMIT_FIELDS})
         loosened = limit_versions.loosened(self.before, after)
-        if not loosened or cleaned["confirmation"].strip() == approvals.CONFIRMATION:
+        if not loosened or self.house.needs != LimitChange.Needs.CONFIRMATION:
+            return
+        if cleaned["confirmation"].strip() == approvals.CONFIRMATION:
             return
         steps = "; ".join(
             f"{limit_label(name)} from {as_text(getattr(self.before, name))} to {as_text(getattr(after, name))}"
@@ -116,8 +140,8 @@ class OutsideTransaction(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> Any:
         try:
             return self._changeform_view(request, object_id, form_url, extra_context)  # type: ignore[attr-defined]
-        except limit_versions.LimitsChanged as changed:
-            self.message_user(request, f"Nothing was saved: {changed}.", messages.ERROR)
+        except (limit_versions.LimitsChanged, approvals.ChangeRefused) as refusal:
+            self.message_user(request, f"Nothing was saved: {refusal}.", messages.ERROR)
             return HttpResponseRedirect(request.path)
 
 
@@ -149,7 +173,7 @@ class RiskSettingsAdmin(ModelAdmin, OutsideTransaction):
             "Prices",
             {"fields": (("slippage_percent", "quote_age_max_seconds"), ("collar_percent", "closing_collar_percent"))},
         ),
-        ("Why", {"fields": ("reason", "confirmation", "version_shown")}),
+        ("Why", {"fields": ("reason", ("confirmation", "expires_at"), "version_shown")}),
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -159,40 +183,62 @@ class RiskSettingsAdmin(ModelAdmin, OutsideTransaction):
         return False
 
     def get_fieldsets(self, request: HttpRequest, obj: RiskSettings | None = None) -> Any:
-        fieldsets = super().get_fieldsets(request, obj)
-        return fieldsets if self.has_change_permission(request, obj) else fieldsets[:-1]
+        *limits, why = super().get_fieldsets(request, obj)
+        if not self.has_change_permission(request, obj):
+            return limits
+        if house().needs == LimitChange.Needs.SECOND_PERSON:
+            why = ("Why", {"fields": ("reason", "expires_at", "version_shown")})
+        return [*limits, why]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:risk_risksettings_change", args=(1,)))
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> RiskSettings | None:
+        """Return the limits as they hold now: what is due may not be written yet."""
+        found = super().get_object(request, object_id, from_field)
+        return limit_versions.in_force(now=timezone.now()) if found else None
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        differences = limit_versions.differences(settings.FIRST_LIMITS, now=timezone.now()).items()
+        now = timezone.now()
+        differences = limit_versions.differences(settings.FIRST_LIMITS, now=now).items()
+        limits = limit_versions.in_force(now=now)
         context = {
             "environment_differences": [(limit_label(name), theirs, ours) for name, (theirs, ours) in differences],
-            "limits": limit_versions.in_force(now=timezone.now()),
+            "limits": limits,
+            "above_ceilings": [limit_label(name) for name in above_ceilings(limits.numbers(), settings.LIMIT_CEILINGS)],
+            "unfinished": [(change, change_text(change)) for change in LimitChange.objects.unfinished()],
+            "needs_second_person": house().needs == LimitChange.Needs.SECOND_PERSON,
+            "is_delayed": house().delay,
             "show_save_and_continue": False,
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: RiskSettings, form: RiskSettingsForm, change: bool) -> None:
-        saved = limit_versions.save(
+        assert isinstance(request.user, User), "the admin lets nobody else in"
+        form.saved = approvals.save(
             obj,
             form.changed_limits,
-            by=request.user.get_username(),
+            author=request.user,
             reason=form.cleaned_data["reason"],
             now=timezone.now(),
+            house=form.house,
             version_shown=form.cleaned_data["version_shown"],
+            expires_at=form.cleaned_data["expires_at"],
         )
-        obj.version = saved.version
+        obj.version = form.saved.limits.version
+        for wish in form.saved.waiting:
+            self.message_user(request, f"{change_text(wish)} {how_it_waits(wish)}.", messages.WARNING)
 
     def construct_change_message(  # type: ignore[override]  # a sentence is kept as it is
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> str:
+        waits = {wish.limit for wish in form.saved.waiting}
         steps = [
             f"{limit_label(name)} {as_text(getattr(form.before, name))} → {as_text(form.cleaned_data[name])}"
+            f"{' (waits)' if name in waits else ''}"
             for name in form.changed_limits
         ]
         return f"{'; '.join(steps) or 'Nothing changed'}. {form.cleaned_data['reason']}"

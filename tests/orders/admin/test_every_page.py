@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.apps import apps
 from django.conf import settings as project_settings
 from django.contrib import admin
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -20,8 +20,8 @@ from django.utils import timezone
 from orders.desk import Desk
 from orders.inbox import Received, record
 from orders.models import ExecutorHeartbeat, Fill, Order, OrderEvent, Signal
-from risk import limit_versions
-from risk.models import Incident, RiskSettings
+from risk import approvals, limit_versions
+from risk.models import Incident, LimitChange, RiskSettings
 from tests.risk.admin.staff import SENT
 
 PAGES = {model._meta.label: page for model, page in admin.site._registry.items()}
@@ -38,10 +38,21 @@ def book(desk: Desk, resting: Any, held: Any, received: Any, follow: Any) -> Non
     edited = limit_versions.in_force(now=timezone.now())
     edited.daily_trades_max -= 1
     limit_versions.save(edited, ["daily_trades_max"], by="rita", reason="fewer", now=now)
+    ask_for_more_trades(now)
     Incident.objects.open(
         Incident.Kind.EXIT_NOT_TAKEN, mode=desk.mode, subject="x", title="RELIANCE", symbol="RELIANCE", now=now
     )
     ExecutorHeartbeat.objects.create(mode=desk.mode, host="h", pid=1, backend_pid=2, started_at=now, beat_at=now)
+
+
+def ask_for_more_trades(now: datetime) -> None:
+    edited = limit_versions.in_force(now=now)
+    edited.daily_trades_max += 1
+    house = approvals.House.of(needs="second_person", mode="PAPER", ceilings={})
+    rita = User.objects.create_user("rita")
+    approvals.save(
+        edited, ["daily_trades_max"], author=rita, reason="more", now=now, house=house, version_shown=edited.version
+    )
 
 
 def everything_stored() -> dict[str, list[Any]]:
@@ -225,7 +236,7 @@ def clone(model: Any, times: int, change: Callable[[Any, int], None]) -> None:
 def test_a_list_asks_no_more_for_thirty_rows_than_for_three(book, tara):
     lists = [
         reverse(f"admin:orders_{name}_changelist") for name in ("order", "signal", "fill", "decision", "position")
-    ] + [reverse("admin:risk_incident_changelist")]
+    ] + [reverse("admin:risk_incident_changelist"), reverse("admin:risk_limitchange_changelist")]
     for url in lists:
         tara.get(url)  # what is cached once per process is cached now
     few = {url: queries_of(tara, url) for url in lists}
@@ -240,6 +251,8 @@ def test_a_list_asks_no_more_for_thirty_rows_than_for_three(book, tara):
     clone(Fill, 30, lambda row, n: setattr(row, "trade_id", f"clone-{n}"))
     clone(apps.get_model("orders.Decision"), 30, lambda row, n: None)
     clone(apps.get_model("orders.Position"), 30, lambda row, n: setattr(row, "symbol", f"S{n}"))
+    LimitChange.objects.update(status="WITHDRAWN")
+    clone(LimitChange, 30, lambda row, n: None)
     clone(Incident, 30, lambda row, n: setattr(row, "fingerprint", f"clone-{n}"))
 
     many = {url: queries_of(tara, url) for url in lists}
@@ -280,6 +293,8 @@ def test_times_are_shown_in_mumbai(book, tara):
         "orders_order_cancel",
         "orders_position_exit",
         "risk_incident_change",
+        "risk_limitchange_change",
+        "risk_limitchange_approve",
         "risk_tradingcontrol_halt",
     ],
 )

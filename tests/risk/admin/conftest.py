@@ -1,4 +1,4 @@
-"""Rita runs the risk desk: she may change the limits. Vera only looks."""
+"""Rita runs the risk desk: she may change the limits. Adam may approve what loosens them. Vera only looks."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.fixture
 def rita(db: None) -> Client:
     return person("rita", "view_risksettings", "change_risksettings", "view_risksettingsversion")
+
+
+@pytest.fixture
+def adam(db: None) -> Client:
+    return person("adam", "view_risksettings", "view_limitchange", "approve_limits")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from risk import limit_versions
+from risk import approvals, limit_versions
 from risk.models import RiskSettings, RiskSettingsVersion
 
 from .staff import told, traces
@@ -154,9 +154,9 @@ def test_the_lot_is_no_longer_rounded_up(rita, shown):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_limits_are_saved_outside_the_forms_transaction(rita, shown, monkeypatch):
-    save, seen = limit_versions.save, []
+    save, seen = approvals.save, []
     monkeypatch.setattr(
-        limit_versions, "save", lambda *args, **more: seen.append(connection.in_atomic_block) or save(*args, **more)
+        approvals, "save", lambda *args, **more: seen.append(connection.in_atomic_block) or save(*args, **more)
     )
 
     rita.post(PAGE, {**shown, "daily_trades_max": 5})
