@@ -25,6 +25,7 @@ from risk import limit_versions
 from risk.engine.decision import Decision as Assessment
 from risk.engine.decision import assess
 from risk.engine.facts import OrderType, Origin, Portfolio, ProposedOrder, Side, TradingSignalType
+from risk.engine.kept_facts import kept
 from risk.engine.limits import Limits
 from risk.engine.rates import RATE_LIMIT_EXCEEDED, tightest_for_opening
 from risk.engine.rules import RULES, SCREEN, Outcome
@@ -271,7 +272,7 @@ def _keep(
         exchange=proposed.exchange,
         symbol=proposed.symbol,
         actor=actor,
-        facts={"proposed": asdict(proposed), "portfolio": asdict(portfolio)},
+        facts=kept(proposed, portfolio),
         verdicts=[asdict(verdict) for verdict in assessment.verdicts],
         limits_version=limits_version,
         control_version=control.version,

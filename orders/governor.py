@@ -58,7 +58,7 @@ def held_up(desk: Desk, order: Order, waited: timedelta, now: datetime) -> HeldU
         return HeldUp(pause=min(max(until - now, PAUSE_MIN), PATIENCE))
     if seen.today >= BROKER_DAY - DAY_FOR_EXITS:
         return HeldUp(withdrawn_because="the rest of the broker's orders of the day is for exits")
-    window = tightest_for_opening(seen, desk.tighten(limit_versions.in_force().limits()), now)
+    window = tightest_for_opening(seen, desk.tighten(limit_versions.in_force(now=now).limits()), now)
     if not window.is_full:
         return None
     if order.origin != Origin.AUTO:

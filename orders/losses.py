@@ -27,7 +27,7 @@ WARN_AT_PERCENT = (50, 80)
 
 def watch_limits(desk: Desk) -> None:
     """Hold the day's loss and each position against their limits, and do what follows."""
-    limits = limit_versions.in_force().limits()
+    limits = limit_versions.in_force(now=desk.clock()).limits()
     loss = day_of_account(desk, charges_percent=limits.charges_percent, now=desk.clock()).loss
     if loss is not None and loss > 0:
         _watch_loss(desk, loss, limits)

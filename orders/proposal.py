@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from orders.desk import Desk
 from orders.models import Instrument, Signal
 from risk.engine.facts import (
+    Advice,
     OrderType,
     Origin,
     Portfolio,
@@ -24,78 +26,90 @@ def propose_for_signal(
     desk: Desk, signal: Signal, instrument: Instrument, portfolio: Portfolio, limits: Limits
 ) -> ProposedOrder:
     """Return the order as it would be sent; of quantity 0 when there is nothing to send, with the reason."""
-    action = TradingSignalType(signal.signal_type)
-    sized = _sized(desk, signal, action, instrument, portfolio, limits)
     assert signal.cms_score is not None, "a received signal has a score"
     assert signal.signal_at is not None, "a received signal has a time"
-    return ProposedOrder(
-        action=action,
+    order_type = OrderType(signal.order_type or desk.rules.entry_order_type)
+    names_its_price = signal.order_type == OrderType.LIMIT
+    proposed = ProposedOrder(
+        action=TradingSignalType(signal.signal_type),
         exchange=signal.exchange,
         symbol=signal.symbol,
         product=desk.rules.product,
-        quantity=sized.quantity,
-        order_type=sized.order_type,
-        limit_price=sized.limit_price,
+        quantity=0,
+        order_type=order_type,
+        limit_price=None,
         origin=Origin.AUTO,
         lot_size=instrument.lot_size,
         tick_size=instrument.tick_size,
-        size_note=sized.note,
         signal=SignalFacts(
             cms_score=signal.cms_score,
             signal_at=signal.signal_at,
             newest_decided_at=Signal.objects.newest_decided_at(signal),
         ),
+        advice=Advice(
+            order_type=order_type,
+            quantity=signal.quantity,
+            limit_price=signal.price if names_its_price else None,
+        ),
+    )
+    return sized(proposed, portfolio, limits)
+
+
+def sized(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits) -> ProposedOrder:
+    """Return an automatic order with the quantity and price that its advice, the book and the limits give it."""
+    found = _sized(proposed, portfolio, limits)
+    return replace(
+        proposed,
+        quantity=found.quantity,
+        order_type=found.order_type,
+        limit_price=found.limit_price,
+        size_note=found.note,
     )
 
 
-def _sized(
-    desk: Desk,
-    signal: Signal,
-    action: TradingSignalType,
-    instrument: Instrument,
-    portfolio: Portfolio,
-    limits: Limits,
-) -> Sized:
-    if action == TradingSignalType.HOLD:
+def _sized(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits) -> Sized:
+    assert proposed.advice is not None, "only an order by hand comes without"
+    assert proposed.lot_size is not None, "its instrument is known"
+    if proposed.action == TradingSignalType.HOLD:
         return Sized(quantity=0, order_type=OrderType.LIMIT, limit_price=None)
-    side = Side(action.value)
-    order_type, limit_price = _priced(desk, signal, side, instrument, portfolio.quote, limits)
+    side = Side(proposed.action.value)
+    order_type, limit_price = _priced(proposed, proposed.advice, side, portfolio.quote, limits)
     if side == Side.SELL:
         closable = portfolio.holding.closable_by_sell
-        return Sized(quantity=_as_advised(signal, closable), order_type=order_type, limit_price=limit_price)
+        return Sized(quantity=_as_advised(proposed.advice, closable), order_type=order_type, limit_price=limit_price)
     price = worst_price(side, limit_price, portfolio.quote, limits.collar_percent)
     if price is None or price <= 0:
         return Sized(quantity=0, order_type=order_type, limit_price=limit_price, note="no last price to size it by")
     quantity, note = size_entry(
         price=price,
-        lot_size=instrument.lot_size,
+        lot_size=proposed.lot_size,
         holding=portfolio.holding,
         limits=limits,
         quote=portfolio.quote,
     )
-    advised = _as_advised(signal, quantity)
+    advised = _as_advised(proposed.advice, quantity)
     return Sized(
-        quantity=advised // instrument.lot_size * instrument.lot_size,
+        quantity=advised // proposed.lot_size * proposed.lot_size,
         order_type=order_type,
         limit_price=limit_price,
         note=note if advised == quantity else f"{advised} shares as the signal advises",
     )
 
 
-def _as_advised(signal: Signal, quantity: int) -> int:
+def _as_advised(advice: Advice, quantity: int) -> int:
     """Take the signal's advice where it asks for less, never for more."""
-    return quantity if signal.quantity is None else min(quantity, signal.quantity)
+    return quantity if advice.quantity is None else min(quantity, advice.quantity)
 
 
 def _priced(
-    desk: Desk, signal: Signal, side: Side, instrument: Instrument, quote: Quote | None, limits: Limits
+    proposed: ProposedOrder, advice: Advice, side: Side, quote: Quote | None, limits: Limits
 ) -> tuple[OrderType, Decimal | None]:
     """Return the order type and, for a LIMIT, the price in INR."""
-    order_type = OrderType(signal.order_type or desk.rules.entry_order_type)
-    if signal.price is not None and signal.order_type == OrderType.LIMIT:
-        return order_type, to_tick(signal.price, instrument.tick_size, side)
-    if order_type == OrderType.MARKET or quote is None or limits.slippage_percent is None:
+    assert proposed.tick_size is not None, "its instrument is known"
+    if advice.limit_price is not None:
+        return advice.order_type, to_tick(advice.limit_price, proposed.tick_size, side)
+    if advice.order_type == OrderType.MARKET or quote is None or limits.slippage_percent is None:
         # Without a price an entry is refused by name; an exit goes at the market rather than not at all.
         return OrderType.MARKET, None
-    limit = marketable_limit(quote, side, percent=limits.slippage_percent, tick_size=instrument.tick_size)
+    limit = marketable_limit(quote, side, percent=limits.slippage_percent, tick_size=proposed.tick_size)
     return OrderType.LIMIT, limit

@@ -14,7 +14,8 @@ class Decision(models.Model):
     The verdict of every control on one proposed order.
 
     `verdicts` is a list of {control, title, measured, limit, passed, reason}; `facts` is what was proposed and the
-    book it was held against, so that the decision can be explained, and simulated under other limits, years later.
+    book it was held against, in the shape of `risk.engine.kept_facts`, so that the decision can be explained, and
+    simulated under other limits, years later.
     """
 
     mode = models.CharField(max_length=8, choices=Mode)

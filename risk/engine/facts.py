@@ -69,6 +69,15 @@ class SignalFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Advice:
+    """What an automatic order is sized and priced from, beside the book and the limits."""
+
+    order_type: OrderType  # the signal's own, else the deployment's
+    quantity: int | None = None  # shares: no more than that
+    limit_price: Decimal | None = None  # INR, where the signal names one for its LIMIT
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProposedOrder:
     """
     An order as it would be sent.
@@ -90,6 +99,7 @@ class ProposedOrder:
     size_note: str = ""
     is_exit: bool = False
     signal: SignalFacts | None = None
+    advice: Advice | None = None  # what it was sized from, so that other limits can size it anew
 
 
 @dataclass(frozen=True, kw_only=True)

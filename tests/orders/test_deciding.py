@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal
 
@@ -12,9 +13,12 @@ from orders.by_hand import place
 from orders.deciding import decide
 from orders.execution import submit
 from orders.models import Decision, Order, Position, Signal
+from orders.proposal import sized
 from orders.reconciliation import reconcile
 from risk import control as switch
+from risk.engine.decision import assess
 from risk.engine.facts import Side
+from risk.engine.kept_facts import restored
 from risk.engine.rules import RULES
 from risk.models import Incident, RiskSettings, TradingControl
 from tests.conftest import open_the_limits, switch_on
@@ -116,6 +120,18 @@ def test_a_decision_keeps_every_verdict_the_facts_and_the_versions_it_went_by(fo
     assert Decimal(decision.facts["portfolio"]["quote"]["price"]) == 1400
     assert decision.control_version == TradingControl.objects.get(mode="PAPER").version
     assert decision.limits_version == RiskSettings.objects.get().version
+
+
+@pytest.mark.parametrize("changes", [{}, {"quantity": 1, "order_type": "LIMIT", "price": "1399.95"}, {"cms_score": 5}])
+def test_the_same_verdicts_follow_from_the_facts_as_they_were_kept(follow, received, changes):
+    follow(received(**changes))
+
+    decision = Decision.objects.get()
+    proposed, portfolio = restored(decision.facts)
+    limits = RiskSettings.objects.get().limits()
+    assert sized(proposed, portfolio, limits) == proposed
+    again = {each.control: asdict(each) for each in assess(proposed, portfolio, limits, decision.at).verdicts}
+    assert verdicts_of(decision).items() <= again.items()
 
 
 def test_a_refusal_keeps_its_decision_too(refused, received):

@@ -1,0 +1,90 @@
+"""
+The facts of a decision as they are kept, and back: exact, so that the same decision can be made of them again.
+
+Numbers and moments are text, each in a form that loses nothing. The shape is numbered. A fact that was added later
+takes its default in what was kept before; one without a default cannot be made up, and what lacks it is not readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from risk.engine.facts import Portfolio, ProposedOrder
+
+SHAPE = 1  # 0, without a number: the same, its moments cut to the millisecond
+
+
+class FactsUnreadable(Exception):
+    """No facts can be read from what was kept; the text says what is wrong."""
+
+
+def kept(proposed: ProposedOrder, portfolio: Portfolio) -> dict[str, Any]:
+    """Return the facts as JSON takes them. Raise `TypeError` for a fact that could not be read back exactly."""
+    return {"shape": SHAPE, "proposed": _kept(proposed), "portfolio": _kept(portfolio)}
+
+
+def restored(facts: Mapping[str, Any]) -> tuple[ProposedOrder, Portfolio]:
+    """Return the facts that `kept` was given. Raise `FactsUnreadable`."""
+    if facts.get("shape", 0) not in (0, SHAPE):
+        raise FactsUnreadable(f"their shape is {facts.get('shape')}, this version reads up to {SHAPE}")
+    try:
+        return _restored(ProposedOrder, facts["proposed"]), _restored(Portfolio, facts["portfolio"])
+    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+        raise FactsUnreadable(f"{type(error).__name__}: {error}") from error
+
+
+def _kept(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _kept(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [_kept(each) for each in value]
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    raise TypeError(f"{value!r} is a {type(value).__name__}, which is not kept exactly")
+
+
+def _restored(kind: Any, value: Any) -> Any:
+    if get_origin(kind) in (UnionType, Union):
+        (inner,) = (each for each in get_args(kind) if each is not NoneType)
+        return None if value is None else _restored(inner, value)
+    if get_origin(kind) is tuple:
+        return tuple(_restored(get_args(kind)[0], each) for each in value)
+    if is_dataclass(kind):
+        return _restored_facts(kind, value)
+    if kind is Decimal:
+        return Decimal(value)
+    if kind in (datetime, date):
+        return kind.fromisoformat(value)
+    if issubclass(kind, StrEnum):
+        return kind(value)
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
+
+
+def _restored_facts(kind: Any, value: Mapping[str, Any]) -> Any:
+    hints = _hints(kind)
+    known = [field for field in fields(kind) if field.name in value or not _has_default(field)]
+    return kind(**{field.name: _restored(hints[field.name], value[field.name]) for field in known})
+
+
+def _has_default(field: Field[Any]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
