@@ -63,11 +63,18 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
         self.before = copy(self.instance)  # as it is in force: validation writes into the instance
         self.house = house()
         self.saved: approvals.Saved | None = None
+        self._saves = True
         self.unfinished = {change.limit: change for change in LimitChange.objects.unfinished()}
         self.initial["version_shown"] = self.before.version
         for name in self.fields.keys() & set(RiskSettings.LIMIT_FIELDS):
             self.initial[name] = trimmed(value) if isinstance(value := self.initial[name], Decimal) else value
             self.fields[name].help_text = " ".join(self._help(name))
+
+    def only_simulates(self) -> None:
+        """Ask for nothing that only a save needs: no reason, no word, no version."""
+        self._saves = False
+        for name in ("reason", "version_shown"):
+            self.fields[name].required = False
 
     def _help(self, name: str) -> Iterator[str]:
         """Say beside a field what is in force now, how far it goes at all, and what waits."""
@@ -85,14 +92,14 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         shown = cleaned.get("version_shown")
-        if shown is not None and shown != self.before.version:
+        if self._saves and shown is not None and shown != self.before.version:
             raise forms.ValidationError(
                 f"{self.before.changed_by} changed the limits since this page was opened: version "
                 f"{self.before.version} is in force, this page shows version {shown}. Open it again, then decide."
             )
         self._check_order(cleaned)
         self._check_ceilings(cleaned)
-        if not self.errors:
+        if self._saves and not self.errors:
             self._check_loosening(cleaned)
         return cleaned
 
@@ -145,9 +152,8 @@ class OutsideTransaction(admin.ModelAdmin):  # type: ignore[type-arg]
             return HttpResponseRedirect(request.path)
 
 
-@admin.register(RiskSettings)
 class RiskSettingsAdmin(ModelAdmin, OutsideTransaction):
-    """The limits in force."""
+    """The limits in force. The trading app registers the page and adds what needs decisions."""
 
     form = RiskSettingsForm
     change_form_outer_before_template = "desk/limits_status.html"

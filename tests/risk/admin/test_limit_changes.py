@@ -36,7 +36,9 @@ def save(client, **changes: Any) -> Any:
     form = client.get(PAGE).context["adminform"].form
     shown = {name: form[name].value() for name in form.fields}
     fields = {
-        name: value for name, value in {**shown, "reason": "busy", **changes}.items() if value not in (None, False)
+        name: value
+        for name, value in {**shown, "reason": "busy", **changes}.items()
+        if value is not None and value is not False
     }
     return client.post(PAGE, fields)
 

@@ -1,0 +1,78 @@
+"""The button that simulates: who may press it, what it shows of the limits on the page, and that it saves nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from risk.models import RiskSettings, RiskSettingsVersion
+from tests.risk.admin.staff import person
+
+PAGE = "/admin/risk/risksettings/1/change/"
+SIMULATE = "/admin/risk/risksettings/1/simulate/"
+
+
+@pytest.fixture
+def rita(db: None) -> Any:
+    return person("rita", "view_risksettings", "change_risksettings", "view_decision")
+
+
+def simulate(client: Any, **changes: Any) -> str:
+    form = client.get(PAGE).context["adminform"].form
+    shown = {name: form[name].value() for name in form.fields}
+    fields = {name: value for name, value in {**shown, **changes}.items() if value is not None and value is not False}
+    answer = client.post(SIMULATE, fields, headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    return " ".join(answer.content.decode().split())
+
+
+def test_the_edited_limits_are_held_against_the_last_decisions(follow, received, rita):
+    follow(received())
+    follow(received(symbol="INFY", cms_score=5))
+
+    page = simulate(rita, daily_trades_max=0)
+
+    assert "Edited: max trades a day." in page
+    assert "Of the last <b>2</b> decisions <b>1</b> would have been others, 1 the same" in page
+    assert "DAILY_TRADES_EXCEEDED: 0 trades today, the limit is 0" in page
+    assert "BUY 1 RELIANCE at 1407" in page
+
+
+def test_it_needs_no_reason_and_no_word_and_saves_nothing(follow, received, rita):
+    follow(received())
+
+    page = simulate(rita, daily_trades_max=50, cms_buy_threshold=50)
+
+    assert "<b>0</b> would have been others" in page
+    assert RiskSettings.objects.get().version == RiskSettingsVersion.objects.count() == 1
+    assert "the last 200 decisions" in rita.get(PAGE).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"position_size": "5001"}, "position size (₹) 5001 must be at most max order value (₹) 5000"),
+        ({"daily_trades_max": "many"}, "max trades a day: Enter a whole number."),
+        ({"daily_trades_max": "101"}, "max trades a day: The settings of this installation allow at most 100"),
+    ],
+)
+def test_what_cannot_be_saved_cannot_be_simulated(rita, changes, reason):
+    assert reason in simulate(rita, **changes)
+
+
+def test_who_may_not_edit_the_limits_or_see_decisions_may_not_simulate(vera, rita):
+    changer = person("carl", "view_risksettings", "change_risksettings")
+
+    for client in (vera, changer):
+        assert client.post(SIMULATE, {}).status_code == 403
+        assert "Simulate" not in client.get(PAGE).content.decode()
+    assert "Simulate" in rita.get(PAGE).content.decode()
+    assert rita.get(SIMULATE).status_code == 405
+    assert rita.post(SIMULATE.replace("1", "2"), {}).status_code == 405
+
+
+def test_it_is_protected_against_other_sites(rita):
+    rita.handler.enforce_csrf_checks = True
+
+    assert rita.post(SIMULATE, {}).status_code == 403
