@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from orders.models import Decision
 from orders.proposal import sized
 from risk.engine.decision import assess
-from risk.engine.facts import ProposedOrder, TradingSignalType
+from risk.engine.facts import ProposedOrder
 from risk.engine.kept_facts import FactsUnreadable, restored
 from risk.engine.limits import Limits
 from risk.engine.order_rules import plain
@@ -103,7 +103,7 @@ def _made_again(decision: Decision, limits: Limits) -> Simulated:
 
 def in_words(proposed: ProposedOrder) -> str:
     """Return an order as people say it: BUY 7 RELIANCE at 1407."""
-    if proposed.action == TradingSignalType.HOLD:
-        return f"HOLD {proposed.symbol}"
+    if proposed.quantity == 0:
+        return f"{proposed.action} {proposed.symbol}"
     price = "at the market" if proposed.limit_price is None else f"at {plain(proposed.limit_price)}"
     return f"{proposed.action} {proposed.quantity} {proposed.symbol} {price}"

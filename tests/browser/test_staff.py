@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from orders.models import Order, Position
 from orders.reconciliation import reconcile
 from risk import control
-from risk.models import Mode, TradingControl
+from risk.models import Mode, RiskSettings, TradingControl
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -113,4 +113,22 @@ def test_no_page_is_wider_than_the_screen(admin_page: Page, placed, complaints: 
     ):
         admin_page.goto(f"{base}{path}")
         assert admin_page.evaluate("document.documentElement.scrollWidth") <= width, path
+    assert complaints == []
+
+
+def test_limits_are_simulated_before_they_are_saved_on_a_narrow_screen(admin_page: Page, placed, complaints: list[str]):
+    placed("RELIANCE", "1390.00")
+    placed("INFY", "1490.00")
+    admin_page.set_viewport_size({"width": 360, "height": 740})
+    admin_page.goto(f"{admin_page.url}risk/risksettings/1/change/")
+
+    admin_page.get_by_label("Max trades a day").fill("1")
+    admin_page.get_by_role("button", name="Simulate").click()
+
+    found = admin_page.locator("#simulation")
+    expect(found).to_contain_text("Of the last 2 decisions 1 would have been others, 1 the same")
+    expect(found).to_contain_text("BUY 1 INFY at 1490")
+    assert admin_page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert admin_page.get_by_label("Max trades a day").input_value() == "1"
+    assert RiskSettings.objects.get().daily_trades_max == 10
     assert complaints == []
