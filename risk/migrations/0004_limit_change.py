@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('risk', '0002_login_halt'),
+        ('risk', '0003_calendar'),
     ]
 
     operations = [

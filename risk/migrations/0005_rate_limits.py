@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('risk', '0002_login_halt'),
+        ('risk', '0004_limit_change'),
     ]
 
     operations = [
