@@ -26,8 +26,10 @@ from orders.broker.stream import KiteStream
 from orders.desk import Desk
 from orders.leadership import HEARTBEAT_SECONDS, Leadership, LeadershipLost, Reign
 from orders.logins import login_refused
-from orders.loops import Loop, Tracker, Worker
+from orders.loops import Loop
 from orders.receivers import ChannelReceiver, StreamReceiver, connect
+from orders.tracker import Tracker
+from orders.worker import Worker
 
 log = structlog.get_logger(__name__)
 

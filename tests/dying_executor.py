@@ -85,12 +85,12 @@ def pauses_in_connect() -> None:
 
 
 def arm_pause(point: str) -> None:
-    from orders import deciding, execution, loops, reconciliation
+    from orders import deciding, execution, reconciliation, worker
     from orders.broker.kite import KiteGateway
 
     points: dict[str, Callable[[], None]] = {
         "deciding, not committed": lambda: pauses_after(deciding, "_write"),
-        "decided, not sent": lambda: pauses_before(loops, "submit"),
+        "decided, not sent": lambda: pauses_before(worker, "submit"),
         "claiming": lambda: pauses_before(execution, "_claim"),
         "claimed, not sent": lambda: pauses_before(KiteGateway, "place"),
         "in connect": pauses_in_connect,
@@ -103,15 +103,15 @@ def arm_pause(point: str) -> None:
 
 
 def arm(point: str) -> None:
-    from orders import deciding, execution, loops, receivers, reconciliation
+    from orders import deciding, execution, receivers, reconciliation, worker
     from orders.broker.kite import KiteGateway
 
     points: dict[str, Callable[[], None]] = {
         "before it is recorded": lambda: dies_before(receivers, "record"),
         "recorded, not acknowledged": lambda: dies_after(receivers, "record"),
-        "before it is decided": lambda: dies_before(loops, "decide"),
+        "before it is decided": lambda: dies_before(worker, "decide"),
         "deciding, not committed": lambda: dies_after(deciding, "_write"),
-        "decided, not sent": lambda: dies_before(loops, "submit"),
+        "decided, not sent": lambda: dies_before(worker, "submit"),
         "submitting, not sent": lambda: dies_before(KiteGateway, "place"),
         "sent, answer not written": lambda: dies_after(KiteGateway, "place"),
         "answer being written": lambda: dies_before(execution, "_bind"),

@@ -13,11 +13,11 @@ from orders.broker.kite import KiteGateway
 from orders.broker.sessions import TokenVault
 from orders.deciding import ManualOrder, OrderDenied
 from orders.desk import Desk
-from orders.loops import Tracker
 from orders.models import BrokerSession, Order
 from orders.quotes import load_instruments
 from orders.reconciliation import reconcile
 from orders.start import StartRefused, prepare_start
+from orders.tracker import Tracker
 from risk import control
 from risk.engine.facts import OrderType, Side
 from risk.models import Mode, TradingControl

@@ -39,7 +39,7 @@ CONFINED = {
         "risk/limit_versions.py",
     },
     r"select_for_update": {"risk/models/switch.py", "risk/limit_versions.py"},
-    r"except Exception": {"orders/loops.py", "orders/broker/kite.py", "orders/paper/server/app.py"},
+    r"except Exception": {"orders/loops.py", "orders/worker.py", "orders/broker/kite.py", "orders/paper/server/app.py"},
     r"\bfloat\(": {"config/children.py", "orders/broker/kite.py", "orders/paper/server/wire.py"},
     r"datetime\.now\(": {"orders/paper/program.py"},
 }

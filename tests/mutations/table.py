@@ -115,7 +115,7 @@ MUTATIONS = [
     ),
     Mutation(
         "look at every entry though there is no room",
-        "orders/loops.py",
+        "orders/worker.py",
         "                break\n        return all(turns)",
         "        return all(turns)",
         GOVERNOR + "openings_behind_one_that_finds_no_room_are_not_looked_at_and_say_why_they_wait",
@@ -320,7 +320,7 @@ MUTATIONS = [
     ),
     Mutation(
         "count hand and broker fills both",
-        "orders/ledger.py",
+        "orders/counted_fills.py",
         "(marked.quantity if marked else 0) - sum(fill.quantity for fill in by_broker)",
         "(marked.quantity if marked else 0)",
         "tests/orders/test_by_hand.py::test_the_brokers_own_trades_replace_what_was_marked",

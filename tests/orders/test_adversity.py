@@ -9,7 +9,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from orders import execution, loops
+from orders import execution
+from orders import tracker as tracker_module
 from orders.broker import deadline
 from orders.broker.gateway import NotSent, OrderRefused, SessionRefused
 from orders.broker.kite import KiteGateway
@@ -19,11 +20,13 @@ from orders.deciding import decide, decide_manual
 from orders.desk import Desk
 from orders.execution import cancel, doubt_overdue, halt, submit
 from orders.inbox import Received, Recorded, record
-from orders.loops import Loop, Tracker, Worker
+from orders.loops import Loop
 from orders.models import Order, Position, Signal
 from orders.quotes import load_instruments
 from orders.receivers import StreamReceiver, connect
 from orders.reconciliation import carry_out_cancels, reconcile
+from orders.tracker import Tracker
+from orders.worker import Worker
 from risk import control as switch
 from risk.models import Incident, Mode, TradingControl
 from tests.conftest import keep_the_market_open, open_the_limits, statuses, switch_on
@@ -338,7 +341,7 @@ def test_hundreds_of_signals_that_wait_on_one_symbol_do_not_hold_up_another(desk
 def test_an_outage_that_began_outside_hours_is_told_once_the_market_is_open(desk, paper, monkeypatch):
     is_open = []
     tracker = Tracker(desk, ready=threading.Event())
-    monkeypatch.setattr(loops, "is_in_session", lambda _desk: bool(is_open))
+    monkeypatch.setattr(tracker_module, "is_in_session", lambda _desk: bool(is_open))
     monkeypatch.setattr(tracker, "_wait", lambda: None)
     paper.fault("orders", "error_503", times=6)
     for _ in range(4):

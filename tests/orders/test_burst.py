@@ -15,10 +15,10 @@ from orders.broker.asked import AskedPositions, AskedPrices
 from orders.broker.gateway import BrokerUnreachable, TooManyRequests
 from orders.broker.kite import KiteGateway
 from orders.inbox import Received, record
-from orders.loops import Worker
 from orders.models import Instrument, Order, Signal
 from orders.quotes import load_instruments
 from orders.reconciliation import reconcile
+from orders.worker import Worker
 from tests.conftest import open_the_limits, switch_on
 
 from .paper.paper_process import PaperProcess, until

@@ -10,8 +10,8 @@ from django.db import connection
 from orders.deciding import decide
 from orders.differences import tell_of_past_days
 from orders.execution import cancel_all
-from orders.loops import Tracker
 from orders.reconciliation import reconcile
+from orders.tracker import Tracker
 from risk.models import Incident
 
 from .stand_ins import BookGateway, report_of

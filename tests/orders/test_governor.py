@@ -22,10 +22,10 @@ from orders.deciding import OrderDenied, decide, decide_manual
 from orders.desk import Desk
 from orders.execution import cancel, submit
 from orders.governor import tell_when_the_day_runs_out
-from orders.loops import Worker
 from orders.models import Decision, Order, Signal
 from orders.reconciliation import reconcile
 from orders.traffic import modifications_left, traffic
+from orders.worker import Worker
 from risk.models import Incident, RiskSettings, TradingControl
 from tests.conftest import Clock, open_the_limits, statuses
 
@@ -93,6 +93,18 @@ def clock():
 def still(desk, clock, wired):
     """The desk whose pauses move its clock."""
     return wired(desk, pause=clock.pause)
+
+
+@pytest.fixture
+def held(held, clock):
+    """The position a second later: what happened in the moment of a reading may be missing from it."""
+
+    def buy(quantity):
+        position = held(quantity)
+        clock.advance(seconds=1)
+        return position
+
+    return buy
 
 
 @pytest.fixture
@@ -204,7 +216,7 @@ def test_a_person_whose_room_was_taken_after_the_decision_is_told_so_too(still, 
     assert paper.journal() == []
 
 
-def test_nothing_opens_in_what_the_broker_s_day_keeps_for_exits(still, pending, wish, sent, held, monkeypatch):
+def test_nothing_opens_in_what_the_broker_s_day_keeps_for_exits(still, pending, wish, sent, held, clock, monkeypatch):
     position = held(1)
     order, later = pending(symbol="INFY"), decide_manual(still, wish())
     monkeypatch.setattr("orders.governor.BROKER_DAY", 510)  # of which 500 are for exits
@@ -212,6 +224,7 @@ def test_nothing_opens_in_what_the_broker_s_day_keeps_for_exits(still, pending, 
     assert submit(still, later).status == "OPEN"  # the tenth; the one that is held was the first
 
     submit(still, order)
+    clock.advance(seconds=1)
     exit_order = by_hand.exit_position(still, position, token="out", by="priya")
 
     assert order.status == "WITHDRAWN"

@@ -11,9 +11,9 @@ import pytest
 from orders.broker.gateway import BrokerUnreachable
 from orders.deciding import OrderDenied, decide_manual
 from orders.execution import halt, submit
-from orders.loops import Tracker
 from orders.models import Order
 from orders.reconciliation import reconcile
+from orders.tracker import Tracker
 from risk import control as switch
 from risk.models import Incident, TradingControl
 from tests.conftest import open_the_limits

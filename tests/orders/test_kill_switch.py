@@ -15,9 +15,9 @@ import pytest
 from orders import execution
 from orders.deciding import OrderDenied, decide_manual
 from orders.execution import doubt_overdue, halt, submit
-from orders.loops import Worker
 from orders.models import Order, Position
 from orders.reconciliation import carry_out_cancels, reconcile
+from orders.worker import Worker
 from risk import control as switch
 from risk.models import TradingControl
 from tests.conftest import open_the_limits

@@ -12,9 +12,10 @@ from orders.broker.gateway import SessionRefused
 from orders.broker.kite import IST
 from orders.deciding import decide_manual
 from orders.execution import cancel, halt, submit
-from orders.loops import Tracker, Worker
 from orders.models import Order
 from orders.reconciliation import carry_out_cancels, reconcile
+from orders.tracker import Tracker
+from orders.worker import Worker
 from risk import control as switch
 from risk.models import CalendarDay, Incident, TradingControl
 

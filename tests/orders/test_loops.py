@@ -8,13 +8,17 @@ from datetime import timedelta
 import pytest
 from django.db import InternalError, OperationalError, connection
 
-from orders import inbox, loops
+from orders import inbox
+from orders import tracker as tracker_module
+from orders import worker as worker_module
 from orders.execution import submit
 from orders.inbox import Received, Recorded, record
 from orders.listener import Listener
-from orders.loops import Loop, Tracker, Worker
+from orders.loops import Loop
 from orders.models import Order, Signal
 from orders.reconciliation import reconcile
+from orders.tracker import Tracker
+from orders.worker import Worker
 from risk.models import Incident, TradingControl
 
 from .paper.paper_process import until
@@ -152,7 +156,9 @@ def test_nothing_is_decided_before_the_brokers_book_was_read(desk, received):
 
 def test_a_signal_that_crashes_deciding_is_failed_and_told_and_the_others_are_decided(worker, received, poison, paper):
     bad, good = received(), received(symbol="INFY")
-    poison(loops, "decide", lambda _, signal: signal.pk == bad.pk, ZeroDivisionError("a NUL \x00 among the words"))
+    poison(
+        worker_module, "decide", lambda _, signal: signal.pk == bad.pk, ZeroDivisionError("a NUL \x00 among the words")
+    )
 
     worker().turn()
 
@@ -165,7 +171,7 @@ def test_a_signal_that_crashes_deciding_is_failed_and_told_and_the_others_are_de
 
 def test_a_signal_is_not_failed_because_the_database_ended_the_session_meanwhile(worker, received, poison):
     signal = received()
-    poison(loops, "decide", lambda *_: True, InternalError("terminating connection: idle in transaction"))
+    poison(worker_module, "decide", lambda *_: True, InternalError("terminating connection: idle in transaction"))
 
     with pytest.raises(InternalError):
         worker().turn()
@@ -176,7 +182,7 @@ def test_a_signal_is_not_failed_because_the_database_ended_the_session_meanwhile
 
 def test_no_signal_is_failed_without_its_incident(worker, received, poison, monkeypatch):
     received(signal_id="bad")
-    poison(loops, "decide", lambda desk, signal: True, RuntimeError("a defect"))
+    poison(worker_module, "decide", lambda desk, signal: True, RuntimeError("a defect"))
 
     def away(*_arguments, **_more):
         raise OperationalError("the connection is lost")
@@ -193,7 +199,7 @@ def test_no_signal_is_failed_without_its_incident(worker, received, poison, monk
 
 def test_an_order_that_crashes_sending_holds_up_no_other(worker, received, poison, paper):
     bad, good = received(), received(symbol="INFY")
-    poison(loops, "submit", lambda _, order: order.signal_id == bad.pk, KeyError("a defect"))
+    poison(worker_module, "submit", lambda _, order: order.signal_id == bad.pk, KeyError("a defect"))
 
     worker().turn()
 
@@ -368,7 +374,7 @@ def test_an_outage_of_the_broker_is_told_though_the_database_was_away_for_a_mome
         raise OperationalError("the connection is lost")
 
     with monkeypatch.context() as outage:
-        outage.setattr(loops.switch if name == "auto_trading_off" else type(Incident.objects), name, away)
+        outage.setattr(tracker_module.switch if name == "auto_trading_off" else type(Incident.objects), name, away)
         with pytest.raises(OperationalError):
             tracker.turn()
     tracker.turn()

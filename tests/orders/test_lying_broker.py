@@ -12,10 +12,10 @@ import pytest
 from orders import by_hand
 from orders.broker.gateway import BrokerUnreachable
 from orders.broker.kite import KiteGateway
-from orders.loops import Worker
 from orders.models import Instrument, Order, Position
 from orders.quotes import load_instruments
 from orders.reconciliation import reconcile
+from orders.worker import Worker
 from risk.models import Incident
 from tests.conftest import open_the_limits
 

@@ -20,10 +20,10 @@ from orders.deciding import OrderDenied, decide, decide_manual
 from orders.desk import Desk
 from orders.execution import submit
 from orders.inbox import Received, record
-from orders.loops import Tracker
 from orders.models import BrokerSession, Decision, Instrument, Order, Signal
 from orders.quotes import load_instruments
 from orders.session_hours import group_of, is_in_session, market_of, tell_of_the_calendar
+from orders.tracker import Tracker
 from risk.engine.facts import OrderType
 from risk.models import CalendarYear, Incident, Mode
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from orders.loops import Tracker, Worker
 from orders.models import BrokerSession, Signal
+from orders.tracker import Tracker
+from orders.worker import Worker
 from risk.models import Incident, Mode, TradingControl
 from tests.conftest import switch_on
 

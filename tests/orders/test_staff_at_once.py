@@ -12,9 +12,9 @@ from orders.broker.kite import KiteGateway
 from orders.by_hand import HandFill, MarkRefused, exit_position, mark_filled
 from orders.deciding import OrderDenied, decide, decide_manual
 from orders.execution import cancel, submit
-from orders.loops import Worker
 from orders.models import Fill, Order, Position, Signal
 from orders.reconciliation import carry_out_cancels, reconcile
+from orders.worker import Worker
 from tests.conftest import open_the_limits
 from tests.risk.admin.staff import SENT, person, told
 

@@ -35,9 +35,10 @@ from orders.broker.sessions import TokenVault
 from orders.desk import Desk, StreamAddress
 from orders.execution import cancel
 from orders.listener import ExecutorDied, Listener, broker_stream, streamed_prices
-from orders.loops import Loop, Tracker
+from orders.loops import Loop
 from orders.models import BrokerSession, Fill, Order, Position
 from orders.quotes import FOLLOWED_MAX, follow_prices, last_quote
+from orders.tracker import Tracker
 from orders.traffic import traffic
 from risk import limit_versions
 from risk.engine.rates import tightest_for_opening

@@ -19,7 +19,7 @@ from tests.soak.plan import Plan
 POINT_SECONDS = 2.0  # in which the point just armed, or one armed before it, should be reached
 POINT_SECONDS_MAX = 20.0  # when many wait already
 WAITING_MAX = 5
-AT_A_TAKE_OVER = {"orders.leadership:Leadership.try_to_lead", "orders.loops:reconcile"}
+AT_A_TAKE_OVER = {"orders.leadership:Leadership.try_to_lead", "orders.tracker:reconcile"}
 SETTLE_SECONDS = 120.0
 SETTLE_SECONDS_FAILED = 10.0
 SIGNALS_A_SECOND = 4.0

@@ -45,18 +45,18 @@ def _points(*rows: tuple[Any, ...], action: str = "") -> tuple[Point, ...]:
 EXECUTOR = _points(
     # Leadership and start.
     ("leading, heartbeat written, nothing started", "after", "orders.leadership:Leadership.try_to_lead"),
-    ("leading, book not read", "before", "orders.loops:reconcile"),
-    ("book read and taken over for the first time", "after", "orders.loops:reconcile"),
+    ("leading, book not read", "before", "orders.tracker:reconcile"),
+    ("book read and taken over for the first time", "after", "orders.tracker:reconcile"),
     # A signal is received.
     ("received, not recorded", "before", "orders.receivers:record"),
     ("rows of a batch made, not written", "after", "orders.inbox:_tell_gaps"),
     ("recorded, not acknowledged", "after", "orders.receivers:record"),
     ("acknowledged", "after", "redis:Redis.xack"),
     # It is decided.
-    ("not decided", "before", "orders.loops:decide"),
+    ("not decided", "before", "orders.worker:decide"),
     ("decision kept, no order", "after", "orders.deciding:_keep"),
     ("order written, not committed", "after", "orders.deciding:_write"),
-    ("decided, not sent", "before", "orders.loops:submit"),
+    ("decided, not sent", "before", "orders.worker:submit"),
     # It is sent.
     ("not claimed", "before", "orders.execution:_claim"),
     ("submitting, nothing sent", "before", "orders.broker.kite:KiteGateway.place"),

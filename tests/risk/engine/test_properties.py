@@ -80,7 +80,7 @@ def portfolios(draw: st.DrawFn, state: st.SearchStrategy[TradingState] = STATES)
         reconciled_at=draw(usually(ago(seconds=30), None, ago(hours=1))),
         trades_today=draw(st.integers(0, 6)),
         orders_in_doubt=draw(usually(0, 1)),
-        day_loss=draw(usually(Decimal(400), Decimal(-5), Decimal(1000), None)),
+        day_loss=draw(usually(Decimal(400), Decimal(1000), None)),
         holding=draw(holdings()),
         quote=draw(
             st.one_of(
