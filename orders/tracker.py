@@ -113,7 +113,6 @@ class Tracker:
         if self._prepared_on == today:
             return
         tell_of_past_days(self._desk)
-        tell_of_the_calendar(self._desk)
         asked_at = self._desk.clock()
         used = self._desk.vault.row()
         try:
@@ -124,6 +123,7 @@ class Tracker:
         # Not over a login made meanwhile: that may be of another account, which live trading is not armed for.
         if BrokerSession.objects.filter(mode=self._desk.mode, logged_in_at=used.logged_in_at).update(user_id=user_id):
             self._prepared_on = today
+            tell_of_the_calendar(self._desk)
 
     def _load_instruments(self) -> None:
         """Take over the day's instruments, once a day."""

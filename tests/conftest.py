@@ -133,7 +133,8 @@ def keep_the_market_open(now: datetime) -> None:
         entered = {"entered_by": "test", "entered_at": now}
         hours = {"kind": "SPECIAL", "opens": time.min, "closes": time.max, "name": "open for a test"}
         CalendarDay.objects.update_or_create(date=day, defaults={**hours, **entered})
-        CalendarYear.objects.update_or_create(year=day.year, defaults={"complete": True, **entered})
+    for year in (now.year, now.year + 1):
+        CalendarYear.objects.update_or_create(year=year, defaults={"complete": True, **entered})
 
 
 @pytest.fixture

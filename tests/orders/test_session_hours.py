@@ -172,9 +172,12 @@ def test_a_complete_year_is_not_told_of_nor_is_one_that_no_hours_are_kept_in(nse
 
 
 def test_the_tracker_tells_of_it_when_it_prepares_the_day(nse):
-    Tracker(nse("2026-12-01 09:00:00"), ready=threading.Event())._prepare()
+    tracker = Tracker(nse("2026-12-01 09:00:00"), ready=threading.Event())
 
-    assert Incident.objects.get().kind == "CALENDAR_INCOMPLETE"
+    tracker._prepare()
+    tracker._prepare()
+
+    assert (Incident.objects.get().kind, Incident.objects.get().count) == ("CALENDAR_INCOMPLETE", 1)
 
 
 # --- Decisions --------------------------------------------------------------------------------------------------------
