@@ -11,14 +11,19 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
+import structlog
+
 from orders.broker.asked import Key
 from orders.broker.gateway import BrokerUnreachable, SessionRefused
 from orders.desk import Desk
 from orders.models import Instrument, Order, Position
 from risk.engine.facts import Quote
 
+log = structlog.get_logger(__name__)
+
 SHARE_EXCHANGES = frozenset({"NSE", "BSE"})
 DERIVATIVES_EXCHANGE = "NFO"
+TOLD_OF_AN_INSTRUMENT = ["name", "token", "lot_size", "tick_size", "instrument_type", "segment", "read_at"]
 FOLLOWED_MAX = 1000  # of the 3,000 that Kite tells of on one connection
 
 
@@ -78,9 +83,11 @@ def load_instruments(desk: Desk, exchange: str) -> int:
     """
     Take over the exchange's instruments dump and return how many there are.
 
-    Raise `BrokerUnreachable` or `SessionRefused`. What is no longer listed stays, for the orders that name it.
+    Raise `BrokerUnreachable` or `SessionRefused`. What is no longer listed stays, for the orders that name it; where
+    the list of futures cannot be read, what was known of them stays, too.
     """
     now = desk.clock()
+    listed = desk.gateway.instruments(exchange)
     underlyings = _underlyings(desk) if exchange in SHARE_EXCHANGES else None
     rows = {
         item.symbol: Instrument(
@@ -95,29 +102,25 @@ def load_instruments(desk: Desk, exchange: str) -> int:
             underlies_futures=None if underlyings is None else item.symbol in underlyings,
             read_at=now,
         )
-        for item in desk.gateway.instruments(exchange)
+        for item in listed
         if item.lot_size > 0 and item.tick_size > 0 and item.exchange == exchange
     }  # by symbol: one that is listed twice cannot be written twice at once
     Instrument.objects.bulk_create(
         rows.values(),
         update_conflicts=True,
         unique_fields=["exchange", "symbol"],
-        update_fields=[
-            "name",
-            "token",
-            "lot_size",
-            "tick_size",
-            "instrument_type",
-            "segment",
-            "underlies_futures",
-            "read_at",
-        ],
+        update_fields=[*TOLD_OF_AN_INSTRUMENT, *([] if underlyings is None else ["underlies_futures"])],
         batch_size=1000,
     )
     return len(rows)
 
 
 def _underlyings(desk: Desk) -> frozenset[str] | None:
-    """Return the symbols that futures are listed on, which their rows have as names; None where none is listed."""
-    listed = desk.gateway.instruments(DERIVATIVES_EXCHANGE)
+    """Return the symbols that futures are listed on, which their rows have as names; None where that is not known."""
+    try:
+        listed = desk.gateway.instruments(DERIVATIVES_EXCHANGE)
+    except BrokerUnreachable as trouble:
+        # A list many times as long as that of shares: to trade must not hang on it.
+        log.warning("futures.not_read", reason=str(trouble))
+        return None
     return frozenset(item.name for item in listed if item.instrument_type == "FUT") or None

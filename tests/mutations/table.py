@@ -401,4 +401,27 @@ MUTATIONS = [
         "if False:",
         AT_ONCE + "a_fill_is_not_marked_when_the_order_came_to_work_while_the_book_was_read",
     ),
+    # --- The market's hours -------------------------------------------------------------------------------------------
+    Mutation(
+        "send into the closing auction",
+        "orders/execution.py",
+        "        or _market_is_against(desk, order, now)\n",
+        "",
+        "tests/orders/test_session_hours.py::test_an_order_decided_in_the_session_is_not_sent_into_the_auction",
+    ),
+    Mutation(
+        "open in a year whose holidays nobody entered",
+        "risk/engine/market_rules.py",
+        "if not market.year_complete and not closing:",
+        "if False:",
+        "tests/orders/test_session_hours.py"
+        "::test_in_a_year_that_is_not_complete_a_position_is_closed_and_nothing_opened",
+    ),
+    Mutation(
+        "open a day without the word",
+        "risk/calendar.py",
+        "if opened and word.strip() != CONFIRMATION:",
+        "if False:",
+        "tests/risk/test_calendar.py::test_what_opens_needs_the_word_and_changes_nothing_without_it",
+    ),
 ]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from orders.broker.gateway import BrokerUnreachable
 from orders.broker.kite import IST
 from orders.deciding import OrderDenied, decide, decide_manual
 from orders.desk import Desk
@@ -87,15 +88,38 @@ def test_a_share_with_futures_in_the_dump_is_told_from_one_without(desk):
     assert (group_of(instrument("RELIANCE")), group_of(instrument("ABFRL"))) == ("EQ_FNO_UNDERLYING", "EQ_NO_FNO")
 
 
-def test_where_no_future_is_listed_nobody_knows_and_the_shorter_day_is_kept(desk, wired):
-    class WithoutFutures:
-        def instruments(self, exchange: str) -> list[Any]:
-            return [] if exchange == "NFO" else desk.gateway.instruments(exchange)
+@dataclass
+class ListOfFutures:
+    """A broker whose list of futures is what the test says, or cannot be read."""
 
-    load_instruments(wired(desk, gateway=WithoutFutures()), "NSE")
+    desk: Desk
+    futures: list[Any] | None
 
-    assert instrument("ABFRL").underlies_futures is None
-    assert group_of(instrument("ABFRL")) == "EQ_FNO_UNDERLYING"
+    def instruments(self, exchange: str) -> list[Any]:
+        if exchange != "NFO":
+            return self.desk.gateway.instruments(exchange)
+        if self.futures is None:
+            raise BrokerUnreachable("too long")
+        return self.futures
+
+
+@pytest.mark.parametrize("futures", [[], None], ids=["empty", "not read"])
+def test_without_a_list_of_futures_a_new_share_keeps_the_shorter_day_and_an_old_one_its_own(desk, wired, futures):
+    Instrument.objects.filter(symbol="ACC").delete()
+
+    load_instruments(wired(desk, gateway=ListOfFutures(desk, futures)), "NSE")
+
+    assert (instrument("RELIANCE").underlies_futures, instrument("ABFRL").underlies_futures) == (True, False)
+    assert instrument("ACC").underlies_futures is None
+    assert group_of(instrument("ACC")) == "EQ_FNO_UNDERLYING"
+
+
+def test_options_alone_make_no_share_one_with_futures(desk, wired):
+    options = [replace(row, instrument_type="CE", name="ABFRL") for row in desk.gateway.instruments("NFO")[:1]]
+
+    load_instruments(wired(desk, gateway=ListOfFutures(desk, desk.gateway.instruments("NFO") + options)), "NSE")
+
+    assert instrument("ABFRL").underlies_futures is False
 
 
 def test_a_share_that_loses_its_futures_keeps_the_other_hours_from_then_on(desk):
