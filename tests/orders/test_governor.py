@@ -287,8 +287,9 @@ def test_an_exit_does_not_wait_for_what_only_openings_are_held_to(still, held, s
     sent(8, still.clock())
     sent(450, still.clock() - timedelta(seconds=30))
 
-    by_hand.exit_position(still, position, token="out", by="priya")
+    order = by_hand.exit_position(still, position, token="out", by="priya")
 
+    assert order.status == "OPEN"
     assert clock.paused == []
 
 
