@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html_join
 
 from orders.admin.wording import outcome_badge, verdicts
 from orders.models import Decision
@@ -40,7 +41,7 @@ def shown(value: Any) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return "; ".join(map(str, value))
+        return format_html_join("; ", "{}", ((shown(each),) for each in value))
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         return plain(Decimal(value))
     at = parse_datetime(value) if isinstance(value, str) and _MOMENT.match(value) else None
