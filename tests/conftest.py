@@ -57,6 +57,22 @@ class Clock:
         self.ahead += timedelta(**amount)
 
 
+class StillClock(Clock):
+    """Stands still but for what a test, or a pause, moves it ahead. `paused` keeps the pauses, in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moment = super().__call__()
+        self.paused: list[float] = []
+
+    def __call__(self) -> datetime:
+        return self.moment + self.ahead
+
+    def pause(self, seconds: float) -> None:
+        self.paused.append(seconds)
+        self.advance(seconds=seconds)
+
+
 @pytest.fixture(scope="session")
 def paper_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperProcess]:
     # Rich, so that what the risk desk lets through is not refused for want of money.

@@ -15,6 +15,7 @@ from orders.deciding import decide
 from orders.desk import Desk
 from orders.models import OrderEvent
 from orders.quotes import expect_quotes, last_quote
+from tests.conftest import StillClock
 from tests.orders.paper.stream.stand_ins import NOW
 
 RELIANCE, INFY, TCS = ("NSE", "RELIANCE"), ("NSE", "INFY"), ("NSE", "TCS")
@@ -167,6 +168,11 @@ class Counting:
 
 
 @pytest.fixture
+def clock():
+    return StillClock()
+
+
+@pytest.fixture
 def counted(desk, clock, wired):
     """The desk as it is outside the tests: at most one question a second. Its pauses move its clock."""
     return wired(
@@ -174,7 +180,7 @@ def counted(desk, clock, wired):
         gateway=Counting(desk.gateway),
         asked_prices=AskedPrices(),
         asked_positions=AskedPositions(),
-        pause=lambda seconds: clock.advance(seconds=seconds),
+        pause=clock.pause,
     )
 
 
@@ -182,14 +188,15 @@ def test_a_sell_that_waits_for_the_brokers_position_reads_it_once_a_second(count
     held(2)
     signal = received(signal_type="SELL", cms_score=-75)
     OrderEvent.objects.create(  # something moved after whatever is read now
-        order=signal.orders.model.objects.get(), at=clock() + timedelta(minutes=1), before="OPEN", after="FILLED"
+        order=signal.orders.model.objects.get(), at=clock() + timedelta(seconds=20), before="OPEN", after="FILLED"
     )
 
     for _ in range(8):
         assert decide(counted, signal) is None
-    assert counted.gateway.positions_read <= 2
+        clock.advance(seconds=0.25)
+    assert counted.gateway.positions_read == 2
 
-    clock.advance(minutes=1, seconds=1)
+    clock.advance(seconds=21)
     assert decide(counted, signal).quantity == 2
 
 

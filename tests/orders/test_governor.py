@@ -27,7 +27,7 @@ from orders.reconciliation import reconcile
 from orders.traffic import modifications_left, traffic
 from orders.worker import Worker
 from risk.models import Incident, RiskSettings, TradingControl
-from tests.conftest import Clock, open_the_limits, statuses
+from tests.conftest import StillClock, open_the_limits, statuses
 
 from .test_reconciliation import place_elsewhere
 from .together import Together, direct_connection, held_up
@@ -68,22 +68,6 @@ def sent(desk):
     return write
 
 
-class StillClock(Clock):
-    """Stands still but for what a test, or a pause, moves it ahead. `paused` keeps the pauses, in seconds."""
-
-    def __init__(self):
-        super().__init__()
-        self.moment = super().__call__()
-        self.paused = []
-
-    def __call__(self):
-        return self.moment + self.ahead
-
-    def pause(self, seconds):
-        self.paused.append(seconds)
-        self.advance(seconds=seconds)
-
-
 @pytest.fixture
 def clock():
     return StillClock()
@@ -97,11 +81,11 @@ def still(desk, clock, wired):
 
 @pytest.fixture
 def held(held, clock):
-    """The position a second later: what happened in the moment of a reading may be missing from it."""
+    """Buy so many RELIANCE, two seconds ago: what happened in this moment makes the broker's position doubtful."""
 
     def buy(quantity):
         position = held(quantity)
-        clock.advance(seconds=1)
+        clock.advance(seconds=2)
         return position
 
     return buy
@@ -222,6 +206,7 @@ def test_nothing_opens_in_what_the_broker_s_day_keeps_for_exits(still, pending, 
     monkeypatch.setattr("orders.governor.BROKER_DAY", 510)  # of which 500 are for exits
     sent(8, still.clock() - timedelta(minutes=5))
     assert submit(still, later).status == "OPEN"  # the tenth; the one that is held was the first
+    still.pause(1)
 
     submit(still, order)
     clock.advance(seconds=1)
