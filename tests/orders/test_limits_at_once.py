@@ -12,10 +12,10 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from orders.deciding import decide
+from orders.deciding import OrderDenied, decide, decide_manual
 from orders.desk import Desk
 from orders.execution import submit
-from orders.models import Signal
+from orders.models import Decision, Signal
 from risk import approvals, limit_versions
 from risk.approvals import ChangeRefused, House
 from risk.limit_versions import LimitsChanged
@@ -270,3 +270,23 @@ def test_an_order_decided_under_a_limit_whose_time_ends_is_not_sent_after_it(
     signal.refresh_from_db()
     assert "DAILY_TRADES_EXCEEDED: 0 trades today, the limit is 0" in signal.reason
     assert signal.decisions.first().limits_version == RiskSettingsVersion.objects.first().version
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_the_first_decision_after_the_time_ended_names_the_version_it_used(
+    desk: Desk, asha, ravi, received: Callable[..., Signal], wish, clock, by_hand
+):
+    RiskSettings.objects.update(daily_trades_max=0)
+    approval(pending(asha, 1, now=clock(), expires_at=clock() + timedelta(seconds=60)), ravi)()
+    clock.advance(seconds=60)
+
+    if by_hand:
+        with pytest.raises(OrderDenied):
+            decide_manual(desk, wish())
+    else:
+        assert decide(desk, received()) is None
+
+    decision = Decision.objects.get()
+    assert "DAILY_TRADES_EXCEEDED" in decision.reason
+    used = RiskSettingsVersion.objects.get(version=decision.limits_version)
+    assert (used.version, used.limits["daily_trades_max"]) == (3, "0")

@@ -485,6 +485,24 @@ def test_what_was_tightened_further_meanwhile_stays(asha, ravi, now):
     assert limit_versions.settle(now=until).daily_trades_max == 5
 
 
+@pytest.mark.parametrize(("meanwhile", "then"), [(5, 5), (10, 10), (11, 10), (30, 10)])
+def test_what_was_set_behind_our_back_is_never_loosened_by_an_end(asha, ravi, now, meanwhile, then):
+    until = now + timedelta(hours=1)
+    approve(pending(asha, now, until=until, daily_trades_max=20), ravi, now)
+    RiskSettings.objects.update(daily_trades_max=meanwhile)
+
+    assert in_force(until).daily_trades_max == limit_versions.settle(now=until).daily_trades_max == then
+
+
+def test_the_end_of_a_wish_that_was_never_in_force_changes_nothing(asha, now):
+    until = now + timedelta(hours=1)
+    pending(asha, now, until=until, daily_trades_max=20)
+    RiskSettings.objects.update(daily_trades_max=30)
+
+    assert limit_versions.settle(now=until).daily_trades_max == 30
+    assert LimitChange.objects.get().status == Status.ENDED
+
+
 def test_while_a_limit_is_raised_for_a_time_it_is_not_raised_further(asha, ravi, now):
     approve(pending(asha, now, until=now + timedelta(hours=2), daily_trades_max=11), ravi, now)
 
