@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from orders.desk import Desk
 from orders.models import Decision, Fill, Order, OrderEvent, Position, Signal
 from risk import limit_versions
+from risk.engine.loosening import above_ceilings
 from risk.models import Incident, Mode, TradingControl
 
 log = structlog.get_logger(__name__)
@@ -25,7 +26,7 @@ class StartRefused(Exception):
 
 def prepare_start(desk: Desk) -> None:
     """
-    Check what a start needs, take over KITE_ACCESS_TOKEN, and say where the environment and the limits differ.
+    Check what a start needs, take over KITE_ACCESS_TOKEN, and say what is odd about the limits in force.
 
     Raise `StartRefused`.
     """
@@ -41,6 +42,9 @@ def prepare_start(desk: Desk) -> None:
             )
     if desk.is_live:
         desk.vault.keep_from_environment(settings.KITE_ACCESS_TOKEN, now=desk.clock())
+    limits = limit_versions.in_force(now=desk.clock()).numbers()
+    for name in above_ceilings(limits, settings.LIMIT_CEILINGS):
+        log.warning("limits.above_ceiling", limit=name, in_force=limits[name], ceiling=settings.LIMIT_CEILINGS[name])
     for name, (environment, row) in limit_versions.differences(settings.FIRST_LIMITS, now=desk.clock()).items():
         log.warning("limits.differ", limit=name, environment=environment, in_force=row, applied="in_force")
 

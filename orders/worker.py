@@ -17,6 +17,7 @@ from orders.lifecycle import OrderStatus
 from orders.loops import AWAY, always
 from orders.models import Order, Signal
 from orders.quotes import expect_quotes
+from risk import limit_versions
 from risk.engine.facts import Origin, Side, TradingState
 from risk.models import Incident, TradingControl
 
@@ -69,6 +70,7 @@ class Worker:
         if doubt_overdue(self._desk):
             self._sent()
         now, age_max = self._desk.clock(), timedelta(seconds=self._desk.rules.decision_age_max_seconds)
+        limit_versions.carry_out(now=now)
         old = Q(created_at__lt=now - age_max) | Q(created_at__gt=now + age_max)  # the clock was set back meanwhile
         unsent = Order.objects.unsent(self._desk.mode).filter(old | Q(origin=Origin.AUTO))
         for order in sorted(unsent, key=lambda order: order.side == Side.BUY):  # what closes first

@@ -79,7 +79,7 @@ def save(
     With `expires_at` what loosens holds until then, and the value before returns. Sent again, it changes nothing more.
     Raise `LimitsChanged` when `version_shown` is no longer in force, `ChangeRefused` when it cannot be saved at all.
     """
-    _write_what_is_due(now)
+    limit_versions.carry_out(now=now)
     with transaction.atomic():
         current = limit_versions.locked(now=now)
         limit_versions.check_shown(current, version_shown)
@@ -162,7 +162,7 @@ def approve(change_id: int, *, by: User, reason: str, now: datetime, house: Hous
 
     One that is no longer based on what holds is marked STALE, and refused.
     """
-    _write_what_is_due(now)
+    limit_versions.carry_out(now=now)
     with transaction.atomic():
         current = limit_versions.locked(now=now)
         change = _waiting(change_id)
@@ -185,7 +185,7 @@ def approve(change_id: int, *, by: User, reason: str, now: datetime, house: Hous
 
 def reject(change_id: int, *, by: User, reason: str, now: datetime) -> LimitChange:
     """Refuse a wish as the second person. Raise `ChangeRefused` when this person may not, or it waits no longer."""
-    _write_what_is_due(now)
+    limit_versions.carry_out(now=now)
     with transaction.atomic():
         limit_versions.locked(now=now)
         change = _waiting(change_id)
@@ -196,18 +196,12 @@ def reject(change_id: int, *, by: User, reason: str, now: datetime) -> LimitChan
 
 def withdraw(change_id: int, *, by: User, reason: str, now: datetime) -> LimitChange:
     """Take back a wish that waits, one's own or another's: staying tight needs nobody's leave."""
-    _write_what_is_due(now)
+    limit_versions.carry_out(now=now)
     with transaction.atomic():
         limit_versions.locked(now=now)
         change = _waiting(change_id, needs=None)
         change.advance(Status.WITHDRAWN, at=now, by=by.get_username(), account=by.pk, note=reason)
     return change
-
-
-def _write_what_is_due(now: datetime) -> None:
-    """Commit it on its own: a refusal of what the caller wants must not take it back."""
-    with transaction.atomic():
-        limit_versions.settle(now=now)
 
 
 def _waiting(change_id: int, *, needs: LimitChange.Needs | None = Needs.SECOND_PERSON) -> LimitChange:

@@ -87,6 +87,16 @@ def settle(*, now: datetime) -> RiskSettings:
         return current
 
 
+def carry_out(*, now: datetime) -> None:
+    """
+    Write what is due in a transaction of its own, which no refusal of what the caller wants next takes back.
+
+    The executor does it at every turn, so that the history is prompt; nothing relies on that.
+    """
+    with transaction.atomic():
+        settle(now=now)
+
+
 def differences(environment: Mapping[str, Any], *, now: datetime) -> dict[str, tuple[str, str]]:
     """Return each limit that the environment names with another value than the one in force: (environment, row)."""
     current = in_force(now=now)

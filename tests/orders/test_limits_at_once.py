@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
 from django.contrib.auth.models import Permission, User
 from django.db import transaction
 from django.urls import reverse
@@ -16,6 +18,8 @@ from orders.deciding import OrderDenied, decide, decide_manual
 from orders.desk import Desk
 from orders.execution import submit
 from orders.models import Decision, Signal
+from orders.start import prepare_start
+from orders.worker import Worker
 from risk import approvals, limit_versions
 from risk.approvals import ChangeRefused, House
 from risk.limit_versions import LimitsChanged
@@ -290,3 +294,27 @@ def test_the_first_decision_after_the_time_ended_names_the_version_it_used(
     assert "DAILY_TRADES_EXCEEDED" in decision.reason
     used = RiskSettingsVersion.objects.get(version=decision.limits_version)
     assert (used.version, used.limits["daily_trades_max"]) == (3, "0")
+
+
+def test_the_executor_writes_what_is_due_without_a_decision(desk: Desk, asha, clock):
+    change = pending(asha, now=clock(), house=IN_LIVE)
+    worker = Worker(desk, ready=threading.Event(), sent=lambda: None)
+    worker._ready.set()
+
+    worker.turn()
+    assert trades() == 10
+    clock.advance(seconds=60)
+    worker.turn()
+
+    change.refresh_from_db()
+    assert (trades(), change.status) == (11, "APPLIED")
+
+
+def test_a_start_says_which_limit_stands_above_its_ceiling(desk: Desk, settings):
+    settings.LIMIT_CEILINGS = {**settings.LIMIT_CEILINGS, "daily_trades_max": 9}
+
+    with structlog.testing.capture_logs() as logs:
+        prepare_start(desk)
+
+    told_of = [line for line in logs if line["event"] == "limits.above_ceiling"]
+    assert [(line["limit"], line["in_force"], line["ceiling"]) for line in told_of] == [("daily_trades_max", 10, 9)]
