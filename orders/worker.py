@@ -61,7 +61,8 @@ class Worker:
         self._wake.clear()
         self._finish_what_was_begun()
         if self._decide_all(list(Signal.objects.next_of_each_symbol(self._desk.mode))):
-            self._wake.wait(0.25)  # nothing is left to decide but what must wait
+            limit_versions.carry_out(now=self._desk.clock())  # nothing is left to decide but what must wait
+            self._wake.wait(0.25)
 
     def reset(self) -> None:
         self._wake.clear()
@@ -70,7 +71,6 @@ class Worker:
         if doubt_overdue(self._desk):
             self._sent()
         now, age_max = self._desk.clock(), timedelta(seconds=self._desk.rules.decision_age_max_seconds)
-        limit_versions.carry_out(now=now)
         old = Q(created_at__lt=now - age_max) | Q(created_at__gt=now + age_max)  # the clock was set back meanwhile
         unsent = Order.objects.unsent(self._desk.mode).filter(old | Q(origin=Origin.AUTO))
         for order in sorted(unsent, key=lambda order: order.side == Side.BUY):  # what closes first

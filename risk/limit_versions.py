@@ -21,6 +21,7 @@ from typing import Any
 
 import structlog
 from django.db import transaction
+from django.db.models import Exists
 
 from risk.engine.loosening import contradictions, loosens
 from risk.models import LimitChange, RiskSettings, RiskSettingsVersion, TradingControl
@@ -63,8 +64,8 @@ def in_force(*, now: datetime) -> RiskSettings:
 
     Its version is the last one written. What decides or sends an order takes the limits from `settle`.
     """
-    current = RiskSettings.objects.get(pk=1)
-    for step in _due_steps(current, now):
+    current, is_due = _stored(now)
+    for step in _due_steps(current, now) if is_due else ():
         for name, value in step.values.items():
             setattr(current, name, value)
     return current
@@ -76,8 +77,9 @@ def settle(*, now: datetime) -> RiskSettings:
 
     The caller is in a transaction. It may hold a mode's lock: the row of the limits is always locked after those.
     """
-    if not LimitChange.objects.due(now).exists():
-        return RiskSettings.objects.get(pk=1)
+    current, is_due = _stored(now)
+    if not is_due:
+        return current
     with transaction.atomic():
         current = RiskSettings.objects.select_for_update().get(pk=1)
         for step in _due_steps(current, now):
@@ -87,11 +89,17 @@ def settle(*, now: datetime) -> RiskSettings:
         return current
 
 
+def _stored(now: datetime) -> tuple[RiskSettings, bool]:
+    """Return the row of the limits, and whether anything is due: one query, as every decision asks it."""
+    current = RiskSettings.objects.annotate(is_due=Exists(LimitChange.objects.due(now))).get(pk=1)
+    return current, current.is_due
+
+
 def carry_out(*, now: datetime) -> None:
     """
     Write what is due in a transaction of its own, which no refusal of what the caller wants next takes back.
 
-    The executor does it at every turn, so that the history is prompt; nothing relies on that.
+    The executor does it whenever it is idle, so that the history is prompt; nothing relies on that.
     """
     with transaction.atomic():
         settle(now=now)
