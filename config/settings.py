@@ -132,6 +132,9 @@ LIMIT_CEILINGS: dict[str, Decimal | int] = {
     "daily_trades_max": _integer(
         "CEILING_MAX_DAILY_TRADES", min(5000, 10 * max(MAX_DAILY_TRADES, 10)), minimum=0, maximum=5000
     ),
+    "daily_loss_max": _decimal("CEILING_DAILY_LOSS", "10000", minimum="0", maximum=_RUPEES_MAX),
+    "orders_per_second_max": _integer("CEILING_ORDERS_PER_SECOND", 8, minimum=0, maximum=8),
+    "orders_per_minute_max": _integer("CEILING_ORDERS_PER_MINUTE", 300, minimum=0, maximum=360),
     "slippage_percent": _decimal("CEILING_SLIPPAGE_PERCENT", "5", minimum="0", maximum="20"),
     "collar_percent": _decimal("CEILING_COLLAR_PERCENT", "20", minimum="0", maximum="20"),
     "closing_collar_percent": _decimal("CEILING_CLOSING_COLLAR_PERCENT", "20", minimum="0", maximum="20"),
