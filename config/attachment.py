@@ -42,6 +42,7 @@ WITHOUT_SERVERS = frozenset(
         "check",
         "collectstatic",
         "compilemessages",
+        "controls",
         "diffsettings",
         "findstatic",
         "makemessages",

@@ -141,6 +141,19 @@ LIMIT_CEILINGS: dict[str, Decimal | int] = {
     "signal_age_max_seconds": _integer("CEILING_SIGNAL_AGE_SECONDS", 3000, minimum=0, maximum=86_400),
     "closing_signal_age_max_seconds": _integer("CEILING_CLOSING_SIGNAL_AGE_SECONDS", 36_000, minimum=0, maximum=86_400),
     "quote_age_max_seconds": _integer("CEILING_QUOTE_AGE_SECONDS", 100, minimum=0, maximum=3600),
+    "signal_drift_percent": _decimal("CEILING_SIGNAL_DRIFT_PERCENT", "10", minimum="0", maximum="20"),
+    "open_orders_max": _integer("CEILING_OPEN_ORDERS", 10 * max(MAX_DAILY_TRADES, 10), minimum=0, maximum=50_000),
+    "symbol_open_orders_max": _integer("CEILING_SYMBOL_OPEN_ORDERS", 10, minimum=0, maximum=50_000),
+    "gross_exposure_max": _decimal(
+        "CEILING_GROSS_EXPOSURE",
+        str(50 * max(MAX_POSITION_SIZE, Decimal(10_000))),
+        minimum="0",
+        maximum=f"{50 * Decimal(_RUPEES_MAX)}",
+    ),
+    "positions_max": _integer("CEILING_POSITIONS", 100, minimum=0, maximum=50_000),
+    "funds_use_percent": _decimal("CEILING_FUNDS_USE_PERCENT", "100", minimum="0", maximum="100"),
+    "reject_streak_max": _integer("CEILING_REJECT_STREAK", 30, minimum=0, maximum=100),
+    "rejections_max": _integer("CEILING_REJECTIONS", 50, minimum=0, maximum=100),
 }
 for _first, _ceiling in (
     ("POSITION_SIZE", "position_size"),

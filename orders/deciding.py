@@ -7,7 +7,7 @@ writes the order. What the broker must be asked for is asked before, without the
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -22,13 +22,15 @@ from orders.models import Decision, Instrument, Order, Signal
 from orders.portfolio import NOTHING_OBSERVED, Observed, observe, snapshot
 from orders.proposal import propose_for_signal
 from risk import limit_versions
+from risk.engine.control import plain
 from risk.engine.decision import Decision as Assessment
 from risk.engine.decision import assess
-from risk.engine.facts import OrderType, Origin, Portfolio, ProposedOrder, Side, TradingSignalType
+from risk.engine.facts import OrderType, Origin, Portfolio, ProposedOrder, Side, TradingSignalType, is_closing
 from risk.engine.kept_facts import kept
 from risk.engine.limits import Limits
 from risk.engine.rates import RATE_LIMIT_EXCEEDED, tightest_for_opening
 from risk.engine.rules import RULES, SCREEN, Outcome
+from risk.engine.sizing import into_band
 from risk.models import Incident, TradingControl
 
 log = structlog.get_logger(__name__)
@@ -92,7 +94,9 @@ def decide(desk: Desk, signal: Signal) -> Order | None:
     observed = None
     if _passes_the_screen(desk, signal, instrument):
         with_position = signal.signal_type == TradingSignalType.SELL
-        observed = observe(desk, signal.exchange, signal.symbol, with_position=with_position, waits=True)
+        observed = observe(
+            desk, signal.exchange, signal.symbol, with_position=with_position, with_funds=not with_position, waits=True
+        )
     with transaction.atomic(durable=True):
         order, crossing = _decide_under_the_lock(desk, signal, instrument, observed)
     for buy in crossing:
@@ -112,15 +116,16 @@ def decide_manual(desk: Desk, wish: ManualOrder) -> Order:
         raise UnknownInstrument(f"{wish.exchange}:{wish.symbol} is not in the broker's list of instruments")
     _check_terms(wish)
     short = own_quantity(desk.mode, wish.exchange, wish.symbol) < 0
-    observed = observe(desk, wish.exchange, wish.symbol, with_position=wish.side == Side.SELL or short)
+    buys = wish.side == Side.BUY
+    observed = observe(desk, wish.exchange, wish.symbol, with_position=short or not buys, with_funds=buys)
     with transaction.atomic(durable=True):
         control = TradingControl.objects.locked(desk.mode)
         if earlier := made_earlier(desk, wish.token):
             return earlier
         now = desk.clock()
-        limits = desk.tighten(limit_versions.settle(now=now).limits())
+        limits = desk.tighten(limit_versions.settle_for_instrument(instrument.exchange, instrument.symbol, now=now))
         portfolio = snapshot(desk, control, instrument, observed, limits=limits, now=now)
-        proposed = _as_proposed(desk, wish, instrument)
+        proposed = _as_proposed(desk, wish, instrument, portfolio)
         assessment = assess(proposed, portfolio, limits, now)
         decision = _keep(desk, control, proposed, portfolio, assessment, limits.version, now, actor=wish.by)
         if assessment.outcome == Outcome.APPROVED:
@@ -153,7 +158,7 @@ def _passes_the_screen(desk: Desk, signal: Signal, instrument: Instrument) -> bo
     """Return whether the broker is worth asking. Only a hint: what counts is said again under the lock."""
     control = TradingControl.objects.get(mode=desk.mode)
     now = desk.clock()
-    limits = desk.tighten(limit_versions.in_force(now=now).limits())
+    limits = desk.tighten(limit_versions.for_instrument(instrument.exchange, instrument.symbol, now=now))
     portfolio = snapshot(desk, control, instrument, NOTHING_OBSERVED, limits=limits, now=now)
     proposed = propose_for_signal(desk, signal, instrument, portfolio, limits)
     return assess(proposed, portfolio, limits, now, rules=SCREEN).outcome == Outcome.APPROVED
@@ -172,7 +177,7 @@ def _decide_under_the_lock(
     if attempt > desk.rules.attempts_max:
         _give_up(desk, signal, now)
         return None, []
-    limits = desk.tighten(limit_versions.settle(now=now).limits())
+    limits = desk.tighten(limit_versions.settle_for_instrument(instrument.exchange, instrument.symbol, now=now))
     portfolio = snapshot(desk, control, instrument, observed or NOTHING_OBSERVED, limits=limits, now=now)
     proposed = propose_for_signal(desk, signal, instrument, portfolio, limits)
     if observed is not None and observed.broker_as_of is not None and portfolio.holding.broker is None:
@@ -234,8 +239,8 @@ def _crossing_buys(desk: Desk, signal: Signal, assessment: Assessment, now: date
     return crossing
 
 
-def _as_proposed(desk: Desk, wish: ManualOrder, instrument: Instrument) -> ProposedOrder:
-    return ProposedOrder(
+def _as_proposed(desk: Desk, wish: ManualOrder, instrument: Instrument, portfolio: Portfolio) -> ProposedOrder:
+    proposed = ProposedOrder(
         action=TradingSignalType(wish.side.value),
         exchange=wish.exchange,
         symbol=wish.symbol,
@@ -246,8 +251,16 @@ def _as_proposed(desk: Desk, wish: ManualOrder, instrument: Instrument) -> Propo
         origin=Origin.MANUAL,
         lot_size=instrument.lot_size,
         tick_size=instrument.tick_size,
+        segment=instrument.segment,
+        instrument_type=instrument.instrument_type,
         is_exit=wish.is_exit,
     )
+    price = wish.limit_price
+    if price is None or not is_closing(proposed, portfolio.holding):
+        return proposed
+    inside = into_band(price, portfolio.band, wish.side, instrument.tick_size)
+    note = f"clipped from {plain(price)} to {plain(inside)} INR by the price band" if inside != price else ""
+    return replace(proposed, limit_price=inside, size_note=note)
 
 
 def _keep(

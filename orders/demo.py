@@ -59,7 +59,7 @@ class Demo:
             self._say_room(symbol)
             self._risk_management()
             bought = self._manual_execution(symbol, quote)
-            self._automatic_listening(symbol)
+            self._automatic_listening(self._pick(besides=symbol)[0])  # of the first it would be a duplicate
             self._status_tracking(bought)
         finally:
             if not was_on:
@@ -78,9 +78,14 @@ class Demo:
         if Order.objects.in_doubt(self._desk.mode).exists():
             raise DemoRefused("an order is in doubt, so nothing new is opened: see Incidents")
 
-    def _pick(self) -> tuple[str, Quote]:
-        """Return a symbol that we do not hold and that nothing stops, with its last price."""
+    def _pick(self, besides: str = "") -> tuple[str, Quote]:
+        """Return a symbol that we neither hold nor bought just now and that nothing stops, with its last price."""
+        window = timedelta(seconds=limit_versions.in_force(now=self._desk.clock()).duplicate_window_seconds)
+        bought = Order.objects.ours(self._desk.mode).filter(side=Side.BUY.value)
+        lately = set(bought.filter(created_at__gt=self._desk.clock() - window).values_list("symbol", flat=True))
         for symbol in SYMBOLS:
+            if symbol == besides or symbol in lately:
+                continue
             same = {"mode": self._desk.mode, "symbol": symbol}
             held = Position.objects.filter(**same).exclude(quantity=0).exists()
             working = Order.objects.unfinished(self._desk.mode).filter(symbol=symbol).exists()
@@ -88,7 +93,7 @@ class Demo:
             quote = last_quote(self._desk, self._desk.rules.default_exchange, symbol)
             if not (held or working or stopped) and quote is not None:
                 return symbol, quote
-        raise DemoRefused(f"none of {', '.join(SYMBOLS)} is free: they are held, working or stopped by an incident")
+        raise DemoRefused(f"none of {', '.join(SYMBOLS)} is free: they are held, just bought, working or stopped")
 
     def _trades_left(self) -> int:
         done = Order.objects.trades_of(self._desk.mode, self._desk.today()).count()

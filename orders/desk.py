@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.utils import timezone
 
-from orders.broker.asked import AskedPositions, AskedPrices
+from orders.broker.asked import AskedFunds, AskedPositions, AskedPrices
 from orders.broker.gateway import Gateway
 from orders.broker.kite import IST, KiteGateway
 from orders.broker.prices import StreamedPrices
@@ -80,6 +80,7 @@ class Desk:
     stream: StreamAddress | None = None
     asked_prices: AskedPrices = field(default_factory=AskedPrices)
     asked_positions: AskedPositions = field(default_factory=AskedPositions)
+    asked_funds: AskedFunds = field(default_factory=AskedFunds)
     streamed_prices: StreamedPrices | None = None  # only where the stream is heard: in the leading executor
 
     @property

@@ -31,6 +31,7 @@ from orders.ledger import take_broker_id
 from orders.lifecycle import OrderStatus
 from orders.logins import login_refused
 from orders.models import Instrument, Order
+from orders.rejections import stop_after_rejections
 from orders.session_hours import market_of
 from orders.traffic import TURNED_AWAY
 from risk import control as switch
@@ -321,8 +322,10 @@ def _conclude(desk: Desk, order: Order, status: OrderStatus, *, note: str) -> No
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
         order.refresh_from_db()
-        if order.status in {OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT}:  # else the book has explained it already
-            order.advance(status, at=desk.clock(), note=note)
+        if order.status not in {OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT}:
+            return  # the book has explained it already
+        if order.advance(status, at=desk.clock(), note=note) and status == OrderStatus.REJECTED:
+            stop_after_rejections(desk.mode, now=desk.clock())
 
 
 def _request(order: Order) -> OrderRequest:

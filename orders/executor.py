@@ -27,9 +27,10 @@ from orders.portfolio import NOTHING_OBSERVED, observe, snapshot
 from orders.reconciliation import reconcile
 from risk import limit_versions
 from risk.engine.decision import assess
+from risk.engine.exposure_rules import money_left, value_elsewhere
 from risk.engine.facts import Holding, OrderType, Origin, Portfolio, ProposedOrder, Side, SignalFacts, TradingSignalType
 from risk.engine.limits import Limits
-from risk.engine.rules import RULES, Applies
+from risk.engine.rules import CATALOGUE, RULES, Applies
 from risk.engine.sizing import marketable_limit, size_entry
 from risk.models import TradingControl
 
@@ -49,11 +50,18 @@ _ASKED_OF_A_SIGNAL = frozenset(
 
 
 class RiskManagementError(Exception):
-    """The risk desk refuses; `control` is the code of the first control that does."""
+    """
+    The risk desk refuses; `control` is the code of the first control that does.
+
+    `title` and `sentence` are what the catalogue says of it; of a code that is no control they are empty.
+    """
 
     def __init__(self, message: str, *, control: str) -> None:
         super().__init__(message)
         self.control = control
+        row = CATALOGUE.get(control)
+        self.title = row.title if row else ""
+        self.sentence = row.sentence if row else ""
 
 
 class OrderExecutor:
@@ -220,17 +228,24 @@ class OrderExecutor:
         instrument = Instrument.objects.filter(exchange=exchange, symbol=symbol).first()
         if instrument is None:
             return quantity, limit_price  # which decide_manual names
-        limits = self.desk.tighten(limit_versions.in_force(now=self.desk.clock()).limits())
-        quote = observe(self.desk, exchange, symbol, with_position=False).quote
+        limits = self.desk.tighten(limit_versions.for_instrument(exchange, symbol, now=self.desk.clock()))
+        observed = observe(self.desk, exchange, symbol, with_position=False, with_funds=side == Side.BUY)
+        quote = observed.quote
         if limit_price is None and quote is not None and limits.slippage_percent is not None:
             limit_price = marketable_limit(quote, side, percent=limits.slippage_percent, tick_size=instrument.tick_size)
         if quantity == 0 and side == Side.SELL:
             quantity = own_quantity(self.desk.mode, exchange, symbol)
         elif quantity == 0 and limit_price is not None:
             control = TradingControl.objects.get(mode=self.desk.mode)
-            book = snapshot(self.desk, control, instrument, NOTHING_OBSERVED, limits=limits, now=self.desk.clock())
+            book = snapshot(self.desk, control, instrument, observed, limits=limits, now=self.desk.clock())
             quantity, _ = size_entry(
-                price=limit_price, lot_size=instrument.lot_size, holding=book.holding, limits=limits, quote=quote
+                price=limit_price,
+                lot_size=instrument.lot_size,
+                holding=book.holding,
+                limits=limits,
+                quote=quote,
+                elsewhere=value_elsewhere(book, limits),
+                spendable=money_left(book, limits),
             )
         return quantity, limit_price
 

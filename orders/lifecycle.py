@@ -50,6 +50,7 @@ WORKING = frozenset({_S.OPEN, _S.PARTIALLY_FILLED})  # resting at the broker
 UNFINISHED = frozenset({_S.PENDING, _S.SUBMITTING, _S.IN_DOUBT}) | WORKING  # counts as if it will fill
 INFERRED = frozenset({_S.REJECTED, _S.NOT_PLACED, _S.WITHDRAWN})  # yields to the broker's book
 NEVER_SENT = frozenset({_S.WITHDRAWN})
+ENDED_BY_AN_ANSWER = _FROM_THE_BOOK  # the broker, or its book, has said what became of it, so far
 
 # The broker's own words for an order that is over. Any other word, known or not, means that it may still fill.
 ENDED_AT_THE_BROKER = ("COMPLETE", "CANCELLED", "CANCELLED AMO", "REJECTED")

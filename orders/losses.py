@@ -26,13 +26,15 @@ WARN_AT_PERCENT = (50, 80)
 
 
 def watch_limits(desk: Desk) -> None:
-    """Hold the day's loss and each position against their limits, and do what follows."""
+    """Hold the day's loss, each position and all of them against their limits, and do what follows."""
     limits = limit_versions.in_force(now=desk.clock()).limits()
     loss = day_of_account(desk, charges_percent=limits.charges_percent, now=desk.clock()).loss
     if loss is not None and loss > 0:
         _watch_loss(desk, loss, limits)
     for position in Position.objects.filter(mode=desk.mode, quantity__gt=0):
-        _watch_position(desk, position, limits)
+        own = limit_versions.for_instrument(position.exchange, position.symbol, now=desk.clock())
+        _watch_position(desk, position, own)
+    _watch_gross(desk, limits)
 
 
 def _watch_loss(desk: Desk, loss: Decimal, limits: Limits) -> None:
@@ -87,6 +89,17 @@ def _watch_position(desk: Desk, position: Position, limits: Limits) -> None:
     _warn(desk, Incident.Kind.EXPOSURE, position.symbol, worth, limit, symbol=position.symbol, what_to_do=what_to_do)
     if worth > limit:
         _cancel_entries(desk, position, f"{position.symbol} is worth {worth:.2f} INR, the limit is {limit} INR")
+
+
+def _watch_gross(desk: Desk, limits: Limits) -> None:
+    """Warn of a book that grows towards its limit by its prices; a position without a price counts nothing."""
+    limit = limits.gross_exposure_max
+    now, held = desk.clock(), Position.objects.filter(mode=desk.mode).exclude(quantity=0)
+    worth = sum((abs(each.quantity) * (last_price(desk, each, now) or Decimal(0)) for each in held), Decimal(0))
+    if limit is None or worth == 0:
+        return
+    what_to_do = "Beyond the limit nothing is opened in any symbol. What is held is left alone."
+    _warn(desk, Incident.Kind.EXPOSURE, "All positions", worth, limit, symbol="", what_to_do=what_to_do)
 
 
 def _cancel_entries(desk: Desk, position: Position, reason: str) -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from orders.desk import Desk
 from orders.models import Instrument, Signal
+from risk.engine.exposure_rules import money_left, value_elsewhere
 from risk.engine.facts import (
     Advice,
     OrderType,
@@ -19,7 +20,7 @@ from risk.engine.facts import (
     TradingSignalType,
 )
 from risk.engine.limits import Limits
-from risk.engine.sizing import Sized, marketable_limit, size_entry, to_tick, worst_price
+from risk.engine.sizing import Sized, into_band, marketable_limit, size_entry, to_tick, worst_price
 
 
 def propose_for_signal(
@@ -41,9 +42,13 @@ def propose_for_signal(
         origin=Origin.AUTO,
         lot_size=instrument.lot_size,
         tick_size=instrument.tick_size,
+        segment=instrument.segment,
+        instrument_type=instrument.instrument_type,
         signal=SignalFacts(
             cms_score=signal.cms_score,
             signal_at=signal.signal_at,
+            # The price of a LIMIT is what the strategy would pay, and not where it saw the market.
+            signal_price=None if signal.order_type == OrderType.LIMIT else signal.price,
             newest_decided_at=Signal.objects.newest_decided_at(signal),
         ),
         advice=Advice(
@@ -76,6 +81,9 @@ def _sized(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits) -> Siz
     order_type, limit_price = _priced(proposed, proposed.advice, side, portfolio.quote, limits)
     if side == Side.SELL:
         closable = portfolio.holding.closable_by_sell
+        if limit_price is not None:
+            assert proposed.tick_size is not None, "its instrument is known"
+            limit_price = into_band(limit_price, portfolio.band, side, proposed.tick_size)
         return Sized(quantity=_as_advised(proposed.advice, closable), order_type=order_type, limit_price=limit_price)
     price = worst_price(side, limit_price, portfolio.quote, limits.collar_percent)
     if price is None or price <= 0:
@@ -86,6 +94,8 @@ def _sized(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits) -> Siz
         holding=portfolio.holding,
         limits=limits,
         quote=portfolio.quote,
+        elsewhere=value_elsewhere(portfolio, limits),
+        spendable=money_left(portfolio, limits),
     )
     advised = _as_advised(proposed.advice, quantity)
     return Sized(

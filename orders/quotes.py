@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 
 import structlog
 
-from orders.broker.asked import Key
-from orders.broker.gateway import BrokerUnreachable, SessionRefused
+from orders.broker.asked import NOTHING_TOLD, Key, Told
+from orders.broker.gateway import BrokerUnreachable, MarketQuote, SessionRefused
 from orders.desk import Desk
 from orders.models import Instrument, Order, Position
-from risk.engine.facts import Quote
+from risk.engine.facts import Funds, Quote
 
 log = structlog.get_logger(__name__)
 
@@ -29,23 +28,55 @@ FOLLOWED_MAX = 1000  # of the 3,000 that Kite tells of on one connection
 
 def last_quote(desk: Desk, exchange: str, symbol: str) -> Quote | None:
     """Return the last price, dated by the exchange or by when the asking began; None when the broker does not say."""
-    as_of = desk.clock()
-    if desk.streamed_prices is not None and (told := desk.streamed_prices.last(exchange, symbol, now=as_of)):
-        return told
-    # What stays unknown refuses what opens, and says so in the verdict.
-    return desk.asked_prices.last((exchange, symbol), lambda keys: _ask(desk, keys), clock=desk.clock, pause=desk.pause)
+    return quote_and_band(desk, exchange, symbol).quote
+
+
+def quote_and_band(desk: Desk, exchange: str, symbol: str) -> Told:
+    """
+    Return the last price as `last_quote` and the exchange's price band; None for what the broker does not say.
+
+    The stream tells of no band: its price does beside one that was asked for lately, else the broker is asked for both.
+    """
+    key, streamed = (exchange, symbol), desk.streamed_prices
+    heard = _heard(desk, key, desk.clock())
+    if heard.quote and heard.band:
+        return heard
+    asked = desk.asked_prices.last(key, lambda keys: _ask(desk, keys), clock=desk.clock, pause=desk.pause)
+    if asked.quote is None:
+        return heard  # what stays unknown refuses what opens, and says so in the verdict
+    if streamed is not None and asked.band is not None:
+        streamed.remember_band(exchange, symbol, asked.band)
+    return asked
 
 
 def expect_quotes(desk: Desk, keys: Iterable[Key]) -> None:
-    """Say which prices will be wanted soon, so that one question to the broker is enough for all of them."""
+    """Say which quotes will be wanted soon, so that one question to the broker is enough for all of them."""
     now = desk.clock()
+    desk.asked_prices.expect((key for key in keys if not all(_heard(desk, key, now))), now=now)
+
+
+def available_funds(desk: Desk) -> Funds | None:
+    """Return what the broker lets be spent, as read within the last second or else now; None when it cannot be read."""
+    return desk.asked_funds.last(lambda: _ask_funds(desk), clock=desk.clock)
+
+
+def _heard(desk: Desk, key: Key, now: datetime) -> Told:
+    """Return what the stream told of the price a moment ago, and the band that is remembered."""
     streamed = desk.streamed_prices
-    desk.asked_prices.expect((key for key in keys if not (streamed and streamed.last(*key, now=now))), now=now)
+    return Told(streamed.last(*key, now=now), streamed.band(*key, now=now)) if streamed else NOTHING_TOLD
 
 
-def _ask(desk: Desk, keys: list[Key]) -> dict[Key, Decimal] | None:
+def _ask(desk: Desk, keys: list[Key]) -> dict[Key, MarketQuote] | None:
     try:
-        return desk.gateway.last_prices(keys)
+        return desk.gateway.quotes(keys)
+    except (BrokerUnreachable, SessionRefused):
+        return None
+
+
+def _ask_funds(desk: Desk) -> Funds | None:
+    as_of = desk.clock()
+    try:
+        return Funds(available=desk.gateway.available_funds(), as_of=as_of)
     except (BrokerUnreachable, SessionRefused):
         return None
 

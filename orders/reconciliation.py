@@ -35,6 +35,7 @@ from orders.lifecycle import INFERRED, UNFINISHED, OrderStatus
 from orders.logins import lift_halt_after_login, login_refused
 from orders.models import BrokerSession, Fill, Order
 from orders.models.order import FUTURE_MAX
+from orders.rejections import stop_after_rejections
 from orders.traffic import CHANGED_ELSEWHERE
 from risk.engine.facts import Origin
 from risk.models import TradingControl
@@ -163,7 +164,8 @@ def _take_over(desk: Desk, match: Match, as_of: datetime) -> None:
         status = status_of(match.report, order.filled_quantity)
         if not older and not ended_meanwhile:
             note = match.report.status_message or f"the broker says {match.report.status}"
-            order.advance(status, at=now, note=note, actor="broker")
+            if order.advance(status, at=now, note=note, actor="broker") and status == OrderStatus.REJECTED:
+                stop_after_rejections(desk.mode, now=now)
         if order.filled_quantity > order.quantity:
             tell_of_overfill(order, now)
         revived = inferred and not ended_meanwhile and OrderStatus(order.status) not in INFERRED

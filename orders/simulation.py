@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 
 from orders.models import Decision
 from orders.proposal import sized
+from risk import limit_versions
+from risk.engine.control import plain
 from risk.engine.decision import assess
 from risk.engine.facts import ProposedOrder
 from risk.engine.kept_facts import FactsUnreadable, restored
-from risk.engine.limits import Limits
-from risk.engine.order_rules import plain
+from risk.engine.limits import InstrumentLimits, Limits
 from risk.engine.rules import RULES, SCREEN, Outcome
 
 LAST = 200  # decisions
@@ -59,7 +60,8 @@ def simulate(mode: str, limits: Limits, *, last: int = LAST) -> Simulation:
 
 
 def simulated(decisions: Iterable[Decision], limits: Limits) -> Simulation:
-    """Make each of these decisions again under these limits."""
+    """Make each of these decisions again under these limits, and under its symbol's own as they are in force."""
+    none, of_instruments = InstrumentLimits(), limit_versions.of_instruments()
     looked_at = unreadable = 0
     outcomes: Counter[str] = Counter()
     outcomes_then: Counter[str] = Counter()
@@ -67,7 +69,8 @@ def simulated(decisions: Iterable[Decision], limits: Limits) -> Simulation:
     for decision in decisions:
         looked_at += 1
         try:
-            again = _made_again(decision, limits)
+            own = of_instruments.get((decision.exchange, decision.symbol), none)
+            again = _made_again(decision, limits.within(own))
         except FactsUnreadable:
             unreadable += 1
             continue

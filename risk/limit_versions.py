@@ -23,10 +23,15 @@ import structlog
 from django.db import transaction
 from django.db.models import Exists
 
-from risk.engine.loosening import contradictions, loosens
-from risk.models import LimitChange, RiskSettings, RiskSettingsVersion, TradingControl
+from risk.engine.limits import InstrumentLimits, Limits
+from risk.engine.loosening import contradictions, instrument_limit_loosens, loosens, taken_back
+from risk.models import InstrumentLimit, LimitChange, RiskSettings, RiskSettingsVersion, TradingControl
 
 log = structlog.get_logger(__name__)
+
+OPEN_ORDERS_LEAST = 5
+# The environment has no name for these.
+_DERIVED = frozenset({"order_value_max", "gross_exposure_max", "open_orders_max"})
 
 
 def first_values(environment: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,7 +39,9 @@ def first_values(environment: Mapping[str, Any]) -> dict[str, Any]:
     Return a consistent first set of limits from the environment's names.
 
     `environment` holds POSITION_SIZE, MAX_POSITION_SIZE, MAX_DAILY_TRADES, CMS_BUY_THRESHOLD and CMS_SELL_THRESHOLD.
-    The order value limit has no name there: half a position, and never less than one entry.
+    The others have no name there. The order value limit is half a position, and never less than one entry; all
+    symbols together may be worth five positions. An entry is open until the broker's book shows its fill, so as many
+    may be open as may be made in a day: signals that come at once are not refused for coming at once.
     """
     position_size = Decimal(environment["POSITION_SIZE"])
     position_value_max = Decimal(environment["MAX_POSITION_SIZE"])
@@ -42,7 +49,9 @@ def first_values(environment: Mapping[str, Any]) -> dict[str, Any]:
         "position_size": position_size,
         "position_value_max": position_value_max,
         "order_value_max": min(max(position_size, position_value_max / 2), position_value_max),
+        "gross_exposure_max": 5 * position_value_max,
         "daily_trades_max": environment["MAX_DAILY_TRADES"],
+        "open_orders_max": max(OPEN_ORDERS_LEAST, environment["MAX_DAILY_TRADES"]),
         "cms_buy_threshold": Decimal(environment["CMS_BUY_THRESHOLD"]),
         "cms_sell_threshold": Decimal(environment["CMS_SELL_THRESHOLD"]),
     }
@@ -105,13 +114,33 @@ def carry_out(*, now: datetime) -> None:
         settle(now=now)
 
 
+def for_instrument(exchange: str, symbol: str, *, now: datetime) -> Limits:
+    """Return one symbol's limits for a page or a hint, as `in_force`: of the general ones and its own the tighter."""
+    return _with_its_own(in_force(now=now), exchange, symbol)
+
+
+def settle_for_instrument(exchange: str, symbol: str, *, now: datetime) -> Limits:
+    """Return one symbol's limits for what decides its order, as `settle`, whose transaction and locks it needs."""
+    return _with_its_own(settle(now=now), exchange, symbol)
+
+
+def _with_its_own(general: RiskSettings, exchange: str, symbol: str) -> Limits:
+    own = InstrumentLimit.objects.filter(exchange=exchange, symbol=symbol).first()
+    return general.limits().within(own.limits()) if own else general.limits()
+
+
+def of_instruments() -> dict[tuple[str, str], InstrumentLimits]:
+    """Return the limits of every symbol that has its own, by exchange and symbol."""
+    return {(each.exchange, each.symbol): each.limits() for each in InstrumentLimit.objects.all()}
+
+
 def differences(environment: Mapping[str, Any], *, now: datetime) -> dict[str, tuple[str, str]]:
     """Return each limit that the environment names with another value than the one in force: (environment, row)."""
     current = in_force(now=now)
     return {
         name: (str(value), str(getattr(current, name)))
         for name, value in first_values(environment).items()
-        if name != "order_value_max" and getattr(current, name) != value
+        if name not in _DERIVED and getattr(current, name) != value
     }
 
 
@@ -184,6 +213,52 @@ def put_in_force(
     return current
 
 
+def save_instrument(
+    edited: InstrumentLimit, *, by: str, reason: str, now: datetime, version_shown: int | None = None
+) -> InstrumentLimit:
+    """
+    Put one symbol's limits in force, as a version of the limits in which everything else stays as it is.
+
+    One number so names all that was in force, and an order that was decided before is not sent. Raise `LimitsChanged`
+    as `save`. Holds the lock of every mode. It asks for nothing: what a person wants goes through `risk.approvals`.
+    """
+    with transaction.atomic():
+        current = locked(now=now)
+        check_shown(current, version_shown)
+        kept = kept_of_instrument(edited)
+        before, after = kept.values() if kept else {}, edited.values()
+        changes = {
+            f"{edited} {name}": [before.get(name, ""), after.get(name, "")]
+            for name in InstrumentLimit.LIMIT_FIELDS
+            if before.get(name, "") != after.get(name, "")
+        }
+        if kept and not changes:
+            return kept
+        edited.pk = kept.pk if kept else None
+        edited.changed_by, edited.changed_at = by, now
+        edited.save()
+        current.version += 1
+        current.changed_by, current.changed_at = by, now
+        current.save(update_fields=["version", "changed_by", "changed_at"])
+        _keep_version(current, changed=changes, reason=reason)
+    log.warning("instrument_limit.changed", instrument=str(edited), by=by, reason=reason, changes=changes)
+    return edited
+
+
+def kept_of_instrument(edited: InstrumentLimit) -> InstrumentLimit | None:
+    """Return the limits that the same symbol has in force; None when it has none of its own."""
+    return InstrumentLimit.objects.filter(exchange=edited.exchange, symbol=edited.symbol).first()
+
+
+def loosened_of_instrument(before: InstrumentLimit | None, after: InstrumentLimit) -> list[str]:
+    """Return the names of the symbol's limits that allow more after than before; a new row allows nothing more."""
+    return [
+        name
+        for name in InstrumentLimit.LIMIT_FIELDS
+        if before is not None and instrument_limit_loosens(name, getattr(before, name), getattr(after, name))
+    ]
+
+
 def _end_what_is_overtaken(current: RiskSettings, changed: Mapping[str, Any], *, by: str, now: datetime) -> None:
     for change in LimitChange.objects.unfinished().filter(limit__in=changed):
         waits = change.status == LimitChange.Status.PENDING
@@ -219,12 +294,13 @@ def _due_steps(current: RiskSettings, now: datetime) -> Iterator[_Step]:
 def _ending(change: LimitChange, current: RiskSettings) -> _Step:
     """The time of a change is over: what is still looser than before goes back, what was tightened further stays."""
     held = change.status == LimitChange.Status.TEMPORARY
-    returns = held and loosens(change.limit, change.value_before, getattr(current, change.limit))
+    now_in_force = getattr(current, change.limit)
+    returns = held and loosens(change.limit, change.value_before, now_in_force)
     return _Step(
         changes=[change],
         status=LimitChange.Status.ENDED,
         note="its time is over" if held else "its time was over before it took effect",
-        values={change.limit: change.value_before} if returns else {},
+        values={change.limit: taken_back(change.limit, change.value_before, now_in_force)} if returns else {},
         reason=f"{change} held for a time, which is over ({change.author}: {change.reason})",
     )
 
@@ -247,10 +323,15 @@ def _taking_effect(changes: list[LimitChange], current: RiskSettings) -> Iterato
 def _keep_version(limits: RiskSettings, *, changed: dict[str, list[str]], reason: str, approved_by: str = "") -> None:
     RiskSettingsVersion.objects.create(
         version=limits.version,
-        limits=limits.values(),
+        limits=limits.values() | _of_instruments(),
         changed=changed,
         author=limits.changed_by,
         approved_by=approved_by,
         reason=reason,
         at=limits.changed_at,
     )
+
+
+def _of_instruments() -> dict[str, str]:
+    """Return every limit of every symbol that has its own, as text."""
+    return {f"{each} {name}": value for each in InstrumentLimit.objects.all() for name, value in each.values().items()}

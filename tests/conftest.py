@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from orders.broker.asked import AskedPositions, AskedPrices
+from orders.broker.asked import AskedFunds, AskedPositions, AskedPrices
 from orders.broker.kite import IST, KiteGateway
 from orders.broker.sessions import TokenVault
 from orders.desk import Desk, asked_prices
@@ -42,6 +42,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     asyncio refuses another loop beside it.
     """
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+# What would be in the way of tests that are about something else: like orders in a row, many at a time.
+ROOMY: dict[str, Any] = {
+    "duplicate_window_seconds": 0,
+    "open_orders_max": 1000,
+    "symbol_open_orders_max": 1000,
+    "gross_exposure_max": Decimal(100_000_000),
+    "positions_max": 1000,
+    "reject_streak_max": 100,
+    "rejections_max": 100,
+}
 
 
 class Clock:
@@ -104,14 +116,14 @@ def bare_desk(paper: PaperProcess, clock: Clock, settings: Any) -> Desk:
     vault = TokenVault(Mode.PAPER, secret_key="a secret of the suite")
     gateway = KiteGateway(api_key="paper", root=paper.root, access_token=vault.token)
     # The broker is asked every time: a test changes a price and expects to see it.
-    prices, positions = AskedPrices(seconds=0), AskedPositions(seconds=0)
     return Desk(
         mode=Mode.PAPER,
         gateway=gateway,
         vault=vault,
         clock=clock,
-        asked_prices=prices,
-        asked_positions=positions,
+        asked_prices=AskedPrices(seconds=0),
+        asked_positions=AskedPositions(seconds=0),
+        asked_funds=AskedFunds(seconds=0),
     )
 
 
@@ -121,6 +133,7 @@ def desk(bare_desk: Desk, db: None) -> Desk:
     load_instruments(bare_desk, "NSE")
     reconcile(bare_desk)
     switch_on(bare_desk)
+    RiskSettings.objects.filter(pk=1).update(**ROOMY)
     return bare_desk
 
 
@@ -138,6 +151,7 @@ def open_the_limits(**limits: Any) -> None:
         "order_quantity_max": 100_000,
         "orders_per_second_max": 1000,
         "orders_per_minute_max": 1000,
+        **ROOMY,
     }
     RiskSettings.objects.filter(pk=1).update(**{**wide, **limits})
 

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from orders.models import ExecutorHeartbeat, Order, OrderEvent, Position, Signal
 from risk import control
-from risk.models import Incident, Mode, TradingControl
-from tests.conftest import open_the_limits
+from risk.models import Incident, Mode, RiskSettings, TradingControl
+from tests.conftest import ROOMY, open_the_limits
 from tests.dying_executor import POINTS_SENT_ONCE
 from tests.executor_process import ExecutorProcess, manage
 from tests.orders.paper.paper_process import PaperProcess, until
@@ -50,6 +50,7 @@ def start(paper: PaperProcess, valkey: redis.Redis, tmp_path: Path) -> Iterator[
 def auto_trading(paper: PaperProcess) -> None:
     shown = TradingControl.objects.get(mode=Mode.PAPER).version
     control.auto_trading_on(Mode.PAPER, by="priya", reason="test", now=timezone.now(), version_shown=shown)
+    RiskSettings.objects.filter(pk=1).update(**ROOMY)
 
 
 def signal_bytes(**changes: object) -> bytes:
@@ -90,13 +91,14 @@ def test_a_published_signal_is_a_filled_order_within_two_seconds(start, valkey, 
 
 
 def test_what_the_stream_got_while_no_executor_ran_is_acted_on(start, valkey, auto_trading):
-    for number in range(3):
-        valkey.xadd("signals:stream", {"signal": signal_bytes(signal_id=f"early-{number}")})
+    symbols = ("RELIANCE", "INFY", "TCS")
+    for symbol in symbols:
+        valkey.xadd("signals:stream", {"signal": signal_bytes(signal_id=f"early-{symbol}", symbol=symbol)})
 
     start()
 
-    for number in range(3):
-        assert filled(concluded(f"early-{number}")).quantity == 1
+    for symbol in symbols:
+        assert filled(concluded(f"early-{symbol}")).quantity == 1
     until(lambda: valkey.xpending("signals:stream", "order-executor")["pending"] == 0)
 
 
@@ -139,7 +141,7 @@ def test_a_second_executor_stands_by_and_takes_over(start, valkey, auto_trading)
     until(lambda: b"leadership.standing_by" in second.log.read_bytes(), 15)
 
     first.end()
-    valkey.xadd("signals:stream", {"signal": signal_bytes(signal_id="second")})
+    valkey.xadd("signals:stream", {"signal": signal_bytes(signal_id="second", symbol="INFY")})
 
     assert filled(concluded("second")).sender.endswith(str(second.process.pid))
 

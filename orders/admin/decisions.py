@@ -48,6 +48,11 @@ def shown(value: Any) -> Any:
     return moment(at) if at else value
 
 
+def _in_words(row: Mapping[str, Any]) -> str:
+    """Return one row of a list of facts, such as another symbol of the book, without what is nothing."""
+    return " · ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in row.items() if value)
+
+
 @admin.register(Decision)
 class DecisionAdmin(ReadOnlyAdmin):
     list_display = ("at_ist", "outcome_shown", "symbol", "why", "signal", "actor", "limits_version")

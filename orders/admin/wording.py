@@ -12,6 +12,7 @@ from orders.desk import rupees
 from orders.lifecycle import OrderStatus
 from orders.models import Decision, Order, Signal
 from risk.admin.display import NOTHING, Tone, badge
+from risk.engine.rules import CATALOGUE
 
 ORDER_TONES = {
     OrderStatus.PENDING: (Tone.PLAIN, "schedule"),
@@ -85,5 +86,18 @@ def verdicts(decision: Decision | None) -> str:
 
 
 def described(decisions: list[Decision]) -> list[dict[str, Any]]:
-    """Return what a template needs of each decision."""
-    return [{"row": decision, "outcome": outcome_badge(decision.outcome)} for decision in decisions]
+    """Return what a template needs of each decision: its verdicts with what the catalogue says of each control."""
+    return [
+        {
+            "row": decision,
+            "outcome": outcome_badge(decision.outcome),
+            "verdicts": [{**verdict, "explanation": explanation(verdict["control"])} for verdict in decision.verdicts],
+        }
+        for decision in decisions
+    ]
+
+
+def explanation(code: str) -> str:
+    """Return a control's code and sentence; the code alone of one that exists no more."""
+    control = CATALOGUE.get(code)
+    return f"{code}: {control.sentence}" if control else code

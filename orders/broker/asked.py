@@ -1,7 +1,7 @@
 """
 What the broker was asked for lately, shared by all who ask within a second.
 
-Kite answers one question for prices a second and 10 others. A question for prices is therefore put for every
+Kite answers one question for quotes a second and 10 others. A question for quotes is therefore put for every
 instrument that was wanted lately, and whoever comes within a second of an answer takes that one, a failed one too: to
 ask again sooner would only be refused. The time is handed in, so that a clock that was set back holds nothing up.
 """
@@ -12,14 +12,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from decimal import Decimal
+from typing import Generic, NamedTuple, TypeVar
 
-from risk.engine.facts import Quote
+from orders.broker.gateway import MarketQuote
+from risk.engine.facts import Funds, PriceBand, Quote
 
 Key = tuple[str, str]  # exchange and symbol
-Positions = tuple[dict[Key, int], datetime] | None
+Positions = tuple[dict[Key, int], datetime]
+Answer = TypeVar("Answer")
 
-WANTED_MAX = 100  # instruments in one question, the latest wanted; Kite takes 1,000
+WANTED_MAX = 100  # instruments in one question, the latest wanted; Kite takes 500
 WANTED_FOR = timedelta(seconds=5)
 
 
@@ -28,8 +30,18 @@ def is_within(moment: datetime | None, span: timedelta, now: datetime) -> bool:
     return moment is not None and timedelta(0) <= now - moment < span
 
 
+class Told(NamedTuple):
+    """What the broker said of one instrument, dated when the asking began; None for what it did not say."""
+
+    quote: Quote | None = None
+    band: PriceBand | None = None
+
+
+NOTHING_TOLD = Told()
+
+
 class AskedPrices:
-    """The prices that were asked for. One thread asks at a time; those that wait for it find their answer there."""
+    """Prices and bands that were asked for. One thread asks at a time; those that wait find their answer there."""
 
     def __init__(self, *, seconds: float = 1.0) -> None:
         """`seconds` lie between an answer and the next question; within them the answer is shared."""
@@ -37,7 +49,7 @@ class AskedPrices:
         self._asking = threading.Lock()
         self._lock = threading.Lock()
         self._wanted: OrderedDict[Key, datetime] = OrderedDict()
-        self._answers: dict[Key, Quote | None] = {}
+        self._answers: dict[Key, Told] = {}
         self._answered_at: datetime | None = None
 
     def expect(self, keys: Iterable[Key], *, now: datetime) -> None:
@@ -52,13 +64,13 @@ class AskedPrices:
     def last(
         self,
         key: Key,
-        ask: Callable[[list[Key]], dict[Key, Decimal] | None],
+        ask: Callable[[list[Key]], dict[Key, MarketQuote] | None],
         *,
         clock: Callable[[], datetime],
         pause: Callable[[float], None],
-    ) -> Quote | None:
+    ) -> Told:
         """
-        Return the last price, dated when the asking began; None when the broker does not say.
+        Return the last price and the price band.
 
         Waits for at most a second until the broker may be asked again. `ask` returns None when it fails.
         """
@@ -71,11 +83,10 @@ class AskedPrices:
                 assert self._answered_at is not None, "it is within the span"
                 pause((self._answered_at + self._span - now).total_seconds())
             keys, as_of = self._all_wanted(clock()), clock()
-            prices = ask(keys) or {}
-            quotes = {each: Quote(price=price, as_of=as_of) for each, price in prices.items()}
-            self._answers = {each: quotes.get(each) for each in keys}
+            quotes = ask(keys) or {}
+            self._answers = {each: _as_told(quotes.get(each), as_of) for each in keys}
             self._answered_at = clock()
-            return self._answers.get(key)
+            return self._answers.get(key, NOTHING_TOLD)
 
     def _all_wanted(self, now: datetime) -> list[Key]:
         with self._lock:
@@ -84,19 +95,36 @@ class AskedPrices:
             return list(self._wanted)
 
 
-class AskedPositions:
-    """The broker's positions as they were read last, for signals that wait for them."""
+def _as_told(quote: MarketQuote | None, as_of: datetime) -> Told:
+    if quote is None:
+        return NOTHING_TOLD
+    band = None
+    if quote.lower_circuit is not None and quote.upper_circuit is not None:
+        band = PriceBand(lower=quote.lower_circuit, upper=quote.upper_circuit, as_of=as_of)
+    return Told(Quote(price=quote.last_price, as_of=as_of), band)
+
+
+class _AskedOnce(Generic[Answer]):
+    """One answer of the broker's for all who ask within a second; None for one that failed."""
 
     def __init__(self, *, seconds: float = 1.0) -> None:
         self._span = timedelta(seconds=seconds)
         self._asking = threading.Lock()
-        self._answer: Positions = None
+        self._answer: Answer | None = None
         self._answered_at: datetime | None = None
 
-    def last(self, ask: Callable[[], Positions], *, clock: Callable[[], datetime]) -> Positions:
+    def last(self, ask: Callable[[], Answer | None], *, clock: Callable[[], datetime]) -> Answer | None:
         """Return what `ask` returned within the last second, None for a failure included; else ask."""
         with self._asking:
             if not is_within(self._answered_at, self._span, clock()):
                 self._answer = ask()
                 self._answered_at = clock()
             return self._answer
+
+
+class AskedPositions(_AskedOnce[Positions]):
+    """The broker's positions as they were read last, for signals that wait for them."""
+
+
+class AskedFunds(_AskedOnce[Funds]):
+    """What may be spent, as it was read last. What our own buys take of it since is reckoned beside it."""

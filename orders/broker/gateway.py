@@ -129,6 +129,15 @@ class BrokerBook:
     unreadable: tuple[str, ...] = ()  # rows that made no sense, in words; with any of them absence proves nothing
 
 
+@dataclass(frozen=True, kw_only=True)
+class MarketQuote:
+    """The last traded price and the day's circuit limits in INR; without limits where the broker names none."""
+
+    last_price: Decimal
+    lower_circuit: Decimal | None = None
+    upper_circuit: Decimal | None = None
+
+
 class Gateway(Protocol):
     """One account at one broker."""
 
@@ -149,8 +158,11 @@ class Gateway(Protocol):
     def positions(self) -> dict[tuple[str, str], int]:
         """Read net shares by (exchange, symbol), holdings included. Raise `BrokerUnreachable`, `SessionRefused`."""
 
-    def last_prices(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Decimal]:
-        """Read last traded prices in INR by (exchange, symbol); an unknown one is left out. Raise as `positions`."""
+    def quotes(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], MarketQuote]:
+        """Read prices and circuit limits by (exchange, symbol); an unknown one is left out. Raise as `positions`."""
+
+    def available_funds(self) -> Decimal:
+        """Read what may be spent on shares now, in INR, below zero for a debt. Raise as `positions`."""
 
     def instruments(self, exchange: str) -> list[InstrumentReport]:
         """Read the day's instruments dump. Raise as `positions`."""

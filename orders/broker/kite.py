@@ -27,6 +27,7 @@ from orders.broker.gateway import (
     BrokerUnreachable,
     GatewayError,
     InstrumentReport,
+    MarketQuote,
     NotSent,
     OrderRefused,
     OrderReport,
@@ -108,15 +109,18 @@ class KiteGateway:
     def positions(self) -> dict[tuple[str, str], int]:
         return _read(lambda: _net(self._holds()))
 
-    def last_prices(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Decimal]:
+    def quotes(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], MarketQuote]:
         names = {f"{exchange}:{symbol}": (exchange, symbol) for exchange, symbol in keys}
 
-        def read() -> dict[tuple[str, str], Decimal]:
-            rows = self._client().ltp(list(names))
-            prices = {names[name]: _price(rows.get(name, {}).get("last_price")) for name in names}
-            return {key: price for key, price in prices.items() if price is not None}
+        def read() -> dict[tuple[str, str], MarketQuote]:
+            rows = self._client().quote(list(names))
+            quotes = {key: _market_quote(rows.get(name, {})) for name, key in names.items()}
+            return {key: quote for key, quote in quotes.items() if quote is not None}
 
         return _read(read)
+
+    def available_funds(self) -> Decimal:
+        return _read(lambda: _amount(self._client().margins("equity")["net"]))
 
     def instruments(self, exchange: str) -> list[InstrumentReport]:
         def read() -> list[InstrumentReport]:
@@ -277,6 +281,22 @@ def _price(value: Any) -> Decimal | None:
     """Return the price, through its shortest text so that 204.1 stays 204.1; None for what is no price."""
     price = Decimal(str(value or 0))
     return price if price.is_finite() and 0 < price <= PRICE_MAX else None
+
+
+def _market_quote(row: dict[str, Any]) -> MarketQuote | None:
+    last_price = _price(row.get("last_price"))
+    if last_price is None:
+        return None
+    lower, upper = _price(row.get("lower_circuit_limit")), _price(row.get("upper_circuit_limit"))
+    return MarketQuote(last_price=last_price, lower_circuit=lower, upper_circuit=upper)
+
+
+def _amount(value: Any) -> Decimal:
+    """Return an amount in INR. Raise `ValueError` for what is no number: an unknown sum is not zero."""
+    amount = Decimal(str(value))
+    if isinstance(value, bool) or not amount.is_finite():
+        raise ValueError(f"an amount was expected, not {value!r}")
+    return amount
 
 
 def _moment(value: Any) -> datetime:

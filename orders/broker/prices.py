@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 
 from orders.broker.asked import Key
 from orders.broker.ticks import Tick
-from risk.engine.facts import Quote
+from risk.engine.facts import PriceBand, Quote
+from risk.engine.limits import BAND_AGE_MAX_SECONDS
 
+BAND_AGE_MAX = timedelta(seconds=BAND_AGE_MAX_SECONDS * 0.8)  # asked for anew while a decision may still go by it
 ASKED_MAX = 100  # symbols remembered as asked about, the latest ones
 
 
@@ -28,6 +30,7 @@ class StreamedPrices:
         self._tokens: dict[Key, int] = {}
         self._quotes: dict[int, Quote] = {}
         self._asked: OrderedDict[Key, None] = OrderedDict()
+        self._bands: dict[Key, PriceBand] = {}
 
     def last(self, exchange: str, symbol: str, *, now: datetime) -> Quote | None:
         """Return the last price if it is young enough, and remember that it was asked for."""
@@ -42,6 +45,17 @@ class StreamedPrices:
         if quote is None or not timedelta(0) <= quote.age(now) <= self._age_max:
             return None
         return quote
+
+    def band(self, exchange: str, symbol: str, *, now: datetime) -> PriceBand | None:
+        """Return the price band as it was last asked for, if that is not long ago: the stream tells of none."""
+        with self._lock:
+            band = self._bands.get((exchange, symbol))
+        young = band is not None and timedelta(0) <= now - band.as_of <= BAND_AGE_MAX
+        return band if young else None
+
+    def remember_band(self, exchange: str, symbol: str, band: PriceBand) -> None:
+        with self._lock:
+            self._bands[exchange, symbol] = band
 
     def asked(self) -> list[Key]:
         """Return what was asked for lately, the latest first."""

@@ -6,16 +6,20 @@ from django.template.loader import render_to_string
 
 from risk.admin.display import NOTHING, as_text, moment
 from risk.admin.read_only import ReadOnlyAdmin
-from risk.models import RiskSettings, RiskSettingsVersion
+from risk.models import InstrumentLimit, RiskSettings, RiskSettingsVersion
 
 
 def limit_label(name: str) -> str:
+    """Return the words for a limit, a symbol's own with the symbol; the name itself for one that exists no more."""
+    instrument, _, field = name.rpartition(" ")
+    if instrument and field in InstrumentLimit.LIMIT_FIELDS:
+        return f"{instrument} {InstrumentLimit.label(field)}"
     return RiskSettings.label(name)
 
 
 def limit_text(name: str, text: str) -> str:
     """Return a limit's kept value as a page shows it; as it was kept for a limit that exists no more."""
-    return as_text(RiskSettings.parsed(name, text)) if name in RiskSettings.LIMIT_FIELDS else text
+    return as_text(RiskSettings.parsed(name, text)) if name in RiskSettings.LIMIT_FIELDS and text else text
 
 
 @admin.register(RiskSettingsVersion)

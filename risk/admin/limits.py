@@ -15,6 +15,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.utils import help_text_for_field
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -29,7 +30,18 @@ from risk.admin.display import as_text, trimmed
 from risk.admin.limit_changes import change_text, house, how_it_waits
 from risk.admin.limit_history import limit_label
 from risk.engine.loosening import above_ceilings, contradictions
+from risk.engine.rules import of_limit
 from risk.models import LimitChange, RiskSettings
+
+
+def explained(name: str) -> str:
+    """Return what a field says of itself, and after it each control that is held against it, from the catalogue."""
+    return " ".join(
+        [
+            help_text_for_field(name, RiskSettings),
+            *(f"{control.code}: {control.sentence}" for control in of_limit(name)),
+        ]
+    )
 
 
 class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -57,6 +69,7 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
     class Meta:
         model = RiskSettings
         fields = RiskSettings.LIMIT_FIELDS
+        help_texts = {name: explained(name) for name in RiskSettings.LIMIT_FIELDS}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -165,16 +178,42 @@ class RiskSettingsAdmin(ModelAdmin, OutsideTransaction):
                 "fields": (
                     ("cms_buy_threshold", "cms_sell_threshold"),
                     ("signal_age_max_seconds", "closing_signal_age_max_seconds"),
+                    "signal_drift_percent",
                 )
             },
         ),
         (
             "One order",
-            {"fields": (("position_size", "round_up_to_one_lot"), ("order_value_max", "order_quantity_max"))},
+            {
+                "fields": (
+                    ("position_size", "round_up_to_one_lot"),
+                    ("order_value_max", "order_quantity_max"),
+                    ("allowed_instruments", "funds_use_percent"),
+                )
+            },
         ),
-        ("The book", {"fields": (("position_value_max", "daily_trades_max"),)}),
+        (
+            "The book",
+            {
+                "fields": (
+                    ("position_value_max", "daily_trades_max"),
+                    ("gross_exposure_max", "positions_max"),
+                    "adding_allowed",
+                )
+            },
+        ),
         ("The day's loss", {"fields": (("daily_loss_max", "charges_percent"), "exits_after_loss")}),
         ("Pace", {"fields": (("orders_per_second_max", "orders_per_minute_max"),)}),
+        (
+            "Orders beside each other",
+            {
+                "fields": (
+                    ("duplicate_window_seconds", "opposite_orders_allowed"),
+                    ("open_orders_max", "symbol_open_orders_max"),
+                    ("reject_streak_max", "rejections_max"),
+                )
+            },
+        ),
         (
             "Prices",
             {"fields": (("slippage_percent", "quote_age_max_seconds"), ("collar_percent", "closing_collar_percent"))},

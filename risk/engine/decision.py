@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from risk.engine.control import Applies, Control, Outcome
 from risk.engine.facts import Portfolio, ProposedOrder, is_closing
 from risk.engine.limits import Limits
-from risk.engine.rules import RULES, Applies, Control, Outcome
+from risk.engine.rules import RULES
 
 
 @dataclass(frozen=True, kw_only=True)

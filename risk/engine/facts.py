@@ -60,12 +60,37 @@ class Quote:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PriceBand:
+    """The exchange's circuit limits of the day in INR: it refuses what is priced outside, equal is inside."""
+
+    lower: Decimal
+    upper: Decimal
+    as_of: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Funds:
+    """
+    What the broker lets be spent, in INR, as read from `as_of` on.
+
+    `committed` is what our own buys may take of it that the reading cannot have counted yet, `committed_at_market`
+    likewise for those without a limit, at the last price; None when that is not known.
+    """
+
+    available: Decimal
+    as_of: datetime
+    committed: Decimal | None = Decimal(0)
+    committed_at_market: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SignalFacts:
     """What the rules about signals need of one."""
 
     cms_score: Decimal
     signal_at: datetime
     newest_decided_at: datetime | None  # of the same symbol and strategy; None when there is none
+    signal_price: Decimal | None = None  # INR: the market as the strategy saw it; None when it did not say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +121,8 @@ class ProposedOrder:
     origin: Origin
     lot_size: int | None
     tick_size: Decimal | None
+    segment: str = ""  # as the broker's list of instruments has it: NSE, BSE, INDICES, NFO-OPT …
+    instrument_type: str = ""  # likewise: EQ, FUT, CE, PE
     size_note: str = ""
     is_exit: bool = False
     signal: SignalFacts | None = None
@@ -117,6 +144,10 @@ class Holding:
     working_sells: int = 0
     highest_working_bid: Decimal | None = None  # INR: the highest limit among the working buys
     market_buys_work: bool = False  # a working buy without a limit may fill as far away as the collar
+    buy_orders: int = 0  # how many orders the working quantities are
+    sell_orders: int = 0
+    last_buy_at: datetime | None = None  # when the newest order that counts as a trade was made
+    last_sell_at: datetime | None = None
 
     @property
     def closable_by_sell(self) -> int:
@@ -146,6 +177,18 @@ class Traffic:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """What another symbol of the book may be worth. `price` is the worst one known, in INR; None when none is."""
+
+    symbol: str
+    own: int
+    working_buys: int
+    working_sells: int
+    price: Decimal | None
+    market_buys_work: bool = False  # `price` then goes up by the collar
+
+
+@dataclass(frozen=True, kw_only=True)
 class Portfolio:
     """The book and the switches, as risk sees them at one moment."""
 
@@ -163,6 +206,12 @@ class Portfolio:
     market: MarketSession
     stops: tuple[str, ...] = ()  # open incidents that stop new exposure, in words
     traffic: Traffic = Traffic()
+    band: PriceBand | None = None
+    funds: Funds | None = None
+    others: tuple[Elsewhere, ...] = ()  # every other symbol that is held or may be
+    open_orders: int = 0  # our own, of all symbols: unsent, in doubt or resting
+    rejections_in_a_row: int = 0  # by the broker, of our newest answered orders
+    rejections_lately: int = 0  # within REJECTIONS_WITHIN_SECONDS
 
 
 def closing_quantity(proposed: ProposedOrder, holding: Holding) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from risk.engine.limits import listed
+
 
 class Looser(StrEnum):
     """How a limit changes when it comes to allow more."""
@@ -18,6 +20,7 @@ class Looser(StrEnum):
     DOWN = "DOWN"
     WHEN_ON = "WHEN_ON"
     WHEN_OFF = "WHEN_OFF"
+    ENTRY_ADDED = "ENTRY_ADDED"  # a list of names with commas: looser with an entry that it did not have
     ANY_CHANGE = "ANY_CHANGE"  # its values have no order: whatever it becomes may allow what was refused
 
 
@@ -41,6 +44,27 @@ LOOSER: Mapping[str, Looser] = {
     "signal_age_max_seconds": Looser.UP,
     "closing_signal_age_max_seconds": Looser.UP,
     "quote_age_max_seconds": Looser.UP,
+    "signal_drift_percent": Looser.UP,
+    "duplicate_window_seconds": Looser.DOWN,
+    "open_orders_max": Looser.UP,
+    "symbol_open_orders_max": Looser.UP,
+    "opposite_orders_allowed": Looser.WHEN_ON,
+    "adding_allowed": Looser.WHEN_ON,
+    "gross_exposure_max": Looser.UP,
+    "positions_max": Looser.UP,
+    "funds_use_percent": Looser.UP,
+    "reject_streak_max": Looser.UP,
+    "rejections_max": Looser.UP,
+    "allowed_instruments": Looser.ENTRY_ADDED,
+}
+
+# Of one symbol, beside the general ones; empty is none of its own, which allows what the general one does.
+LOOSER_OF_INSTRUMENT: Mapping[str, Looser] = {
+    "blocked": Looser.WHEN_OFF,
+    "order_value_max": Looser.UP,
+    "order_quantity_max": Looser.UP,
+    "position_value_max": Looser.UP,
+    "product": Looser.ANY_CHANGE,
 }
 
 
@@ -49,9 +73,30 @@ def loosens(name: str, before: Any, after: Any) -> bool:
     if before == after or after is None:
         return False
     looser = LOOSER[name]
-    if before is None or looser == Looser.ANY_CHANGE:
+    return before is None or _allows_more(looser, before, after)
+
+
+def instrument_limit_loosens(name: str, before: Any, after: Any) -> bool:
+    """Return whether a symbol's own limit allows more after than before. Empty limits nothing; 0 is a limit."""
+    looser = LOOSER_OF_INSTRUMENT[name]
+    if before == after or before is None or before == "":
+        return False
+    return after is None or after == "" or _allows_more(looser, before, after)
+
+
+def _allows_more(looser: Looser, before: Any, after: Any) -> bool:
+    if looser == Looser.ANY_CHANGE:
         return True
+    if looser == Looser.ENTRY_ADDED:
+        return not listed(after) <= listed(before)
     return bool(after > before) if looser in {Looser.UP, Looser.WHEN_ON} else bool(after < before)
+
+
+def taken_back(name: str, before: Any, after: Any) -> Any:
+    """Return what is left of a limit once its loosening from `before` is over: of a list, what is in both."""
+    if LOOSER[name] != Looser.ENTRY_ADDED:
+        return before
+    return ", ".join(sorted(listed(before) & listed(after))) if listed(before) - listed(after) else before
 
 
 class InOrder(NamedTuple):
@@ -71,6 +116,8 @@ class InOrder(NamedTuple):
 IN_ORDER = (
     InOrder("position_size", "order_value_max", True, "one automatic entry must fit into one order"),
     InOrder("order_value_max", "position_value_max", True, "one order must fit into one position"),
+    InOrder("position_value_max", "gross_exposure_max", True, "one position must fit into the whole book"),
+    InOrder("symbol_open_orders_max", "open_orders_max", True, "the orders of one symbol are among all"),
     InOrder("cms_sell_threshold", "cms_buy_threshold", False, "no score may ask to buy and to sell"),
     InOrder("slippage_percent", "collar_percent", True, "an entry must be priced inside the collar"),
     InOrder("orders_per_second_max", "orders_per_minute_max", True, "a second is part of a minute"),

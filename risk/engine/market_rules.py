@@ -2,16 +2,18 @@
 The controls about the market's hours. See `rules` for the catalogue.
 
 Opening and closing orders alike leave in continuous trading only, never into the closing auction. What a signal opens
-keeps out of the first five and the last fifteen minutes besides.
+keeps out of the first five and the last fifteen minutes besides. What only closes may go by the weekday's hours in a
+year that is not complete, and by a person's hand in a special session whose times are not known: the exchange will say
+whether it trades.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from risk.engine.control import Applies, Control, Finding
 from risk.engine.facts import Origin, Portfolio, ProposedOrder, TradingSignalType, is_closing
 from risk.engine.limits import Limits
-from risk.engine.order_rules import Finding
 from risk.engine.sessions import MUMBAI, MarketSession, Phase
 
 AFTER_THE_OPEN = timedelta(minutes=5)  # prices of the first minutes are no guide
@@ -19,10 +21,7 @@ BEFORE_THE_CLOSE = timedelta(minutes=15)  # what is opened later cannot be close
 
 
 def market_is_open(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
-    """
-    Open by the calendar. What only closes may go by the weekday's hours in a year that is not complete, and by a
-    person's hand in a special session whose times are not known: the exchange will say whether it trades.
-    """
+    """Open by the calendar; what only closes is held to what of it is sure."""
     market, closing = portfolio.market, not _may_open(proposed, portfolio)
     if not market.keeps_hours:
         return Finding("round the clock", "an open market", None)
@@ -79,3 +78,30 @@ def _opens_next(market: MarketSession) -> str:
     if market.next_open_at is None:
         return "when it opens next is not known: the calendar is not complete"
     return f"the market opens next at {_moment(market.next_open_at)}"
+
+
+CONTROLS = (
+    Control(
+        code="MARKET_CLOSED",
+        title="The market is open",
+        sentence="Nothing is sent outside the exchange's hours or, to open, in a year without a complete calendar.",
+        unit="phase",
+        rule=market_is_open,
+        applies=Applies.ALWAYS,
+    ),
+    Control(
+        code="NOT_CONTINUOUS",
+        title="Trading is continuous",
+        sentence="Nothing is sent into the closing auction.",
+        unit="phase",
+        rule=trading_is_continuous,
+        applies=Applies.ALWAYS,
+    ),
+    Control(
+        code="OPENING_WINDOW",
+        title="Time of day to open",
+        sentence="A signal opens nothing in the first five and the last fifteen minutes of the session.",
+        unit="time",
+        rule=opening_is_in_its_window,
+    ),
+)

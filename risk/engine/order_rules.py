@@ -1,32 +1,14 @@
-"""The controls about the shape of an order and about what is known of the broker. See `rules` for the catalogue."""
+"""The controls about the shape of an order: its side, its quantity, its price."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
+from risk.engine.control import Applies, Control, Finding, plain
 from risk.engine.facts import OrderType, Portfolio, ProposedOrder, Side, TradingSignalType, closing_quantity, is_closing
-from risk.engine.limits import (
-    BROKER_POSITION_AGE_MAX_SECONDS,
-    CLOCKS_APART_MAX_SECONDS,
-    RECONCILED_AGE_MAX_SECONDS,
-    Limits,
-)
+from risk.engine.limits import BAND_AGE_MAX_SECONDS, Limits
 from risk.engine.sizing import HUNDRED, is_on_tick
-
-
-class Finding(NamedTuple):
-    """What a rule saw, what it allows, and the reason for no; None when there is none."""
-
-    measured: str
-    limit: str
-    reason: str | None
-
-
-def plain(number: Decimal) -> str:
-    """Return a number without the zeros that its column adds: 60 for 60.00."""
-    return f"{number.normalize():f}"
 
 
 def side_of(proposed: ProposedOrder) -> Side:
@@ -125,53 +107,118 @@ def price_is_in_collar(proposed: ProposedOrder, portfolio: Portfolio, limits: Li
     return Finding(measured, f"{plain(percent)} %", reason)
 
 
-def nothing_is_in_doubt(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
-    count = portfolio.orders_in_doubt
-    reason = f"{count} sent without a trustworthy answer" if count else None
-    return Finding(f"{count} in doubt", "none", reason)
-
-
-def book_is_reconciled(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
-    limit = f"within {RECONCILED_AGE_MAX_SECONDS} s"
-    if portfolio.reconciled_at is None:
-        return Finding("never", limit, "our book was not compared with the broker's yet")
-    age = (now - portfolio.reconciled_at).total_seconds()
-    if age < -CLOCKS_APART_MAX_SECONDS:
-        return Finding(f"{-age:.0f} s ahead", limit, "the clock was set back since our book was last compared")
-    late = age > RECONCILED_AGE_MAX_SECONDS
-    return Finding(f"{age:.0f} s ago", limit, f"last compared with the broker {age:.0f} s ago" if late else None)
-
-
-def broker_position_is_fresh(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
-    """What closes goes by what the broker holds for us now; what it held a while ago may be closed already."""
-    limit = f"within {BROKER_POSITION_AGE_MAX_SECONDS} s"
-    sells = proposed.action == TradingSignalType.SELL and proposed.quantity > 0
-    if not sells and closing_quantity(proposed, portfolio.holding) == 0:
+def price_is_in_band(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
+    """The exchange surely refuses a price outside its circuit limits. A closing order was clipped to them."""
+    price, band = proposed.limit_price, portfolio.band
+    if proposed.action == TradingSignalType.HOLD:
         return Finding("not asked for", "none", None)
-    as_of = portfolio.holding.broker_as_of
-    if as_of is None or portfolio.holding.broker is None:
-        return Finding("unknown", limit, "the broker's position could not be read")
-    fresh = now - as_of <= timedelta(seconds=BROKER_POSITION_AGE_MAX_SECONDS)
-    measured = f"{(now - as_of).total_seconds():.1f} s ago"
-    return Finding(measured, limit, None if fresh else f"the broker's position was read {measured}")
+    if band is None:
+        return Finding("unknown", "known", f"the price band of {proposed.symbol} is not known")
+    limit = f"{plain(band.lower)} to {plain(band.upper)} INR"
+    if (age := now - band.as_of) > timedelta(seconds=BAND_AGE_MAX_SECONDS):
+        return Finding(f"{age.total_seconds():.0f} s ago", limit, "the price band was read too long ago")
+    if price is None:
+        return Finding("no limit price", limit, None)
+    outside = not band.lower <= price <= band.upper
+    return Finding(f"{plain(price)} INR", limit, f"{plain(price)} INR is outside {limit}" if outside else None)
 
 
-def no_incident_stops_it(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
-    return Finding(f"{len(portfolio.stops)} open", "none", "; ".join(portfolio.stops) or None)
-
-
-def session_is_valid(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
-    reason = None if portfolio.session_valid else "there is no valid login at the broker"
-    return Finding("valid" if portfolio.session_valid else "none", "valid", reason)
-
-
-def live_is_armed(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
-    if not portfolio.is_live:
-        return Finding("paper", "armed when live", None)
-    reason = None if portfolio.armed else "nobody has armed live trading yet"
-    return Finding("armed" if portfolio.armed else "not armed", "armed", reason)
+def price_has_not_drifted(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
+    """How far the last price has gone from the one that the signal names, either way; compared by multiplication."""
+    told, percent = proposed.signal and proposed.signal.signal_price, limits.signal_drift_percent
+    if not told or told <= 0 or portfolio.quote is None:
+        return Finding("no price told", "none", None)
+    gone = abs(portfolio.quote.price - told)
+    measured = f"{gone * HUNDRED / told:.2f} %"
+    if percent is None:
+        return Finding(measured, "not set", "the signal price drift is not set")
+    reason = f"the last price {plain(portfolio.quote.price)} is {measured} from the {plain(told)} of the signal"
+    return Finding(measured, f"{plain(percent)} %", reason if gone * HUNDRED > told * percent else None)
 
 
 def _closable(proposed: ProposedOrder, portfolio: Portfolio) -> int:
     selling = side_of(proposed) == Side.SELL
     return portfolio.holding.closable_by_sell if selling else portfolio.holding.closable_by_buy
+
+
+CONTROLS = (
+    Control(
+        code="SHORT_NOT_ALLOWED",
+        title="Sells only what is held",
+        sentence="No part of a SELL may open a short position.",
+        unit="shares",
+        rule=sells_only_what_is_held,
+        applies=Applies.ALWAYS,
+    ),
+    Control(
+        code="WOULD_FLIP",
+        title="Does not cross zero",
+        sentence="One order closes or opens, and never turns a position over.",
+        unit="shares",
+        rule=does_not_cross_zero,
+        applies=Applies.ALWAYS,
+    ),
+    Control(
+        code="ORDER_QUANTITY",
+        title="Quantity, whole lots",
+        sentence="The quantity is whole lots, at least one; the odd rest of a holding may be sold.",
+        unit="shares",
+        rule=quantity_is_whole_lots,
+        applies=Applies.ALWAYS,
+    ),
+    Control(
+        code="ORDER_QTY_EXCEEDED",
+        title="Order quantity",
+        sentence="The most shares in one opening order.",
+        unit="shares",
+        rule=quantity_is_within_limit,
+        limits=("order_quantity_max",),
+    ),
+    Control(
+        code="PRICE_MISSING",
+        title="A last price is known",
+        sentence="Nothing is opened without a last price to value it by.",
+        unit="INR",
+        rule=price_is_known,
+    ),
+    Control(
+        code="PRICE_STALE",
+        title="Age of the last price",
+        sentence="Nothing is opened on a last price older than the limit.",
+        unit="s",
+        rule=price_is_fresh,
+        limits=("quote_age_max_seconds",),
+    ),
+    Control(
+        code="PRICE_NOT_ON_TICK",
+        title="Limit price on the tick grid",
+        sentence="A limit price is a multiple of the instrument's tick.",
+        unit="INR",
+        rule=price_is_on_tick,
+        applies=Applies.ALWAYS,
+    ),
+    Control(
+        code="PRICE_COLLAR_EXCEEDED",
+        title="Distance from last price",
+        sentence="How far past the last price a limit may be set; what closes may go further.",
+        unit="%",
+        rule=price_is_in_collar,
+        limits=("collar_percent", "closing_collar_percent"),
+        applies=Applies.ALWAYS,
+    ),
+    Control(
+        code="OUTSIDE_PRICE_BAND",
+        title="Inside the exchange's price band",
+        sentence="Nothing is opened outside the exchange's circuit limits; what closes is clipped to them.",
+        unit="INR",
+        rule=price_is_in_band,
+    ),
+    Control(
+        code="SIGNAL_PRICE_DRIFT",
+        title="Distance from the signal's price",
+        sentence="Nothing is opened when the market has gone too far from the price that the signal names.",
+        unit="%",
+        rule=price_has_not_drifted,
+        limits=("signal_drift_percent",),
+    ),
+)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from risk.engine.control import Control, Finding
 from risk.engine.facts import Origin, Portfolio, ProposedOrder, Traffic
 from risk.engine.limits import Limits
-from risk.engine.order_rules import Finding
 
 MUMBAI = ZoneInfo("Asia/Kolkata")
 
@@ -111,3 +111,22 @@ def _window(name: str, moments: Iterable[datetime], span: timedelta, allowed: in
     count = len(recent)
     room_at = now if count < allowed else recent[count - allowed] + span if allowed > 0 else None
     return Window(name=name, count=count, allowed=allowed, room_at=room_at)
+
+
+CONTROLS = (
+    Control(
+        code=RATE_LIMIT_EXCEEDED,
+        title="Pace of orders",
+        sentence="After so many orders in a second or a minute a signal's entry waits, and a person's is refused.",
+        unit="orders",
+        rule=order_rate_is_within_limits,
+        limits=("orders_per_second_max", "orders_per_minute_max"),
+    ),
+    Control(
+        code="BROKER_DAY_EXCEEDED",
+        title="The broker's orders of a day",
+        sentence="Nothing is opened once only the part of the broker's daily orders that is kept for exits is left.",
+        unit="orders",
+        rule=broker_day_has_room,
+    ),
+)

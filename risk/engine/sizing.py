@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from risk.engine.facts import Holding, OrderType, Quote, Side
+from risk.engine.facts import Holding, OrderType, PriceBand, Quote, Side
 from risk.engine.limits import Limits
 
 HUNDRED = Decimal(100)
@@ -40,6 +40,25 @@ def marketable_limit(quote: Quote, side: Side, *, percent: Decimal, tick_size: D
     """Return a limit `percent` past the last price, on tick: it trades at once unless the market runs away."""
     shift = quote.price * percent / HUNDRED
     return to_tick(quote.price + shift if side == Side.BUY else quote.price - shift, tick_size, side)
+
+
+def into_band(price: Decimal, band: PriceBand | None, side: Side, tick_size: Decimal) -> Decimal:
+    """
+    Return the price of a closing order inside the exchange's band, on tick, where that makes it no worse.
+
+    A SELL below the band gets its lower end, a BUY above it its upper end. What asks for more than the band allows is
+    left to the exchange: nobody may sell for less than was said.
+    """
+    if band is None:
+        return price
+    if side == Side.SELL:
+        return max(price, to_tick(band.lower, tick_size, side))
+    return min(price, to_tick(band.upper, tick_size, side))
+
+
+def with_charges(value: Decimal, limits: Limits) -> Decimal:
+    """Return what an order worth so much may cost in INR, taxes and fees as they are estimated for the day's loss."""
+    return value * (1 + limits.charges_percent / HUNDRED)
 
 
 def worst_price(
@@ -81,10 +100,20 @@ def floor_to_lot(amount: Decimal, price: Decimal, lot_size: int) -> int:
 
 
 def size_entry(
-    *, price: Decimal, lot_size: int, holding: Holding, limits: Limits, quote: Quote | None = None
+    *,
+    price: Decimal,
+    lot_size: int,
+    holding: Holding,
+    limits: Limits,
+    quote: Quote | None = None,
+    elsewhere: Decimal | None = None,
+    spendable: Decimal | None = None,
 ) -> tuple[int, str]:
     """
     Return the shares of one automatic entry and a remark.
+
+    `elsewhere` is what the other symbols may be worth, and `spendable` what may still be spent, in INR; None where that
+    is not known, which a control refuses.
 
     The position size buys whole lots. Where it buys none, one lot is taken if the settings say so and the order value
     limit allows it. What is left is clipped to the room the limits leave, but never below one lot: an order too large
@@ -102,6 +131,11 @@ def size_entry(
         quantity, note = lot_size, f"rounded up to one lot: {limits.position_size} INR buys less"
     held_at = exposure_price(price, quote, holding, limits)
     room = _room(price=price, held_at=held_at, lot_size=lot_size, holding=holding, limits=limits)
+    if elsewhere is not None and limits.gross_exposure_max is not None:
+        here = (max(0, holding.own) + holding.working_buys) * held_at
+        room = min(room, floor_to_lot(limits.gross_exposure_max - elsewhere - here, held_at, lot_size))
+    if spendable is not None:
+        room = min(room, floor_to_lot(spendable, with_charges(price, limits), lot_size))
     clipped = max(room, lot_size)
     if clipped < quantity:
         note = f"clipped from {quantity} to {clipped} by the room that the limits leave"

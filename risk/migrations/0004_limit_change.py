@@ -22,8 +22,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('limit', models.CharField(max_length=64)),
-                ('before', models.CharField(help_text='The value it is based on.', max_length=64)),
-                ('after', models.CharField(help_text='The value that is wished.', max_length=64)),
+                ('before', models.CharField(help_text='The value it is based on.', max_length=200)),
+                ('after', models.CharField(help_text='The value that is wished.', max_length=200)),
                 ('based_on_version', models.PositiveIntegerField()),
                 ('author', models.CharField(max_length=150)),
                 ('author_account', models.BigIntegerField()),

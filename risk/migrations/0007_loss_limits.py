@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('risk', '0005_rate_limits'),
+        ('risk', '0006_more_limits'),
     ]
 
     operations = [
@@ -30,6 +30,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='incident',
             name='kind',
-            field=models.CharField(choices=[('ORDER_IN_DOUBT', 'Order in doubt'), ('LATE_APPEARANCE', 'Order appeared late'), ('UNKNOWN_ORDER', 'Unknown order with our prefix'), ('UNFINISHED_OF_A_PAST_DAY', 'An order of a past day is unfinished'), ('DOUBLED_ORDER', 'One of our orders is at the broker twice'), ('VANISHED_ORDER', "An order vanished from the broker's book"), ('UNREADABLE_ROW', "A row of the broker's book makes no sense"), ('OVERFILL', 'Filled beyond its quantity'), ('POSITION_DIFFERENCE', 'Broker holds less than our book'), ('SIGNAL_FAILED', 'A signal could not be decided'), ('SIGNAL_CONFLICT', 'Two signals with one id'), ('SIGNAL_GAP', 'Signals are missing'), ('EXIT_NOT_TAKEN', 'A signal to close was not acted on'), ('DAILY_LOSS', 'The daily loss limit is reached'), ('LOSS_WARNING', "The day's loss nears its limit"), ('EXPOSURE', 'A position nears its limit'), ('BROKER_UNREACHABLE', 'The broker cannot be read'), ('LOGIN_REFUSED', 'The broker refused the login'), ('RATE_REFUSED', 'The broker refused orders for their rate'), ('BROKER_DAY_FILLS', "The broker's orders of a day run out"), ('CALENDAR_INCOMPLETE', "The exchange's calendar is not complete")], max_length=32),
+            field=models.CharField(choices=[('ORDER_IN_DOUBT', 'Order in doubt'), ('LATE_APPEARANCE', 'Order appeared late'), ('UNKNOWN_ORDER', 'Unknown order with our prefix'), ('UNFINISHED_OF_A_PAST_DAY', 'An order of a past day is unfinished'), ('DOUBLED_ORDER', 'One of our orders is at the broker twice'), ('VANISHED_ORDER', "An order vanished from the broker's book"), ('UNREADABLE_ROW', "A row of the broker's book makes no sense"), ('OVERFILL', 'Filled beyond its quantity'), ('POSITION_DIFFERENCE', 'Broker holds less than our book'), ('SIGNAL_FAILED', 'A signal could not be decided'), ('SIGNAL_CONFLICT', 'Two signals with one id'), ('SIGNAL_GAP', 'Signals are missing'), ('EXIT_NOT_TAKEN', 'A signal to close was not acted on'), ('DAILY_LOSS', 'The daily loss limit is reached'), ('LOSS_WARNING', "The day's loss nears its limit"), ('EXPOSURE', 'A position nears its limit'), ('BROKER_UNREACHABLE', 'The broker cannot be read'), ('REJECT_STREAK', 'The broker refuses order after order'), ('LOGIN_REFUSED', 'The broker refused the login'), ('RATE_REFUSED', 'The broker refused orders for their rate'), ('BROKER_DAY_FILLS', "The broker's orders of a day run out"), ('CALENDAR_INCOMPLETE', "The exchange's calendar is not complete")], max_length=32),
         ),
     ]

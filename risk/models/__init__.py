@@ -1,7 +1,7 @@
 from risk.models.calendar import CalendarChange, CalendarDay, CalendarYear, SessionRule
 from risk.models.incident import Incident
 from risk.models.limit_change import LimitChange
-from risk.models.limits import RiskSettings, RiskSettingsVersion
+from risk.models.limits import InstrumentLimit, RiskSettings, RiskSettingsVersion
 from risk.models.switch import Mode, TradingControl, TradingControlEvent
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "CalendarDay",
     "CalendarYear",
     "Incident",
+    "InstrumentLimit",
     "LimitChange",
     "Mode",
     "RiskSettings",

@@ -70,6 +70,7 @@ class Incident(models.Model):
         LOSS_WARNING = "LOSS_WARNING", "The day's loss nears its limit"
         EXPOSURE = "EXPOSURE", "A position nears its limit"
         BROKER_UNREACHABLE = "BROKER_UNREACHABLE", "The broker cannot be read"
+        REJECT_STREAK = "REJECT_STREAK", "The broker refuses order after order"
         LOGIN_REFUSED = "LOGIN_REFUSED", "The broker refused the login"
         RATE_REFUSED = "RATE_REFUSED", "The broker refused orders for their rate"
         BROKER_DAY_FILLS = "BROKER_DAY_FILLS", "The broker's orders of a day run out"

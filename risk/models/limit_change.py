@@ -49,8 +49,8 @@ class LimitChange(models.Model):
         STALE = "STALE", "Stale"
 
     limit = models.CharField(max_length=64)
-    before = models.CharField(max_length=64, help_text="The value it is based on.")
-    after = models.CharField(max_length=64, help_text="The value that is wished.")
+    before = models.CharField(max_length=200, help_text="The value it is based on.")
+    after = models.CharField(max_length=200, help_text="The value that is wished.")
     based_on_version = models.PositiveIntegerField()
     author = models.CharField(max_length=150)
     author_account = models.BigIntegerField()

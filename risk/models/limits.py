@@ -5,20 +5,29 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
 from risk.engine import rates
-from risk.engine.limits import Limits
+from risk.engine.limits import InstrumentLimits, Limits
 from risk.models.append_only import append_only
 
 _NOT_NEGATIVE = [MinValueValidator(Decimal(0))]
 _SCORE = [MinValueValidator(Decimal(-100)), MaxValueValidator(Decimal(100))]
+_KINDS = r"^\s*([A-Z]+:[A-Z][A-Z0-9]*\s*(,\s*|$))*$"
 _PERCENT = [MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(20))]
 
 
-def _rupees(label: str, help_text: str) -> models.DecimalField[Any, Any]:
-    return models.DecimalField(label, max_digits=14, decimal_places=2, validators=_NOT_NEGATIVE, help_text=help_text)
+def _rupees(label: str, help_text: str, *, empty: bool = False) -> models.DecimalField[Any, Any]:
+    return models.DecimalField(
+        label,
+        max_digits=14,
+        decimal_places=2,
+        null=empty,
+        blank=empty,
+        validators=_NOT_NEGATIVE,
+        help_text=help_text,
+    )
 
 
 def _percent(label: str, default: str, help_text: str) -> models.DecimalField[Any, Any]:
@@ -40,7 +49,8 @@ class RiskSettings(models.Model):
     """
     The limits in force: one row, id 1. Every save through `risk.limit_versions.save` is a version with its author.
 
-    In each limit 0 means that nothing is allowed; none is ever switched off by a 0.
+    In each limit 0 means that nothing is allowed; none is ever switched off by a 0. What each one does for an order is
+    said by the catalogue of controls, which the page shows beside the fields.
     """
 
     LIMIT_FIELDS = (
@@ -63,6 +73,18 @@ class RiskSettings(models.Model):
         "quote_age_max_seconds",
         "orders_per_second_max",
         "orders_per_minute_max",
+        "signal_drift_percent",
+        "duplicate_window_seconds",
+        "open_orders_max",
+        "symbol_open_orders_max",
+        "opposite_orders_allowed",
+        "adding_allowed",
+        "gross_exposure_max",
+        "positions_max",
+        "funds_use_percent",
+        "reject_streak_max",
+        "rejections_max",
+        "allowed_instruments",
     )
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
@@ -129,6 +151,63 @@ class RiskSettings(models.Model):
         validators=[MaxValueValidator(rates.BROKER_MINUTE - rates.MINUTE_FOR_EXITS)],
         help_text="What opens waits, or is refused, once so many orders were sent in a minute. Exits and cancels go.",
     )
+    signal_drift_percent = _percent(
+        "max drift from the signal's price (%)",
+        "1",
+        "How far the last price may be from the price that a signal names.",
+    )
+    duplicate_window_seconds = models.PositiveIntegerField(
+        "duplicate window (s)",
+        default=60,
+        validators=[MaxValueValidator(86_400)],
+        help_text="A like order is refused for so long after the first. The longer, the tighter.",
+    )
+    open_orders_max = models.PositiveIntegerField(
+        "max open orders", default=10, help_text="Unsent, in doubt or resting, of all symbols."
+    )
+    symbol_open_orders_max = models.PositiveIntegerField(
+        "max open orders of a symbol and side", default=1, help_text="Likewise, of one symbol and side."
+    )
+    opposite_orders_allowed = models.BooleanField(
+        "orders may meet our own", default=False, help_text="Off: nothing is opened against a working order of ours."
+    )
+    adding_allowed = models.BooleanField(
+        "positions may be added to", default=True, help_text="Off: nothing is bought of what is held already."
+    )
+    gross_exposure_max = _rupees(
+        "max gross exposure (₹)", "The most that all symbols may be worth, working orders counted as filled."
+    )
+    positions_max = models.PositiveIntegerField(
+        "max open positions", default=10, help_text="The most symbols that may be held or being bought."
+    )
+    funds_use_percent = models.DecimalField(
+        "use of the funds (%)",
+        max_digits=6,
+        decimal_places=3,
+        default=Decimal(98),
+        validators=[MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(100))],
+        help_text="How much of what the broker lets be spent an opening order may use, charges included.",
+    )
+    reject_streak_max = models.PositiveIntegerField(
+        "refusals in a row",
+        default=3,
+        validators=[MaxValueValidator(100)],
+        help_text="So many refusals of the broker in a row stop new exposure and auto-trading.",
+    )
+    rejections_max = models.PositiveIntegerField(
+        "refusals in ten minutes",
+        default=5,
+        validators=[MaxValueValidator(100)],
+        help_text="Likewise within ten minutes, in a row or not.",
+    )
+    allowed_instruments = models.CharField(
+        "allowed instruments",
+        max_length=200,
+        default="NSE:EQ, BSE:EQ",
+        blank=True,
+        validators=[RegexValidator(_KINDS, "Give exchange:series with commas between, such as NSE:EQ, BSE:EQ.")],
+        help_text="Exchange and series of what may be opened, with commas between. Empty: nothing.",
+    )
     version = models.PositiveIntegerField(default=1, editable=False)
     changed_by = models.CharField(max_length=150, editable=False)
     changed_at = models.DateTimeField(editable=False)
@@ -173,6 +252,64 @@ class RiskSettings(models.Model):
         column = cls._meta.get_field(name)
         assert isinstance(column, models.Field), "every limit is a column of its own"
         return column
+
+
+class InstrumentLimit(models.Model):
+    """
+    The limits of one symbol beside the general ones: the tighter of the two holds. Empty is none of its own.
+
+    Every save through `risk.limit_versions.save_instrument` is a version of the limits with its author. A symbol that
+    is blocked can still be closed.
+    """
+
+    class Products(models.TextChoices):
+        CNC = "CNC", "CNC: delivery"
+        MIS = "MIS", "MIS: intraday"
+        NRML = "NRML", "NRML: carried forward"
+
+    LIMIT_FIELDS = ("blocked", "order_value_max", "order_quantity_max", "position_value_max", "product")
+
+    exchange = models.CharField(max_length=10)
+    symbol = models.CharField(max_length=40)
+    blocked = models.BooleanField(default=False, help_text="Nothing may be opened in it. It can still be closed.")
+    order_value_max = _rupees("max order value (₹)", "The most that one opening order may be worth.", empty=True)
+    order_quantity_max = models.PositiveIntegerField(
+        "max order quantity (shares)", null=True, blank=True, help_text="The most shares in one opening order."
+    )
+    position_value_max = _rupees(
+        "max position size (₹)", "The most that it may be worth, working orders counted as filled.", empty=True
+    )
+    product = models.CharField(
+        max_length=6, choices=Products, blank=True, help_text="Only this product may be opened. Empty: any."
+    )
+    changed_by = models.CharField(max_length=150, editable=False)
+    changed_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        verbose_name = "instrument limit"
+        ordering = ["exchange", "symbol"]
+        constraints = [models.UniqueConstraint(fields=["exchange", "symbol"], name="instrument_limit_once")]
+
+    def __str__(self) -> str:
+        return f"{self.exchange}:{self.symbol}"
+
+    @classmethod
+    def label(cls, name: str) -> str:
+        """Return the words for one of its limits."""
+        column = cls._meta.get_field(name)
+        assert isinstance(column, models.Field), "every limit is a column of its own"
+        return str(column.verbose_name)
+
+    def limits(self) -> InstrumentLimits:
+        """Return the limits as the risk engine takes them."""
+        return InstrumentLimits(**{name: getattr(self, name) for name in self.LIMIT_FIELDS})
+
+    def values(self) -> dict[str, str]:
+        """Return the limits it has of its own as text, for a version."""
+        own = {name: getattr(self, name) for name in self.LIMIT_FIELDS}
+        return {
+            name: str(value) for name, value in own.items() if value is not None and value is not False and value != ""
+        }
 
 
 class RiskSettingsVersion(models.Model):

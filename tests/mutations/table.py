@@ -190,8 +190,8 @@ MUTATIONS = [
     Mutation(
         "let an answer overwrite what the book showed",
         "orders/execution.py",
-        "        if order.status in {OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT}:  # else the book has explained it",
-        "        if True:  # else the book has explained it",
+        "        if order.status not in {OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT}:\n            return",
+        "        if False:\n            return",
         "tests/orders/test_adversity.py::test_a_refusal_that_arrives_after_the_book_showed_the_order_does_not_"
         "overwrite_it",
     ),

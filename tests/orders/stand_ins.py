@@ -13,7 +13,7 @@ from orders.models import Order
 
 @dataclass
 class BookGateway:
-    """Shows the book it was given last, and remembers which cancels it was asked for."""
+    """Shows the book it was given last, each share at 1,400.00 INR, and remembers which cancels it was asked for."""
 
     orders: list[OrderReport] = field(default_factory=list)
     trades: list[TradeReport] = field(default_factory=list)
@@ -21,7 +21,13 @@ class BookGateway:
     cancelled: list[str] = field(default_factory=list)
 
     def book(self, as_of: datetime) -> BrokerBook:
-        return BrokerBook(as_of=as_of, orders=tuple(self.orders), trades=tuple(self.trades), positions=self.holds)
+        return BrokerBook(
+            as_of=as_of,
+            orders=tuple(self.orders),
+            trades=tuple(self.trades),
+            positions=self.holds,
+            last_prices=dict.fromkeys(self.holds, Decimal(1400)),
+        )
 
     def cancel(self, broker_order_id: str) -> None:
         self.cancelled.append(broker_order_id)

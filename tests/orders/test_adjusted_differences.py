@@ -64,7 +64,7 @@ def test_a_broker_position_read_before_an_adjustment_is_stale_for_the_risk_desk(
 
     def broker(as_of):
         observed = Observed(broker_quantity=3, broker_as_of=as_of)
-        limits = limit_versions.in_force().limits()
+        limits = limit_versions.in_force(now=desk.clock()).limits()
         return snapshot(desk, control, instrument, observed, limits=limits, now=desk.clock()).holding.broker
 
     assert broker(before) is None

@@ -151,7 +151,7 @@ def test_a_finished_order_of_yesterday_that_is_still_listed_after_midnight_is_no
 
 
 def test_a_book_that_lacks_an_order_it_knew_proves_nothing_about_one_in_doubt(desk, resting, in_doubt, wired, clock):
-    known, doubtful = resting(), in_doubt()
+    known, doubtful = resting(symbol="INFY"), in_doubt()
     clock.advance(seconds=125)
     empty = wired(desk, gateway=BookGateway())
 

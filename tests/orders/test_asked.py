@@ -10,7 +10,8 @@ from decimal import Decimal
 
 import pytest
 
-from orders.broker.asked import WANTED_MAX, AskedPositions, AskedPrices
+from orders.broker.asked import NOTHING_TOLD, WANTED_MAX, AskedFunds, AskedPositions, AskedPrices
+from orders.broker.gateway import MarketQuote
 from orders.deciding import decide
 from orders.desk import Desk
 from orders.models import OrderEvent
@@ -18,6 +19,7 @@ from orders.quotes import expect_quotes, last_quote
 from tests.conftest import StillClock
 from tests.orders.paper.stream.stand_ins import NOW
 
+QUOTE = MarketQuote(last_price=Decimal(1400), lower_circuit=Decimal(1260), upper_circuit=Decimal(1540))
 RELIANCE, INFY, TCS = ("NSE", "RELIANCE"), ("NSE", "INFY"), ("NSE", "TCS")
 
 
@@ -32,7 +34,7 @@ class Broker:
 
     def ask(self, keys):
         self.asked.append((self.now, keys))
-        return None if self.fails else dict.fromkeys(keys, Decimal(1400))
+        return None if self.fails else dict.fromkeys(keys, QUOTE)
 
     def pause(self, seconds):
         self.now += timedelta(seconds=seconds)
@@ -51,7 +53,7 @@ def test_decisions_within_a_second_share_one_answer_and_its_age(broker):
     broker.now += timedelta(seconds=0.999)
 
     assert broker.last(RELIANCE) == first
-    assert first.as_of == NOW
+    assert first.quote.as_of == first.band.as_of == NOW
     assert len(broker.asked) == 1
 
 
@@ -59,7 +61,7 @@ def test_a_second_later_it_is_asked_anew(broker):
     broker.last(RELIANCE)
     broker.now += timedelta(seconds=1)
 
-    assert broker.last(RELIANCE).as_of == broker.now
+    assert broker.last(RELIANCE).quote.as_of == broker.now
     assert len(broker.asked) == 2
 
 
@@ -76,7 +78,7 @@ def test_what_is_expected_is_asked_for_in_the_same_question(broker):
     broker.prices.expect([INFY, TCS], now=broker.now)
 
     for key in (RELIANCE, TCS, INFY):
-        assert broker.last(key).price == 1400
+        assert broker.last(key).quote.price == 1400
 
     assert broker.asked == [(NOW, [INFY, TCS, RELIANCE])]
 
@@ -95,8 +97,8 @@ def test_a_question_is_bounded_and_what_was_wanted_long_ago_is_left_out(broker):
 def test_a_failure_is_shared_for_a_second_too(broker):
     broker.fails = True
 
-    assert broker.last(RELIANCE) is None
-    assert broker.last(RELIANCE) is None
+    assert broker.last(RELIANCE) == NOTHING_TOLD
+    assert broker.last(RELIANCE) == NOTHING_TOLD
     assert len(broker.asked) == 1
 
 
@@ -128,40 +130,44 @@ def test_threads_that_ask_at_once_put_one_question_at_a_time(broker):
         return broker.last(("NSE", f"S{number}"))
 
     with ThreadPoolExecutor(threads) as pool:
-        quotes = list(pool.map(ask, range(threads)))
+        answers = list(pool.map(ask, range(threads)))
 
     moments = sorted(at for at, _ in broker.asked)
-    assert all(quote.price == 1400 for quote in quotes)
+    assert all(told.quote.price == 1400 for told in answers)
     assert all(later - sooner >= timedelta(seconds=1) for sooner, later in itertools.pairwise(moments))
 
 
-def test_positions_are_read_once_a_second_whatever_came_of_it():
-    now, reads = [NOW], []
-    positions = AskedPositions()
+@pytest.mark.parametrize("kind", [AskedPositions, AskedFunds])
+def test_positions_and_funds_are_read_once_a_second_whatever_came_of_it(kind):
+    now, reads, asked = [NOW], [], kind()
 
     def read():
         reads.append(now[0])
 
     for _ in range(9):
-        positions.last(read, clock=lambda: now[0])
+        asked.last(read, clock=lambda: now[0])
         now[0] += timedelta(seconds=0.25)
 
     assert [at - NOW for at in reads] == [timedelta(seconds=seconds) for seconds in (0, 1, 2)]
 
 
 class Counting:
-    """A gateway that counts its reads of positions and prices."""
+    """A gateway that counts its reads of positions, funds and quotes."""
 
     def __init__(self, gateway):
-        self.gateway, self.positions_read, self.questions = gateway, 0, []
+        self.gateway, self.positions_read, self.funds_read, self.questions = gateway, 0, 0, []
 
     def positions(self):
         self.positions_read += 1
         return self.gateway.positions()
 
-    def last_prices(self, keys):
+    def available_funds(self):
+        self.funds_read += 1
+        return self.gateway.available_funds()
+
+    def quotes(self, keys):
         self.questions.append(list(keys))
-        return self.gateway.last_prices(keys)
+        return self.gateway.quotes(keys)
 
     def __getattr__(self, name):
         return getattr(self.gateway, name)
@@ -180,6 +186,7 @@ def counted(desk, clock, wired):
         gateway=Counting(desk.gateway),
         asked_prices=AskedPrices(),
         asked_positions=AskedPositions(),
+        asked_funds=AskedFunds(),
         pause=clock.pause,
     )
 
@@ -191,16 +198,17 @@ def test_a_sell_that_waits_for_the_brokers_position_reads_it_once_a_second(count
         order=signal.orders.model.objects.get(), at=clock() + timedelta(seconds=20), before="OPEN", after="FILLED"
     )
 
+    begun = clock()
     for _ in range(8):
         assert decide(counted, signal) is None
         clock.advance(seconds=0.25)
-    assert counted.gateway.positions_read == 2
+    assert counted.gateway.positions_read <= 1 + (clock() - begun).total_seconds()
 
     clock.advance(seconds=21)
     assert decide(counted, signal).quantity == 2
 
 
-def test_signals_for_many_instruments_cost_one_question(counted, received):
+def test_signals_for_many_instruments_cost_one_question_for_quotes_and_one_for_funds(counted, received):
     signals = [received(symbol=symbol) for symbol in ("RELIANCE", "INFY", "TCS")]
     expect_quotes(counted, [("NSE", signal.symbol) for signal in signals])
 
@@ -208,6 +216,7 @@ def test_signals_for_many_instruments_cost_one_question(counted, received):
 
     assert None not in orders
     assert [sorted(question) for question in counted.gateway.questions] == [sorted([RELIANCE, INFY, TCS])]
+    assert counted.gateway.funds_read == 1
 
 
 def test_every_desk_of_the_settings_shares_one_governor_of_quotes(settings, paper, db):

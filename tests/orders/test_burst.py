@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from orders.broker.asked import AskedPositions, AskedPrices
+from orders.broker.asked import AskedFunds, AskedPositions, AskedPrices
 from orders.broker.gateway import BrokerUnreachable, TooManyRequests
 from orders.broker.kite import KiteGateway
 from orders.inbox import Received, record
@@ -53,7 +53,13 @@ class Telling:
 @pytest.fixture
 def counted_desk(bare_desk, strict, db, wired):
     gateway = KiteGateway(api_key="paper", root=strict.root, access_token=bare_desk.vault.token)
-    desk = wired(bare_desk, gateway=Telling(gateway), asked_prices=AskedPrices(), asked_positions=AskedPositions())
+    desk = wired(
+        bare_desk,
+        gateway=Telling(gateway),
+        asked_prices=AskedPrices(),
+        asked_positions=AskedPositions(),
+        asked_funds=AskedFunds(),
+    )
     load_instruments(desk, "NSE")
     reconcile(desk)
     switch_on(desk)

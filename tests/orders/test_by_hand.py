@@ -24,7 +24,7 @@ from orders.models import Decision, Fill, Order, Position
 from orders.reconciliation import reconcile
 from risk import control as switch
 from risk.engine.facts import OrderType, Side
-from risk.models import TradingControl
+from risk.models import RiskSettings, TradingControl
 
 from .stand_ins import BookGateway, report_of, trade_of
 from .test_reconciliation import place_elsewhere
@@ -75,7 +75,9 @@ def test_a_denied_order_says_why_and_leaves_its_decision(desk, wish, paper):
 
 
 def test_the_order_value_limit_is_passed_at_the_limit(desk, wish):
-    assert place(desk, wish(quantity=4, limit_price=Decimal("1250.00"))).status == "OPEN"  # 5,000.00 INR
+    RiskSettings.objects.update(order_value_max=Decimal("5200.00"))
+
+    assert place(desk, wish(quantity=4, limit_price=Decimal("1300.00"))).status == "OPEN"
 
 
 def test_a_form_that_was_denied_may_be_sent_again_when_it_may_pass(desk, wish, clock):

@@ -218,7 +218,7 @@ def test_an_advised_limit_past_the_collar_is_denied(refused, received):
 
 
 def test_an_advised_price_without_the_type_is_only_advice(follow, received):
-    assert follow(received(price="1300")).price == Decimal("1407.00")
+    assert follow(received(price="1390")).price == Decimal("1407.00")
 
 
 def test_market_orders_as_the_deployments_choice_work_to_the_fill(desk, received, wired):
@@ -306,10 +306,10 @@ def test_a_price_that_took_too_long_is_stale(desk, received, wired, clock):
         def __getattr__(self, name):
             return getattr(desk.gateway, name)
 
-        def last_prices(self, keys):
-            prices = desk.gateway.last_prices(keys)
+        def quotes(self, keys):
+            quotes = desk.gateway.quotes(keys)
             clock.advance(seconds=10.5)
-            return prices
+            return quotes
 
     signal = received()
 

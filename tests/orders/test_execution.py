@@ -492,7 +492,7 @@ def test_a_finished_order_is_not_cancelled(desk, wish, paper):
 
 
 def test_cancelling_all_asks_for_every_unfinished_order(desk, resting, pending, paper):
-    first, second, unsent = resting(), resting(symbol="INFY"), pending()
+    unsent, first, second = pending(), resting(), resting(symbol="INFY")
 
     cancel_all(desk, by="priya", reason="enough")
     reconcile(desk)
@@ -575,11 +575,10 @@ def test_two_signals_cannot_share_the_same_headroom(desk, received, clock):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_with_room_for_two_both_of_two_signals_get_theirs(desk, received, clock):
-    open_the_limits(position_value_max=Decimal("2814.00"))
-    same_moment = clock().isoformat()
+def test_with_room_for_two_both_of_two_signals_get_theirs(desk, received):
+    open_the_limits(gross_exposure_max=Decimal("2914.50"))  # 1,407.00 and 1,507.50 INR
 
-    decide_at_once(desk, [received(timestamp=same_moment), received(timestamp=same_moment)])
+    decide_at_once(desk, [received(), received(symbol="INFY")])
 
     assert [signal.status for signal in Signal.objects.all()] == ["APPROVED", "APPROVED"]
 

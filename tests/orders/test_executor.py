@@ -243,6 +243,19 @@ def test_a_limit_that_is_lowered_later_holds_although_the_executor_was_made_befo
         executor.execute_order(BUY, "RELIANCE")
 
 
+def test_a_refusal_says_of_its_control_what_the_catalogue_says(executor):
+    RiskSettings.objects.update(daily_trades_max=0)
+
+    with pytest.raises(RiskManagementError) as refusal:
+        executor.execute_order(BUY, "RELIANCE")
+
+    assert refusal.value.control == "DAILY_TRADES_EXCEEDED"
+    assert (refusal.value.title, refusal.value.sentence) == (
+        "Trades of the day",
+        "Nothing is opened once this many orders were made on a Mumbai date.",
+    )
+
+
 def test_auto_trading_held_back_here_ignores_signals_here(desk):
     assert refused(OrderExecutor(desk, enable_auto_trading=False), BUY, 75) == "AUTO_TRADING_DISABLED"
 
@@ -252,7 +265,7 @@ def test_a_gateway_may_be_passed_in(desk):
         def __getattr__(self, name):
             return getattr(desk.gateway, name)
 
-        def last_prices(self, keys):
+        def quotes(self, keys):
             return {}
 
     with pytest.raises(RiskManagementError) as refusal:

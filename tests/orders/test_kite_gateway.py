@@ -394,7 +394,8 @@ def test_a_cancel_that_is_accepted_shows_in_the_book(gateway, paper):
 READS = {
     "book": lambda gateway: gateway.book(datetime.now(IST)),
     "positions": lambda gateway: gateway.positions(),
-    "last_prices": lambda gateway: gateway.last_prices([("NSE", "RELIANCE")]),
+    "quotes": lambda gateway: gateway.quotes([("NSE", "RELIANCE")]),
+    "available_funds": lambda gateway: gateway.available_funds(),
     "instruments": lambda gateway: gateway.instruments("NSE"),
     "user_id": lambda gateway: gateway.user_id(),
 }
@@ -447,7 +448,40 @@ def test_a_last_price_that_is_none_is_unknown(gateway_at, raw, price):
     raw.answer(http(200, f'{{"status": "success", "data": {{"NSE:RELIANCE": {{"last_price": {price}}}}}}}'))
 
     with contextlib.suppress(BrokerUnreachable):
-        assert gateway_at(raw.root).last_prices([("NSE", "RELIANCE")]) == {}
+        assert gateway_at(raw.root).quotes([("NSE", "RELIANCE")]) == {}
+
+
+@pytest.mark.parametrize("limits", ['"lower_circuit_limit": 0, "upper_circuit_limit": NaN', '"depth": {}'])
+def test_circuit_limits_that_are_none_are_unknown(gateway_at, raw, limits):
+    row = f'{{"last_price": 1400.0, {limits}}}'
+    raw.answer(http(200, f'{{"status": "success", "data": {{"NSE:RELIANCE": {row}}}}}'))
+
+    (quote,) = gateway_at(raw.root).quotes([("NSE", "RELIANCE")]).values()
+
+    assert (quote.last_price, quote.lower_circuit, quote.upper_circuit) == (1400, None, None)
+
+
+@pytest.mark.parametrize("net", ["NaN", "null", "true", '"much"', "{}"])
+def test_funds_that_are_no_number_are_unknown(gateway_at, raw, net):
+    raw.answer(http(200, f'{{"status": "success", "data": {{"net": {net}}}}}'))
+
+    with pytest.raises(BrokerUnreachable):
+        gateway_at(raw.root).available_funds()
+
+
+def test_a_debt_is_told_as_one(gateway_at, raw):
+    raw.answer(http(200, '{"status": "success", "data": {"net": -204.1}}'))
+
+    assert gateway_at(raw.root).available_funds() == Decimal("-204.1")
+
+
+def test_what_is_blocked_by_an_order_is_not_available(gateway):
+    before = gateway.available_funds()
+
+    gateway.place(request(), send_by=soon())
+
+    assert before == 1_000_000_000
+    assert gateway.available_funds() == before - request().quantity * request().price
 
 
 def test_a_read_that_dribbles_is_given_up_at_the_deadline(gateway, paper, impatient):
@@ -505,7 +539,12 @@ def test_shares_still_to_be_settled_are_held(gateway_at, raw, quantity, t1_quant
 def test_an_unknown_symbol_has_no_last_price(gateway):
     known = ("NSE", "RELIANCE")
 
-    assert gateway.last_prices([("NSE", "NOSUCHSHARE"), known]) == {known: Decimal("1400.00")}
+    quotes = gateway.quotes([("NSE", "NOSUCHSHARE"), known])
+
+    assert list(quotes) == [known]
+    quote = quotes[known]
+    assert quote.last_price == Decimal("1400.00")
+    assert quote.lower_circuit < quote.last_price < quote.upper_circuit
 
 
 def test_instruments_have_lots_and_ticks(gateway):

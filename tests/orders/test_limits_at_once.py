@@ -311,7 +311,7 @@ def test_the_executor_writes_what_is_due_without_a_decision(desk: Desk, asha, cl
 
 
 def test_a_start_says_which_limit_stands_above_its_ceiling(desk: Desk, settings):
-    settings.LIMIT_CEILINGS = {**settings.LIMIT_CEILINGS, "daily_trades_max": 9}
+    settings.LIMIT_CEILINGS = {"daily_trades_max": 9}
 
     with structlog.testing.capture_logs() as logs:
         prepare_start(desk)

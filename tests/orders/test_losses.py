@@ -16,7 +16,7 @@ from orders.models import Order, Position
 from orders.reconciliation import reconcile
 from risk import control as switch
 from risk.engine.facts import Quote, Side
-from risk.models import Incident, RiskSettings, TradingControl
+from risk.models import Incident, InstrumentLimit, RiskSettings, TradingControl
 from tests.conftest import open_the_limits
 
 from .together import Together
@@ -56,8 +56,8 @@ def test_one_paisa_before_the_limit_trading_goes_on(held, desk, paper):
 
 def test_at_the_limit_only_closing_goes_on_and_entries_are_cancelled(held, desk, wish, paper):
     entry = submit(desk, decide_manual(desk, wish(quantity=1, limit_price=D("1270.00"))))
-    sale = submit(desk, decide_manual(desk, wish(side=Side.SELL, quantity=1, limit_price=D("1450.00"))))
     unsent = decide_manual(desk, wish(quantity=1, limit_price=D("1271.00")))
+    sale = submit(desk, decide_manual(desk, wish(side=Side.SELL, quantity=1, limit_price=D("1450.00"))))
 
     fall_to(paper, desk, "1300.00")
     reconcile(desk)
@@ -201,3 +201,41 @@ def test_a_position_that_outgrew_its_limit_takes_no_more_and_is_left_alone(held,
     assert "100 %" in Incident.objects.get(kind="EXPOSURE").title
     assert not Order.objects.filter(side="SELL").exists()
     assert desk.clock() - Incident.objects.get(kind="EXPOSURE").first_at < timedelta(minutes=1)
+
+
+def test_a_position_is_held_against_the_limit_of_its_symbol_where_that_is_tighter(held, desk):
+    InstrumentLimit.objects.create(
+        exchange="NSE", symbol="RELIANCE", position_value_max=D(14000), changed_by="rita", changed_at=desk.clock()
+    )
+
+    watch_limits(desk)
+
+    assert Incident.objects.get(kind="EXPOSURE").title == "RELIANCE: 100 % of ₹14000.00 is used"
+
+
+@pytest.mark.parametrize(
+    ("limit", "level"),
+    [("28000.01", None), ("28000.00", 50), ("17500.01", 50), ("17500.00", 80), ("14000.00", 100), ("13999.99", 100)],
+)
+def test_a_book_that_outgrows_the_gross_limit_is_told_of_and_left_alone(held, desk, wish, limit, level):
+    entry = submit(desk, decide_manual(desk, wish(quantity=1, limit_price=D("1390.00"))))
+    RiskSettings.objects.update(gross_exposure_max=D(limit))
+
+    for _ in range(2):
+        watch_limits(desk)
+        reconcile(desk)
+
+    told = Incident.objects.filter(kind="EXPOSURE")
+    assert [(each.title, each.count, each.symbol) for each in told] == (
+        [] if level is None else [(f"All positions: {level} % of ₹{limit} is used", 1, "")]
+    )
+    entry.refresh_from_db()
+    assert (entry.status, control().state, control().auto_trading) == ("OPEN", "ACTIVE", True)
+
+
+def test_no_book_is_no_exposure_whatever_the_limit(desk):
+    RiskSettings.objects.update(gross_exposure_max=D(0))
+
+    watch_limits(desk)
+
+    assert not Incident.objects.exists()

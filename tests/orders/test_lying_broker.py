@@ -131,7 +131,7 @@ def test_a_price_that_cannot_be_is_none_and_no_incident_for_each_signal(
     ready = threading.Event()
     ready.set()
     signal = received(signal_type=signal_type, cms_score=score)
-    Worker(wired(desk, gateway=Lying(desk.gateway, ltp=told)), ready=ready, sent=lambda: None).turn()
+    Worker(wired(desk, gateway=Lying(desk.gateway, quote=told)), ready=ready, sent=lambda: None).turn()
 
     signal.refresh_from_db()
     assert (signal.status, Incident.objects.count()) == (outcome, 0)

@@ -7,8 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from orders.broker.prices import ASKED_MAX, StreamedPrices
+from orders.broker.prices import ASKED_MAX, BAND_AGE_MAX, StreamedPrices
 from orders.broker.ticks import Tick
+from risk.engine.facts import PriceBand
+from risk.engine.limits import BAND_AGE_MAX_SECONDS
 from tests.orders.paper.stream.stand_ins import NOW
 
 RELIANCE = ("NSE", "RELIANCE")
@@ -93,3 +95,14 @@ def test_only_the_symbols_asked_for_lately_are_remembered(prices):
     assert len(asked) == ASKED_MAX
     assert asked[:2] == [("NSE", "S1"), ("NSE", f"S{ASKED_MAX}")]
     assert ("NSE", "S0") not in asked
+
+
+def test_a_band_is_remembered_while_a_decision_may_still_go_by_it(prices):
+    band = PriceBand(lower=Decimal(1260), upper=Decimal(1540), as_of=NOW)
+    prices.remember_band(*RELIANCE, band)
+
+    assert prices.band(*RELIANCE, now=NOW + BAND_AGE_MAX) == band
+    assert prices.band(*RELIANCE, now=NOW + BAND_AGE_MAX + timedelta(seconds=0.001)) is None
+    assert prices.band(*RELIANCE, now=NOW - timedelta(seconds=1)) is None  # from the future
+    assert prices.band("BSE", "RELIANCE", now=NOW) is None
+    assert timedelta(seconds=BAND_AGE_MAX_SECONDS) > BAND_AGE_MAX

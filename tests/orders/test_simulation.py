@@ -15,7 +15,8 @@ import pytest
 from orders.deciding import OrderDenied, decide_manual
 from orders.models import Decision
 from orders.simulation import UNKNOWN, Simulation, simulate, simulated
-from risk.models import RiskSettings
+from risk import limit_versions
+from risk.models import InstrumentLimit, RiskSettings
 
 D = Decimal
 
@@ -73,6 +74,17 @@ def test_a_looser_limit_approves_what_was_denied(desk, wish, received):
     assert only(under(order_value_max=D("1405.00"))) == ("DENIED", "APPROVED", "")
 
 
+def test_the_symbols_own_limits_hold_there_too(desk, follow, received):
+    follow(received())
+    now = desk.clock()
+    blocked = InstrumentLimit(exchange="NSE", symbol="RELIANCE", blocked=True)
+    limit_versions.save_instrument(blocked, by="rita", reason="results", now=now)
+
+    then, again, reason = only(under())
+    assert (then, again) == ("APPROVED", "DENIED")
+    assert reason.startswith("INSTRUMENT_BLOCKED")
+
+
 def test_an_automatic_order_is_sized_anew(follow, received):
     follow(received())
 
@@ -118,7 +130,7 @@ def test_nothing_is_written_and_nobody_is_asked(follow, received, paper, django_
     limits = replace(RiskSettings.objects.get().limits(), daily_trades_max=0)
     asked = len(paper.journal())
 
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):  # the decisions, and the limits of single symbols
         simulate("PAPER", limits)
 
     assert len(paper.journal()) == asked

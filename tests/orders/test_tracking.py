@@ -37,10 +37,11 @@ from orders.execution import cancel
 from orders.listener import ExecutorDied, Listener, broker_stream, streamed_prices
 from orders.loops import Loop
 from orders.models import BrokerSession, Fill, Order, Position
-from orders.quotes import FOLLOWED_MAX, follow_prices, last_quote
+from orders.quotes import FOLLOWED_MAX, follow_prices, last_quote, quote_and_band
 from orders.tracker import Tracker
 from orders.traffic import traffic
 from risk import limit_versions
+from risk.engine.facts import Quote
 from risk.engine.rates import tightest_for_opening
 from risk.models import Mode
 from tests.conftest import open_the_limits
@@ -79,15 +80,15 @@ class Counting:
     def __init__(self, gateway: Any) -> None:
         self._gateway = gateway
         self.reads: list[float] = []
-        self.quotes = 0
+        self.questions = 0
 
     def book(self, as_of):
         self.reads.append(time.monotonic())
         return self._gateway.book(as_of)
 
-    def last_prices(self, keys):
-        self.quotes += 1
-        return self._gateway.last_prices(keys)
+    def quotes(self, keys):
+        self.questions += 1
+        return self._gateway.quotes(keys)
 
     def __getattr__(self, name):
         return getattr(self._gateway, name)
@@ -351,7 +352,7 @@ def test_an_order_filled_in_parts_follows_each_part(track, streaming, wish, pape
 def has_room(desk: Desk) -> bool:
     """Return whether an order that opens may be sent now."""
     now = desk.clock()
-    return not tightest_for_opening(traffic(desk, now), limit_versions.in_force().limits(), now).is_full
+    return not tightest_for_opening(traffic(desk, now), limit_versions.in_force(now=now).limits(), now).is_full
 
 
 def test_a_storm_of_changes_with_every_fault_of_updates_ends_in_the_brokers_book(track, streaming, wish, paper):
@@ -481,7 +482,7 @@ def test_a_streamed_price_spares_the_quote(track, paper):
 
     paper.set_price("NSE:RELIANCE", None)  # it moves again, and so is told again and again
     until(lambda: tracked.desk.streamed_prices.last("NSE", "RELIANCE", now=tracked.desk.clock()), seconds=15)
-    quotes = gateway.quotes
+    asked = gateway.questions
     quote = until(
         lambda: (
             (found := tracked.desk.streamed_prices.last("NSE", "RELIANCE", now=tracked.desk.clock()))
@@ -491,7 +492,7 @@ def test_a_streamed_price_spares_the_quote(track, paper):
     )
 
     assert quote.as_of >= asked_at.replace(microsecond=0)
-    assert gateway.quotes <= quotes + 1
+    assert gateway.questions <= asked + 1
 
 
 def test_an_old_streamed_price_is_asked_for_anew(streaming, paper, clock):
@@ -499,7 +500,31 @@ def test_an_old_streamed_price_is_asked_for_anew(streaming, paper, clock):
     desk.streamed_prices.last = lambda *_, **__: None
 
     assert last_quote(desk, "NSE", "RELIANCE").price == Decimal("1400.00")
-    assert desk.gateway.quotes == 1
+    assert desk.gateway.questions == 1
+
+
+def test_a_streamed_price_goes_with_the_band_that_was_asked_for_lately(streaming, clock):
+    desk = replace(streaming, streamed_prices=streamed_prices(streaming))
+    streamed = Quote(price=Decimal("1401.00"), as_of=clock())
+    desk.streamed_prices.last = lambda *_, **__: streamed
+
+    asked, band = quote_and_band(desk, "NSE", "RELIANCE")
+    assert (asked.price, desk.gateway.questions) == (1400, 1)  # no band was known
+    assert quote_and_band(desk, "NSE", "RELIANCE") == (streamed, band)
+    assert desk.gateway.questions == 1
+
+    clock.advance(minutes=5)
+    assert quote_and_band(desk, "NSE", "RELIANCE")[1].as_of > band.as_of
+    assert desk.gateway.questions == 2
+
+
+def test_a_streamed_price_is_used_without_a_band_when_the_broker_names_none(streaming, clock, paper):
+    desk = replace(streaming, streamed_prices=streamed_prices(streaming))
+    streamed = Quote(price=Decimal("1401.00"), as_of=clock())
+    desk.streamed_prices.last = lambda *_, **__: streamed
+    paper.fault("quote", "error_503")
+
+    assert quote_and_band(desk, "NSE", "RELIANCE") == (streamed, None)
 
 
 def test_without_a_stream_every_price_is_asked_for(desk):

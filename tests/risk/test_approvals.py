@@ -485,6 +485,16 @@ def test_what_was_tightened_further_meanwhile_stays(asha, ravi, now):
     assert limit_versions.settle(now=until).daily_trades_max == 5
 
 
+def test_the_end_of_a_longer_list_brings_no_entry_back_that_was_taken_off_meanwhile(asha, ravi, now):
+    until = now + timedelta(hours=2)
+    more = "NSE:EQ, BSE:EQ, NSE:BE, BSE:BE, NSE:SM, BSE:SM, NSE:ST, BSE:ST, NSE:BZ, BSE:BZ"
+    approve(pending(asha, now, until=until, allowed_instruments=more), ravi, now)
+
+    wish(asha, now, allowed_instruments="NSE:EQ, NSE:BE")
+    assert in_force(now).allowed_instruments == "NSE:EQ, NSE:BE"
+    assert in_force(until).allowed_instruments == limit_versions.settle(now=until).allowed_instruments == "NSE:EQ"
+
+
 @pytest.mark.parametrize(("meanwhile", "then"), [(5, 5), (10, 10), (11, 10), (30, 10)])
 def test_what_was_set_behind_our_back_is_never_loosened_by_an_end(asha, ravi, now, meanwhile, then):
     until = now + timedelta(hours=1)

@@ -37,6 +37,25 @@ LOOSER_AND_TIGHTER: dict[str, tuple[Any, Any]] = {
     "quote_age_max_seconds": (11, 9),
     "orders_per_second_max": (6, 4),
     "orders_per_minute_max": (31, 29),
+    "signal_drift_percent": (D("1.001"), D("0.999")),
+    "duplicate_window_seconds": (59, 61),
+    "open_orders_max": (11, 9),
+    "symbol_open_orders_max": (2, 0),
+    "opposite_orders_allowed": (True, False),
+    "adding_allowed": (True, False),
+    "gross_exposure_max": (D("50000.01"), D("49999.99")),
+    "positions_max": (11, 9),
+    "funds_use_percent": (D("98.001"), D("97.999")),
+    "reject_streak_max": (4, 2),
+    "rejections_max": (6, 4),
+    "allowed_instruments": ("NSE:EQ, BSE:EQ, NSE:BE", "NSE:EQ"),
+}
+NO_NUMBERS = {
+    "round_up_to_one_lot",
+    "exits_after_loss",
+    "opposite_orders_allowed",
+    "adding_allowed",
+    "allowed_instruments",
 }
 
 
@@ -51,7 +70,8 @@ def form(**values: Any) -> RiskSettings:
 def test_the_first_limits_come_from_the_environment(first_limits: RiskSettings) -> None:
     assert first_limits.position_size == 1000
     assert first_limits.position_value_max == 10_000
-    assert first_limits.daily_trades_max == 10
+    assert first_limits.daily_trades_max == first_limits.open_orders_max == 10
+    assert first_limits.gross_exposure_max == 50_000
     assert (first_limits.cms_buy_threshold, first_limits.cms_sell_threshold) == (60, -60)
     assert (first_limits.version, first_limits.changed_by) == (1, "installation")
 
@@ -81,13 +101,14 @@ def test_the_first_limits_are_kept_as_version_1(first_limits: RiskSettings, now:
     kept = RiskSettingsVersion.objects.get()
 
     assert (kept.version, kept.author, kept.at, kept.changed) == (1, "installation", now, {})
-    switches = {"round_up_to_one_lot", "exits_after_loss"}
-    assert {name: D(value) for name, value in kept.limits.items() if name not in switches} == {
-        name: getattr(first_limits, name) for name in RiskSettings.LIMIT_FIELDS if name not in switches
-    }
-    assert {name: kept.limits[name] for name in switches} == {
+    numbers = {name for name in RiskSettings.LIMIT_FIELDS if name not in NO_NUMBERS}
+    assert {name: D(kept.limits[name]) for name in numbers} == {name: getattr(first_limits, name) for name in numbers}
+    assert {name: kept.limits[name] for name in NO_NUMBERS} == {
         "round_up_to_one_lot": "True",
         "exits_after_loss": "False",
+        "opposite_orders_allowed": "False",
+        "adding_allowed": "True",
+        "allowed_instruments": "NSE:EQ, BSE:EQ",
     }
 
 
@@ -199,6 +220,22 @@ def test_a_limit_is_loosened_in_one_direction_only(first_limits: RiskSettings, n
     assert limit_versions.loosened(tighter, looser) == [name]
     assert limit_versions.loosened(looser, tighter) == []
     assert limit_versions.loosened(looser, looser) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "loosened"),
+    [
+        ("BSE:EQ, nse:eq", []),
+        ("NSE:EQ", []),
+        ("", []),
+        ("NSE:EQ, NSE:BE", ["allowed_instruments"]),  # one taken off, another put on
+        ("BSE:EQ, BSE:XT", ["allowed_instruments"]),  # smaller as a text
+    ],
+)
+def test_a_list_is_loosened_by_what_it_did_not_have(
+    first_limits: RiskSettings, after: str, loosened: list[str]
+) -> None:
+    assert limit_versions.loosened(first_limits, form(allowed_instruments=after)) == loosened
 
 
 def test_a_mixed_change_names_only_what_loosens(first_limits: RiskSettings) -> None:

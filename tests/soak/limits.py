@@ -13,4 +13,11 @@ WIDE: dict[str, Any] = {
     "position_size": Decimal(1500),
     "orders_per_second_max": 8,
     "orders_per_minute_max": 360,
+    "duplicate_window_seconds": 0,
+    "open_orders_max": 1000,
+    "symbol_open_orders_max": 1000,
+    "gross_exposure_max": Decimal(100_000_000),
+    "positions_max": 1000,
+    "reject_streak_max": 100,
+    "rejections_max": 100,
 }

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from html import unescape
 
 import pytest
 from django.urls import reverse
 
 from orders.models import Signal
+from risk.engine.rules import RULES
 from risk.models import Mode
 from tests.risk.admin.staff import told, traces
 
@@ -92,3 +94,13 @@ def test_a_signal_is_found_by_its_id_exactly(tara, received):
     found = {wanted: tara.get(url, {"q": wanted}).context["cl"].result_count for wanted in ("alpha-2", "alpha", "infy")}
 
     assert found == {"alpha-2": 1, "alpha": 0, "infy": 1}
+
+
+def test_a_verdict_explains_its_control_as_the_catalogue_does(tara, received, follow):
+    signal = received()
+    follow(signal)
+
+    page = unescape(tara.get(reverse("admin:orders_signal_change", args=[signal.pk])).content.decode())
+
+    for control in RULES:
+        assert f"{control.code}: {control.sentence}" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from risk import approvals, limit_versions
+from risk.engine.rules import RULES
 from risk.models import RiskSettings, RiskSettingsVersion
 
 from .staff import told, traces
@@ -90,6 +92,7 @@ def test_a_form_opened_before_somebody_elses_change_is_refused(rita, shown):
         ("cms_sell_threshold", "-50", "CMS sell threshold from -60 to -50"),
         ("order_value_max", "6000", "max order value (₹) from 5000 to 6000"),
         ("signal_age_max_seconds", 600, "max signal age, opening (s) from 300 to 600"),
+        ("duplicate_window_seconds", 30, "duplicate window (s) from 60 to 30"),
     ],
 )
 def test_what_loosens_names_itself_and_needs_the_word(rita, shown, name, value, sentence):
@@ -123,6 +126,15 @@ def test_tightening_one_and_loosening_another_names_only_the_loosened(rita, show
             "price collar, opening (%) 3 must be at most price collar, closing (%) 2.999",
         ),
         ({"closing_signal_age_max_seconds": 299}, "300 must be at most max signal age, closing (s) 299"),
+        (
+            {"gross_exposure_max": "9999.99"},
+            "max position size (₹) 10000 must be at most max gross exposure (₹) 9999.99",
+        ),
+        ({"open_orders_max": 0}, "max open orders of a symbol and side 1 must be at most max open orders 0"),
+        ({"allowed_instruments": "NSE EQ"}, "allowed_instruments: Give exchange:series with commas between"),
+        ({"funds_use_percent": "100.001"}, "funds_use_percent: The settings of this installation allow at most 100"),
+        ({"reject_streak_max": 101}, "reject_streak_max: The settings of this installation allow at most 30"),
+        ({"duplicate_window_seconds": 86401}, "duplicate_window_seconds: Ensure this value is less than or equal to"),
         ({"position_size": "-1"}, "position_size: Ensure this value is greater than or equal to 0"),
         ({"cms_buy_threshold": "100.01"}, "cms_buy_threshold: Ensure this value is less than or equal to 100"),
         ({"daily_trades_max": ""}, "daily_trades_max: This field is required"),
@@ -141,6 +153,29 @@ def test_a_limit_at_its_edge_is_taken(rita, shown, value):
     rita.post(PAGE, {**shown, "position_size": value, "confirmation": "LOOSEN"})
 
     assert in_force().position_size == Decimal(value)
+
+
+def test_each_field_is_explained_by_the_controls_that_are_held_against_it(rita, vera):
+    for page in (rita.get(PAGE), vera.get(PAGE)):
+        shown = unescape(" ".join(page.content.decode().split()))
+        for control in RULES:
+            if set(control.limits) & set(RiskSettings.LIMIT_FIELDS):
+                assert f"{control.code}: {control.sentence}" in shown
+
+
+def test_every_limit_has_a_place_on_the_page(rita):
+    form = rita.get(PAGE).context["adminform"]
+    placed = {name for fieldset in form for line in fieldset for name in line.fields}
+
+    assert set(RiskSettings.LIMIT_FIELDS) <= placed
+
+
+def test_another_kind_of_instrument_is_loosened_by_name(rita, shown):
+    listed = {**shown, "allowed_instruments": "NSE:EQ, NSE:BE"}
+    assert "This loosens allowed instruments from NSE:EQ, BSE:EQ to NSE:EQ, NSE:BE" in errors(rita.post(PAGE, listed))
+
+    rita.post(PAGE, {**shown, "allowed_instruments": "NSE:EQ"})
+    assert in_force().allowed_instruments == "NSE:EQ"
 
 
 def test_the_lot_is_no_longer_rounded_up(rita, shown):

@@ -15,6 +15,10 @@ broker agrees. Ten o'clock on a Monday, trading is ACTIVE, auto-trading is on.
   more, and so do the 4,500 of a day that are not kept for exits. None was sent in the last second, where 5 may be.
 - The signal scored 75 where 60 must be passed, is 12 s old of 300 s, and the newest decided is a minute older.
 - The market trades continuously from 09:15 to 15:15, then is its closing auction to 15:35; the 24th is a holiday.
+- The signal saw RELIANCE at 1,395.00: it has gone 0.36 % since, of 1 %. The exchange's band is 1,260.00 to 1,540.00.
+- 10 INFY at 1,500.00 are held beside: with the BUY the book would be 29,070.00 INR in 2 symbols, of 40,000 in 3.
+- The BUY needs 9,863.77 INR with its charges; 98 % of the 12,000 at the broker are 11,760.
+- One order is open, in another symbol, of 3; none works in RELIANCE, and none was made.
 - The SELL is for the 3 held, at 1,393.00, half a percent below the last price.
 """
 
@@ -28,10 +32,13 @@ from zoneinfo import ZoneInfo
 
 from risk.engine.decision import Decision, Verdict, assess
 from risk.engine.facts import (
+    Elsewhere,
+    Funds,
     Holding,
     OrderType,
     Origin,
     Portfolio,
+    PriceBand,
     ProposedOrder,
     Quote,
     SignalFacts,
@@ -49,7 +56,12 @@ def ago(**span: float) -> datetime:
     return NOW - timedelta(**span)
 
 
-SIGNAL = SignalFacts(cms_score=Decimal("75"), signal_at=ago(seconds=12), newest_decided_at=ago(minutes=1, seconds=12))
+SIGNAL = SignalFacts(
+    cms_score=Decimal("75"),
+    signal_at=ago(seconds=12),
+    newest_decided_at=ago(minutes=1, seconds=12),
+    signal_price=Decimal("1395.00"),
+)
 QUOTE = Quote(price=Decimal("1400.00"), as_of=ago(seconds=2))
 MARKET = MarketSession(
     phase=Phase.CONTINUOUS,
@@ -59,6 +71,9 @@ MARKET = MarketSession(
     auction_ends_at=NOW.replace(hour=15, minute=35),
     next_open_at=NOW.replace(day=25, hour=9, minute=15),
 )
+BAND = PriceBand(lower=Decimal("1260.00"), upper=Decimal("1540.00"), as_of=ago(seconds=2))
+FUNDS = Funds(available=Decimal(12_000), as_of=ago(seconds=2))
+INFY = Elsewhere(symbol="INFY", own=10, working_buys=0, working_sells=0, price=Decimal("1500.00"))
 HOLDING = Holding(own=3, broker=3, broker_as_of=ago(seconds=2))
 PORTFOLIO = Portfolio(
     state=TradingState.ACTIVE,
@@ -74,6 +89,10 @@ PORTFOLIO = Portfolio(
     quote=QUOTE,
     traffic=Traffic(placed=tuple(ago(seconds=seconds) for seconds in range(30, 1, -1)), today=4499),
     market=MARKET,
+    band=BAND,
+    funds=FUNDS,
+    others=(INFY,),
+    open_orders=1,
 )
 LIMITS = Limits(
     version=1,
@@ -86,7 +105,7 @@ LIMITS = Limits(
     position_value_max=Decimal(20_000),
     daily_trades_max=5,
     daily_loss_max=Decimal(1000),
-    charges_percent=Decimal("0.12"),
+    charges_percent=Decimal("0.15"),
     exits_after_loss=False,
     slippage_percent=Decimal("0.5"),
     collar_percent=Decimal(3),
@@ -96,6 +115,18 @@ LIMITS = Limits(
     quote_age_max_seconds=10,
     orders_per_second_max=5,
     orders_per_minute_max=30,
+    signal_drift_percent=Decimal(1),
+    duplicate_window_seconds=60,
+    open_orders_max=3,
+    symbol_open_orders_max=2,
+    opposite_orders_allowed=False,
+    adding_allowed=True,
+    gross_exposure_max=Decimal(40_000),
+    positions_max=3,
+    funds_use_percent=Decimal(98),
+    reject_streak_max=3,
+    rejections_max=5,
+    allowed_instruments="NSE:EQ, BSE:EQ",
 )
 BUY = ProposedOrder(
     action=TradingSignalType.BUY,
@@ -108,6 +139,8 @@ BUY = ProposedOrder(
     origin=Origin.AUTO,
     lot_size=1,
     tick_size=Decimal("0.10"),
+    segment="NSE",
+    instrument_type="EQ",
     signal=SIGNAL,
 )
 SELL = replace(

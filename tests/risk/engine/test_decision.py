@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
@@ -9,11 +10,19 @@ import pytest
 
 from risk.engine.decision import assess
 from risk.engine.facts import Origin, TradingSignalType, TradingState
-from risk.engine.rules import RULES, SCREEN, Applies, Outcome
-from tests.risk.engine import test_market_rules, test_order_rules, test_rates, test_rules
+from risk.engine.limits import Limits
+from risk.engine.rules import RULES, SCREEN, Applies, Control, Outcome
+from tests.risk.engine import test_book_rules, test_market_rules, test_order_rules, test_rates, test_rules
 from tests.risk.engine.cast import NOW, Scene, ago, buy, sell, signal_sell
 
 CODES = [control.code for control in RULES]
+TABLES = [
+    *test_rules.ROWS,
+    *test_order_rules.ROWS,
+    *test_book_rules.ROWS,
+    *test_rates.ROWS,
+    *test_market_rules.ROWS,
+]
 
 # What would refuse an opening order, by the control that refuses it.
 AGAINST_OPENING: dict[str, dict[str, Any]] = {
@@ -27,6 +36,19 @@ AGAINST_OPENING: dict[str, dict[str, Any]] = {
     "DAILY_LOSS_EXCEEDED": {"day_loss": Decimal(1000)},
     "RATE_LIMIT_EXCEEDED": {"orders_per_minute_max": 0},
     "BROKER_DAY_EXCEEDED": {"today": 5000},
+    "INSTRUMENT_RESTRICTED": {"allowed_instruments": ""},
+    "INSTRUMENT_BLOCKED": {"instrument_blocked": True},
+    "PRODUCT_NOT_ALLOWED": {"only_product": "MIS"},
+    "OUTSIDE_PRICE_BAND": {"band": None},
+    "SIGNAL_PRICE_DRIFT": {"signal_drift_percent": Decimal(0)},
+    "GROSS_EXPOSURE_EXCEEDED": {"gross_exposure_max": Decimal(0)},
+    "MAX_POSITIONS_EXCEEDED": {"positions_max": 0},
+    "ADDING_NOT_ALLOWED": {"adding_allowed": False},
+    "INSUFFICIENT_FUNDS": {"funds": None},
+    "DUPLICATE_ORDER": {"last_buy_at": ago(seconds=1), "last_sell_at": ago(seconds=1)},
+    "SELF_MATCH": {"buy_orders": 1, "sell_orders": 1},
+    "OPEN_ORDERS_EXCEEDED": {"open_orders_max": 0},
+    "REJECT_STREAK": {"rejections_in_a_row": 3},
     "ORDER_IN_DOUBT": {"orders_in_doubt": 2},
     "NOT_RECONCILED": {"reconciled_at": None},
     "INCIDENT_OPEN": {"stops": ("The broker cannot be read",)},
@@ -47,6 +69,18 @@ UNSET = {
     "signal_age_max_seconds": None,
     "orders_per_second_max": None,
     "orders_per_minute_max": None,
+    "signal_drift_percent": None,
+    "duplicate_window_seconds": None,
+    "open_orders_max": None,
+    "symbol_open_orders_max": None,
+    "opposite_orders_allowed": None,
+    "adding_allowed": None,
+    "gross_exposure_max": None,
+    "positions_max": None,
+    "funds_use_percent": None,
+    "reject_streak_max": None,
+    "rejections_max": None,
+    "allowed_instruments": None,
 }
 
 
@@ -126,9 +160,80 @@ def test_a_verdict_carries_the_title_and_the_outcome_of_its_control() -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_control_is_seen_to_pass_and_to_refuse_in_the_tables(code: str) -> None:
-    tables = [*test_rules.ROWS, *test_order_rules.ROWS, *test_rates.ROWS, *test_market_rules.ROWS]
+    assert {passes for row_code, _, _, passes in TABLES if row_code == code} == {True, False}
 
-    assert {passes for row_code, _, _, passes in tables if row_code == code} == {True, False}
+
+def row_passes(code: str, *words: str) -> bool:
+    """Return whether the row of the control with one of these words in its name is one that passes."""
+    found = {passes for row, what, _, passes in TABLES if row == code and any(word in what for word in words)}
+    assert len(found) == 1, f"{code} needs a row for {words[0]!r}, with one outcome"
+    return found.pop()
+
+
+# Their limits are no numbers: on or off, a list, a name; a score must be past its threshold.
+WITHOUT_AN_EDGE = {
+    "ADDING_NOT_ALLOWED",
+    "SELF_MATCH",
+    "INSTRUMENT_RESTRICTED",
+    "INSTRUMENT_BLOCKED",
+    "PRODUCT_NOT_ALLOWED",
+    "CMS_SCORE_TOO_WEAK",
+}
+REACHED_IS_ENOUGH = {"DAILY_LOSS_EXCEEDED"}  # its limit is where it stops, not what it still allows
+WITH_LIMITS = [control for control in RULES if control.limits]
+
+
+@pytest.mark.parametrize("control", WITH_LIMITS, ids=[control.code for control in WITH_LIMITS])
+def test_every_control_with_a_limit_is_seen_around_it_and_unset(control: Control) -> None:
+    if control.code not in WITHOUT_AN_EDGE:
+        assert row_passes(control.code, "just below", "just younger", "just inside")
+        assert row_passes(control.code, "at the limit") is (control.code not in REACHED_IS_ENOUGH)
+        assert not row_passes(control.code, "just past", "just older")
+    # A symbol without limits of its own has none of the first two, and no estimate is not one of nothing.
+    always_set = {"instrument_blocked", "only_product", "charges_percent"}
+    for name in set(control.limits) - always_set:
+        unset = [each for code, _, each, passes in TABLES if code == control.code and not passes]
+        assert any(getattr(each.limits, name) is None for each in unset), f"{control.code} needs a row without {name}"
+
+
+DATES = {"as_of", "broker_as_of", "age", "reconciled_at"}
+DATED = [control for control in RULES if DATES & set(control.rule.__code__.co_names)]
+
+
+@pytest.mark.parametrize("control", DATED, ids=[control.code for control in DATED])
+def test_every_control_that_goes_by_a_dated_fact_is_seen_with_an_old_one_and_without(control: Control) -> None:
+    assert not row_passes(control.code, "just older", "stale")
+    names = ("unknown", "never", "MISSING")
+    assert any(code == control.code and any(name in what for name in names) for code, what, _, _ in TABLES)
+
+
+def test_the_controls_that_go_by_dated_facts_are_these() -> None:
+    assert {control.code for control in DATED} == {
+        "PRICE_STALE",
+        "OUTSIDE_PRICE_BAND",
+        "INSUFFICIENT_FUNDS",
+        "NOT_RECONCILED",
+        "BROKER_POSITION_STALE",
+    }
+
+
+def test_every_limit_belongs_to_a_control_but_for_those_that_size_or_price_an_order_or_say_what_follows() -> None:
+    held_against = {name for control in RULES for name in control.limits}
+
+    assert {field.name for field in fields(Limits)} - held_against == {
+        "version",
+        "position_size",
+        "round_up_to_one_lot",
+        "slippage_percent",
+        "exits_after_loss",
+    }
+
+
+def test_every_control_is_said_in_a_sentence_with_its_unit() -> None:
+    for control in RULES:
+        assert control.sentence.endswith("."), control.code
+        assert control.unit, control.code
+        assert control.sentence.count(".") == 1, control.code
 
 
 def test_the_controls_of_opening_orders_are_all_listed_here() -> None:

@@ -9,11 +9,22 @@ from typing import Any
 import pytest
 
 from risk.engine import loosening
-from risk.engine.limits import Limits
-from risk.engine.loosening import IN_ORDER, LOOSER, Looser, above_ceilings, contradictions, loosens
+from risk.engine.limits import InstrumentLimits, Limits
+from risk.engine.loosening import (
+    IN_ORDER,
+    LOOSER,
+    LOOSER_OF_INSTRUMENT,
+    Looser,
+    above_ceilings,
+    contradictions,
+    instrument_limit_loosens,
+    loosens,
+    taken_back,
+)
 
 from .cast import LIMITS
 
+OF_A_SYMBOL = ("instrument_blocked", "only_product")  # which the limits of one symbol bring along
 SMALLEST_STEP = {Decimal: Decimal("0.001"), int: 1}
 
 
@@ -22,18 +33,21 @@ def steps(name: str) -> tuple[Any, Any, Any]:
     value = getattr(LIMITS, name)
     if isinstance(value, bool):
         return False, True, True
+    if isinstance(value, str):
+        return "NSE:EQ", "NSE:EQ, BSE:EQ", "NSE:EQ, BSE:EQ, NSE:BE"
     step = SMALLEST_STEP[type(value)]
     return value - step, value, value + step
 
 
 def test_every_limit_has_a_direction_and_nothing_else_has() -> None:
-    assert set(LOOSER) == {field.name for field in fields(Limits)} - {"version"}
+    assert set(LOOSER) == {field.name for field in fields(Limits)} - {"version", *OF_A_SYMBOL}
+    assert set(LOOSER_OF_INSTRUMENT) == {field.name for field in fields(InstrumentLimits)}
 
 
 @pytest.mark.parametrize("name", LOOSER)
 def test_the_smallest_step_loosens_in_one_direction_only(name: str) -> None:
     smaller, value, larger = steps(name)
-    up = LOOSER[name] in {Looser.UP, Looser.WHEN_ON}
+    up = LOOSER[name] in {Looser.UP, Looser.WHEN_ON, Looser.ENTRY_ADDED}
 
     assert loosens(name, smaller, larger) is up
     assert loosens(name, larger, smaller) is not up
@@ -59,12 +73,50 @@ def test_a_limit_that_is_set_allows_more_than_one_that_is_not(name: str) -> None
         (Looser.ANY_CHANGE, "EQ", "BE", True),
         (Looser.ANY_CHANGE, "BE", "EQ", True),
         (Looser.ANY_CHANGE, "EQ", "EQ", False),
+        (Looser.ENTRY_ADDED, "", "NSE:EQ", True),
+        (Looser.ENTRY_ADDED, "NSE:EQ", "", False),
+        (Looser.ENTRY_ADDED, "NSE:EQ, BSE:EQ", "bse:eq,NSE:EQ", False),
+        (Looser.ENTRY_ADDED, "NSE:EQ, BSE:EQ", "NSE:EQ, NSE:BE", True),
+        (Looser.ENTRY_ADDED, "NSE:EQ, BSE:EQ", "BSE:EQ, BSE:XT", True),
     ],
 )
 def test_switches_and_values_without_an_order(monkeypatch, direction, before, after, expected) -> None:
     monkeypatch.setattr(loosening, "LOOSER", {"some_limit": direction})
 
     assert loosens("some_limit", before, after) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "expected"),
+    [
+        ("blocked", True, False, True),
+        ("blocked", False, True, False),
+        ("order_value_max", None, Decimal(0), False),
+        ("order_value_max", Decimal(0), None, True),
+        ("order_value_max", Decimal(0), Decimal("0.01"), True),
+        ("order_value_max", Decimal("0.01"), Decimal(0), False),
+        ("order_quantity_max", 5, 6, True),
+        ("order_quantity_max", 5, 5, False),
+        ("position_value_max", Decimal(2), Decimal(1), False),
+        ("product", "", "CNC", False),
+        ("product", "CNC", "", True),
+        ("product", "CNC", "MIS", True),
+    ],
+)
+def test_a_symbols_own_limit_that_is_taken_off_allows_more(name, before, after, expected) -> None:
+    assert instrument_limit_loosens(name, before, after) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "now", "expected"),
+    [
+        ("daily_trades_max", 10, 12, 10),
+        ("allowed_instruments", "NSE:EQ, BSE:EQ", "NSE:EQ, BSE:EQ, NSE:BE", "NSE:EQ, BSE:EQ"),
+        ("allowed_instruments", "NSE:EQ, BSE:EQ", "NSE:EQ, NSE:BE", "NSE:EQ"),
+    ],
+)
+def test_a_loosening_that_is_over_brings_nothing_back_that_was_tightened(name, before, now, expected) -> None:
+    assert taken_back(name, before, now) == expected
 
 
 def test_a_limit_without_a_direction_is_not_taken_for_tightening() -> None:

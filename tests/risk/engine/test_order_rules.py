@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from risk.engine.facts import OrderType, TradingSignalType
-from tests.risk.engine.cast import Scene, ago, buy, sell, signal_sell
+from tests.risk.engine.cast import BAND, Scene, ago, buy, sell, signal_sell
 
 D = Decimal
 MARKET: dict[str, Any] = {"order_type": OrderType.MARKET, "limit_price": None}
@@ -102,6 +103,33 @@ ROWS: list[tuple[str, str, Scene, bool]] = [
     ("PRICE_COLLAR_EXCEEDED", "closing, the other is not set", sell(collar_percent=None), True),
     ("PRICE_COLLAR_EXCEEDED", "MARKET", buy(collar_percent=None, **MARKET), True),
     ("PRICE_COLLAR_EXCEEDED", "the price is another control's", buy(quote=None), True),
+    #
+    ("OUTSIDE_PRICE_BAND", "BUY just below the upper end", buy(limit_price=D("1539.90")), True),
+    ("OUTSIDE_PRICE_BAND", "BUY at the limit", buy(limit_price=D("1540.00")), True),
+    ("OUTSIDE_PRICE_BAND", "BUY just past", buy(limit_price=D("1540.10")), False),
+    ("OUTSIDE_PRICE_BAND", "BUY at the lower end", buy(limit_price=D("1260.00")), True),
+    ("OUTSIDE_PRICE_BAND", "BUY just under it", buy(limit_price=D("1259.90")), False),
+    ("OUTSIDE_PRICE_BAND", "unknown", buy(band=None), False),
+    ("OUTSIDE_PRICE_BAND", "unknown to a HOLD", buy(band=None, **HOLD), True),
+    ("OUTSIDE_PRICE_BAND", "MARKET", buy(**MARKET), True),
+    ("OUTSIDE_PRICE_BAND", "MARKET, unknown", buy(band=None, **MARKET), False),
+    ("OUTSIDE_PRICE_BAND", "read just lately enough", buy(band=replace(BAND, as_of=ago(seconds=300))), True),
+    ("OUTSIDE_PRICE_BAND", "stale", buy(band=replace(BAND, as_of=ago(seconds=300.001))), False),
+    ("OUTSIDE_PRICE_BAND", "SELL that opens", sell(quantity=4, limit_price=D("1259.90")), False),
+    ("OUTSIDE_PRICE_BAND", "SELL that closes was clipped", sell(limit_price=D("1259.90")), True),
+    #
+    ("SIGNAL_PRICE_DRIFT", "just below", buy(signal_price=D("1386.15")), True),
+    ("SIGNAL_PRICE_DRIFT", "at the limit", buy(signal_price=D(1250), price=D("1262.50")), True),
+    ("SIGNAL_PRICE_DRIFT", "just past", buy(signal_price=D(1250), price=D("1262.51")), False),
+    ("SIGNAL_PRICE_DRIFT", "fallen, at the limit", buy(signal_price=D(1250), price=D("1237.50")), True),
+    ("SIGNAL_PRICE_DRIFT", "fallen, just past", buy(signal_price=D(1250), price=D("1237.49")), False),
+    ("SIGNAL_PRICE_DRIFT", "not set", buy(signal_drift_percent=None), False),
+    ("SIGNAL_PRICE_DRIFT", "0 allows no drift", buy(signal_drift_percent=D(0), signal_price=D("1400.01")), False),
+    ("SIGNAL_PRICE_DRIFT", "0 allows the price itself", buy(signal_drift_percent=D(0), signal_price=D(1400)), True),
+    ("SIGNAL_PRICE_DRIFT", "the signal names none", buy(signal_drift_percent=D(0), signal_price=None), True),
+    ("SIGNAL_PRICE_DRIFT", "by hand", buy(signal_drift_percent=D(0), signal=None), True),
+    ("SIGNAL_PRICE_DRIFT", "the last price is another control's", buy(quote=None), True),
+    ("SIGNAL_PRICE_DRIFT", "closing", signal_sell(signal_price=D(1)), True),
     #
     ("ORDER_IN_DOUBT", "none", buy(), True),
     ("ORDER_IN_DOUBT", "one", buy(orders_in_doubt=1), False),

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from risk.engine.decision import assess
+from risk.engine.exposure_rules import money_left, value_elsewhere
 from risk.engine.facts import (
     Holding,
     OrderType,
@@ -25,12 +26,13 @@ from risk.engine.facts import (
     Side,
     TradingSignalType,
     TradingState,
+    Traffic,
 )
 from risk.engine.limits import Limits
 from risk.engine.rules import SCREEN
 from risk.engine.sessions import Phase as MarketPhase
 from risk.engine.sizing import is_on_tick, size_entry, to_tick
-from tests.risk.engine.cast import BUY, LIMITS, NOW, PORTFOLIO, QUOTE, SELL, SIGNAL, ago
+from tests.risk.engine.cast import BAND, BUY, FUNDS, INFY, LIMITS, NOW, PORTFOLIO, QUOTE, SELL, SIGNAL, ago
 
 bounded = settings(
     max_examples=60,
@@ -44,7 +46,11 @@ bounded = settings(
 TICKS = st.sampled_from([Decimal("0.01"), Decimal("0.05"), Decimal("0.10"), Decimal(1)])
 SHARES = st.integers(0, 60)
 STATES = st.sampled_from(TradingState)
-NOTHING_CONFIGURED = replace(LIMITS, **dict.fromkeys({field.name for field in fields(Limits)} - {"version"}))
+NOTHING_CONFIGURED = replace(
+    LIMITS, **dict.fromkeys({field.name for field in fields(Limits)} - {"version", "charges_percent"})
+)
+WIDE_BAND = replace(BAND, lower=Decimal(0), upper=Decimal(100_000))
+PLENTY = replace(FUNDS, available=Decimal(10_000_000))
 
 
 def usually(common: Any, *rare: Any) -> st.SearchStrategy[Any]:
@@ -91,6 +97,15 @@ def portfolios(draw: st.DrawFn, state: st.SearchStrategy[TradingState] = STATES)
         ),
         stops=draw(usually((), ("Order in doubt",))),
         market=draw(usually(PORTFOLIO.market, replace(PORTFOLIO.market, phase=MarketPhase.AUCTION))),
+        traffic=draw(usually(Traffic(), PORTFOLIO.traffic, Traffic(today=4500))),
+        band=draw(
+            usually(WIDE_BAND, None, replace(WIDE_BAND, lower=QUOTE.price), replace(WIDE_BAND, as_of=ago(days=1)))
+        ),
+        funds=draw(usually(PLENTY, None, replace(PLENTY, available=Decimal(0)), replace(PLENTY, as_of=ago(days=1)))),
+        others=draw(usually((), (INFY,), (replace(INFY, price=None),))),
+        open_orders=draw(usually(0, 1, 100)),
+        rejections_in_a_row=draw(usually(0, 2, 3)),
+        rejections_lately=draw(usually(0, 4, 5)),
     )
 
 
@@ -103,6 +118,11 @@ def limits_in_force(draw: st.DrawFn) -> Limits:
         position_value_max=draw(st.one_of(st.just(Decimal(300_000)), rupees(0, 100_000))),
         daily_trades_max=draw(usually(20, 0, 6)),
         collar_percent=draw(usually(Decimal(3), Decimal(0), Decimal(20))),
+        gross_exposure_max=draw(st.one_of(st.just(Decimal(1_000_000)), rupees(0, 100_000))),
+        funds_use_percent=draw(usually(Decimal(98), Decimal(0), Decimal(50))),
+        adding_allowed=draw(usually(True, False)),
+        instrument_blocked=draw(usually(False, True)),
+        only_product=draw(usually("", "CNC", "MIS")),
     )
 
 
@@ -264,6 +284,16 @@ LOWER: dict[Any, st.SearchStrategy[Any]] = {
     "quote_age_max_seconds": st.integers(0, 10),
     "orders_per_second_max": st.integers(0, 5),
     "orders_per_minute_max": st.integers(0, 30),
+    "signal_drift_percent": rupees(0, 1),
+    "open_orders_max": st.integers(0, 3),
+    "symbol_open_orders_max": st.integers(0, 2),
+    "gross_exposure_max": rupees(0, 50_000),
+    "positions_max": st.integers(0, 3),
+    "funds_use_percent": rupees(0, 98),
+    "reject_streak_max": st.integers(0, 3),
+    "rejections_max": st.integers(0, 5),
+    "opposite_orders_allowed": st.just(False),
+    "adding_allowed": st.booleans(),
 }
 
 
@@ -327,21 +357,41 @@ def test_a_rounded_price_is_on_tick_and_never_worse_than_decided(price: Decimal,
     ),
     limits=limits_in_force(),
     position_size=st.one_of(st.just(Decimal(1000)), rupees(0, 100_000)),
+    cash=st.one_of(st.just(Decimal(10_000_000)), rupees(0, 20_000)),
 )
 def test_an_entry_is_whole_lots_that_the_limits_pass_or_one_lot_for_them_to_judge(
-    price: Decimal, last: Decimal | None, lot_size: int, holding: Holding, limits: Limits, position_size: Decimal
+    price: Decimal,
+    last: Decimal | None,
+    lot_size: int,
+    holding: Holding,
+    limits: Limits,
+    position_size: Decimal,
+    cash: Decimal,
 ) -> None:
     in_force = replace(limits, position_size=position_size)
     quote = None if last is None else replace(QUOTE, price=last)
+    book = replace(PORTFOLIO, holding=holding, quote=quote, funds=replace(FUNDS, available=cash))
 
-    quantity, note = size_entry(price=price, lot_size=lot_size, holding=holding, limits=in_force, quote=quote)
+    quantity, note = size_entry(
+        price=price,
+        lot_size=lot_size,
+        holding=holding,
+        limits=in_force,
+        quote=quote,
+        elsewhere=value_elsewhere(book, in_force),
+        spendable=money_left(book, in_force),
+    )
 
     assert quantity % lot_size == 0
     assert quantity > 0 or note
     if quantity > lot_size:
         order = replace(BUY, quantity=quantity, limit_price=price, lot_size=lot_size)
-        decision = assess(order, replace(PORTFOLIO, holding=holding, quote=quote), in_force, NOW)
+        decision = assess(order, book, in_force, NOW)
         assert quantity * price <= position_size
-        assert not {"ORDER_VALUE_EXCEEDED", "ORDER_QTY_EXCEEDED", "POSITION_VALUE_EXCEEDED"} & {
-            breach.control for breach in decision.breaches
-        }
+        assert not {
+            "ORDER_VALUE_EXCEEDED",
+            "ORDER_QTY_EXCEEDED",
+            "POSITION_VALUE_EXCEEDED",
+            "GROSS_EXPOSURE_EXCEEDED",
+            "INSUFFICIENT_FUNDS",
+        } & {breach.control for breach in decision.breaches}

@@ -39,13 +39,15 @@ def sent(count: int, **before: float) -> tuple[datetime, ...]:
 ALL_BUT_OURS = {"orders_per_second_max": 8, "orders_per_minute_max": 360}  # the most that the form takes
 
 ROWS = [
-    ("RATE_LIMIT_EXCEEDED", "the last of 5 in a second", buy(placed=sent(4, seconds=0.5)), True),
-    ("RATE_LIMIT_EXCEEDED", "5 in a second", buy(placed=sent(5, seconds=0.5)), False),
-    ("RATE_LIMIT_EXCEEDED", "just inside the second", buy(placed=sent(5, seconds=0.999)), False),
+    ("RATE_LIMIT_EXCEEDED", "just below: the last but one of 5", buy(placed=sent(3, seconds=0.5)), True),
+    ("RATE_LIMIT_EXCEEDED", "just below: the last but one of 30", buy(placed=sent(28, seconds=30)), True),
+    ("RATE_LIMIT_EXCEEDED", "the last of 5 in a second, at the limit", buy(placed=sent(4, seconds=0.5)), True),
+    ("RATE_LIMIT_EXCEEDED", "just past: 5 in a second", buy(placed=sent(5, seconds=0.5)), False),
+    ("RATE_LIMIT_EXCEEDED", "0.999 s ago is in the second", buy(placed=sent(5, seconds=0.999)), False),
     ("RATE_LIMIT_EXCEEDED", "a second ago is not in it", buy(placed=sent(5, seconds=1)), True),
-    ("RATE_LIMIT_EXCEEDED", "the last of 30 in a minute", buy(placed=sent(29, seconds=30)), True),
-    ("RATE_LIMIT_EXCEEDED", "30 in a minute", buy(placed=sent(30, seconds=30)), False),
-    ("RATE_LIMIT_EXCEEDED", "just inside the minute", buy(placed=sent(30, seconds=59.999)), False),
+    ("RATE_LIMIT_EXCEEDED", "the last of 30 in a minute, at the limit", buy(placed=sent(29, seconds=30)), True),
+    ("RATE_LIMIT_EXCEEDED", "just past: 30 in a minute", buy(placed=sent(30, seconds=30)), False),
+    ("RATE_LIMIT_EXCEEDED", "59.999 s ago is in the minute", buy(placed=sent(30, seconds=59.999)), False),
     ("RATE_LIMIT_EXCEEDED", "a minute ago is not in it", buy(placed=sent(30, seconds=60)), True),
     ("RATE_LIMIT_EXCEEDED", "the next machine's clock is ahead", buy(placed=sent(5, seconds=-3)), False),
     ("RATE_LIMIT_EXCEEDED", "not set", buy(orders_per_second_max=None), False),
@@ -66,8 +68,9 @@ ROWS = [
     ("RATE_LIMIT_EXCEEDED", "the rest is for exits", buy(placed=sent(360, seconds=30), **ALL_BUT_OURS), False),
     ("RATE_LIMIT_EXCEEDED", "what closes is not held to it", sell(placed=sent(400, seconds=0.5)), True),
     #
-    ("BROKER_DAY_EXCEEDED", "the last that is not kept for exits", buy(today=4499), True),
-    ("BROKER_DAY_EXCEEDED", "what is left is for exits", buy(today=4500), False),
+    ("BROKER_DAY_EXCEEDED", "just below", buy(today=4498), True),
+    ("BROKER_DAY_EXCEEDED", "at the limit: the last that is not kept for exits", buy(today=4499), True),
+    ("BROKER_DAY_EXCEEDED", "just past: what is left is for exits", buy(today=4500), False),
     ("BROKER_DAY_EXCEEDED", "which go", sell(today=4999), True),
 ]
 

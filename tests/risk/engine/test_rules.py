@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from risk.engine.facts import OrderType, Origin, TradingSignalType, TradingState
-from risk.engine.rules import in_words
-from tests.risk.engine.cast import Scene, ago, buy, sell, signal_sell
+from risk.engine.signal_rules import in_words
+from tests.risk.engine.cast import BAND, Scene, ago, buy, sell, signal_sell
 
 D = Decimal
 MARKET = {"order_type": OrderType.MARKET, "limit_price": None}
@@ -153,14 +154,15 @@ ROWS: list[tuple[str, str, Scene, bool]] = [
     ("DAILY_LOSS_EXCEEDED", "nothing lost, nothing allowed", buy(day_loss=D(0), daily_loss_max=D(0)), True),
     ("DAILY_LOSS_EXCEEDED", "0 allows no loss", buy(day_loss=D("0.01"), daily_loss_max=D(0)), False),
     ("DAILY_LOSS_EXCEEDED", "just below", buy(day_loss=D("999.99")), True),
-    ("DAILY_LOSS_EXCEEDED", "reached", buy(day_loss=D("1000.00")), False),
-    ("DAILY_LOSS_EXCEEDED", "past it", buy(day_loss=D("1000.01")), False),
+    ("DAILY_LOSS_EXCEEDED", "reached: at the limit", buy(day_loss=D("1000.00")), False),
+    ("DAILY_LOSS_EXCEEDED", "just past it", buy(day_loss=D("1000.01")), False),
     ("DAILY_LOSS_EXCEEDED", "not known", buy(day_loss=None), False),
     ("DAILY_LOSS_EXCEEDED", "no number", buy(day_loss=D("NaN")), False),
     ("DAILY_LOSS_EXCEEDED", "not set", buy(daily_loss_max=None), False),
     ("DAILY_LOSS_EXCEEDED", "a SELL that closes", sell(day_loss=D(5000)), True),
-    ("DAILY_TRADES_EXCEEDED", "the last one", buy(trades_today=4), True),
-    ("DAILY_TRADES_EXCEEDED", "one too many", buy(trades_today=5), False),
+    ("DAILY_TRADES_EXCEEDED", "just below", buy(trades_today=3), True),
+    ("DAILY_TRADES_EXCEEDED", "the last one, at the limit", buy(trades_today=4), True),
+    ("DAILY_TRADES_EXCEEDED", "just past: one too many", buy(trades_today=5), False),
     ("DAILY_TRADES_EXCEEDED", "long past", buy(trades_today=6), False),
     ("DAILY_TRADES_EXCEEDED", "not set", buy(daily_trades_max=None), False),
     ("DAILY_TRADES_EXCEEDED", "0 allows nothing", buy(trades_today=0, daily_trades_max=0), False),
@@ -252,6 +254,6 @@ def test_a_refusal_says_what_was_measured_and_what_is_allowed() -> None:
 
 def test_a_low_limit_price_does_not_make_what_is_held_worth_less() -> None:
     # 14 held are worth 19,600 INR; one more at 1,000.00 makes 20,600, past 20,000, whatever the new order's price.
-    scene = buy(own=14, broker=14, quantity=1, limit_price=D("1000.00"))
+    scene = buy(own=14, broker=14, quantity=1, limit_price=D("1000.00"), band=replace(BAND, lower=D(900)))
 
     assert scene.refusals() == ["POSITION_VALUE_EXCEEDED"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from risk.engine.facts import Holding, Quote, Side
-from risk.engine.sizing import floor_to_lot, is_on_tick, marketable_limit, size_entry, to_tick, worst_price
+from risk.engine.facts import Holding, PriceBand, Quote, Side
+from risk.engine.sizing import floor_to_lot, into_band, is_on_tick, marketable_limit, size_entry, to_tick, worst_price
 from tests.risk.engine.cast import LIMITS, NOW
 
 D = Decimal
@@ -53,6 +53,58 @@ def test_a_buy_is_rounded_down_and_a_sell_up_to_the_tick(price: str, tick_size: 
 
     assert rounded == D(on_tick)
     assert is_on_tick(rounded, D(tick_size))
+
+
+# The ticks of NSE's cash market by price, on the grid and one part beside it (NSE, since April 2025).
+@pytest.mark.parametrize(
+    ("tick_size", "on_grid", "part"),
+    [
+        ("0.01", "249.99", "0.001"),
+        ("0.05", "250.00", "0.01"),
+        ("0.05", "1000.00", "0.04"),
+        ("0.10", "1000.10", "0.05"),
+        ("0.10", "5000.00", "0.09"),
+        ("0.50", "5000.50", "0.05"),
+        ("0.50", "10000.00", "0.49"),
+        ("1.00", "10001.00", "0.01"),
+        ("1.00", "20000.00", "0.99"),
+        ("5.00", "20005.00", "0.05"),
+        ("5.00", "100000.00", "4.95"),
+    ],
+)
+def test_a_price_beside_the_grid_goes_to_the_tick_that_is_no_worse(tick_size: str, on_grid: str, part: str) -> None:
+    tick, grid = D(tick_size), D(on_grid)
+
+    assert to_tick(grid, tick, Side.BUY) == to_tick(grid, tick, Side.SELL) == grid
+    assert to_tick(grid + D(part), tick, Side.BUY) == grid
+    assert to_tick(grid + D(part), tick, Side.SELL) == grid + tick
+    assert to_tick(grid - D(part), tick, Side.BUY) == grid - tick
+    assert to_tick(grid - D(part), tick, Side.SELL) == grid
+
+
+BAND = PriceBand(lower=D("1260.05"), upper=D("1539.95"), as_of=NOW)
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "inside"),
+    [
+        (Side.SELL, "1200.00", "1260.10"),  # the first tick inside
+        (Side.SELL, "1260.00", "1260.10"),
+        (Side.SELL, "1260.10", "1260.10"),
+        (Side.SELL, "1400.00", "1400.00"),
+        (Side.SELL, "1600.00", "1600.00"),  # nobody may sell for less than was said
+        (Side.BUY, "1600.00", "1539.90"),
+        (Side.BUY, "1540.00", "1539.90"),
+        (Side.BUY, "1539.90", "1539.90"),
+        (Side.BUY, "1200.00", "1200.00"),
+    ],
+)
+def test_a_closing_price_is_brought_inside_the_band_where_that_is_no_worse(side: Side, price: str, inside: str) -> None:
+    assert into_band(D(price), BAND, side, D("0.10")) == D(inside)
+
+
+def test_without_a_band_a_price_stays() -> None:
+    assert into_band(D("1.00"), None, Side.SELL, D("0.10")) == 1
 
 
 @pytest.mark.parametrize(
@@ -129,6 +181,12 @@ def test_an_order_is_valued_at_its_worst_price_or_at_none(
         ("0.87", "0.29", 1, 3),  # 3.0000000000000004 in binary
         ("0", "1", 1, 0),
         ("-1", "1", 1, 0),
+        ("97500", "1300", 75, 75),
+        ("97499.99", "1300", 75, 0),
+        ("194999.99", "1300", 75, 75),
+        ("195000", "1300", 75, 150),
+        ("1500000", "20000.05", 75, 0),
+        ("1500003.75", "20000.05", 75, 75),
     ],
 )
 def test_an_amount_buys_whole_lots_rounded_down(amount: str, price: str, lot_size: int, quantity: int) -> None:
@@ -235,6 +293,41 @@ def test_an_entry_is_clipped_to_the_tightest_limit_of_an_order(changes: dict[str
 def test_an_entry_is_clipped_in_whole_lots() -> None:
     # 1,000 INR buys four lots of 25 at 10 INR; 74 shares are two whole lots.
     assert entry("10", lot_size=25, order_quantity_max=74)[0] == 50
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "quantity"),
+    [("47000", 10), ("49000", 10), ("49000.01", 9), ("49900", 1), ("50000", 1), (None, 10)],
+)
+def test_an_entry_is_clipped_to_the_room_in_the_book(elsewhere: str | None, quantity: int) -> None:
+    sized, _ = size_entry(
+        price=D(100),
+        lot_size=1,
+        holding=FLAT,
+        limits=replace(FIRST, gross_exposure_max=D(50_000)),
+        elsewhere=elsewhere and D(elsewhere),
+    )
+
+    assert sized == quantity
+
+
+def test_the_room_in_the_book_is_less_what_is_held_of_the_symbol() -> None:
+    limits = replace(FIRST, gross_exposure_max=D(50_000))
+
+    sized, _ = size_entry(
+        price=D(100), lot_size=1, holding=Holding(own=3, working_buys=2), limits=limits, elsewhere=D(49_000)
+    )
+
+    assert sized == 5
+
+
+@pytest.mark.parametrize(
+    ("spendable", "quantity"), [("1001.50", 10), ("1001.49", 9), ("100.15", 1), ("0", 1), ("-5", 1), (None, 10)]
+)
+def test_an_entry_is_clipped_to_the_money_with_its_charges(spendable: str | None, quantity: int) -> None:
+    sized, _ = size_entry(price=D(100), lot_size=1, holding=FLAT, limits=FIRST, spendable=spendable and D(spendable))
+
+    assert sized == quantity
 
 
 @pytest.mark.parametrize("own", [100, 101, 1000])

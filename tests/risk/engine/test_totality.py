@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.engine.decision import assess
 from risk.engine.facts import (
+    Elsewhere,
+    Funds,
     Holding,
     OrderType,
     Origin,
     Portfolio,
+    PriceBand,
     ProposedOrder,
     Quote,
     SignalFacts,
@@ -45,6 +49,21 @@ anything = {
         broker_as_of=MOMENTS,
         working_buys=COUNTS,
         working_sells=COUNTS,
+        buy_orders=COUNTS,
+        sell_orders=COUNTS,
+        last_buy_at=MOMENTS,
+        last_sell_at=MOMENTS,
+    ),
+    "bands": st.builds(PriceBand, lower=NUMBERS, upper=NUMBERS, as_of=SOME_MOMENT),
+    "funds": st.builds(Funds, available=NUMBERS, as_of=SOME_MOMENT, committed=LIMIT, committed_at_market=NUMBERS),
+    "others": st.builds(
+        Elsewhere,
+        symbol=st.just("INFY"),
+        own=COUNTS,
+        working_buys=COUNTS,
+        working_sells=COUNTS,
+        price=LIMIT,
+        market_buys_work=st.booleans(),
     ),
 }
 ANY_ORDER = st.builds(
@@ -93,7 +112,21 @@ ANY_PORTFOLIO = st.builds(
         year_complete=st.booleans(),
         lacks_hours=st.booleans(),
     ),
+    band=st.one_of(st.none(), anything["bands"]),
+    funds=st.one_of(st.none(), anything["funds"]),
+    others=st.lists(anything["others"], max_size=2).map(tuple),
+    open_orders=COUNTS,
+    rejections_in_a_row=COUNTS,
+    rejections_lately=COUNTS,
 )
+NO_NUMBERS: dict[str, st.SearchStrategy[Any]] = {
+    "exits_after_loss": st.booleans(),
+    "opposite_orders_allowed": st.sampled_from([None, True, False]),
+    "adding_allowed": st.sampled_from([None, True, False]),
+    "allowed_instruments": st.sampled_from([None, "", "NSE:EQ"]),
+    "instrument_blocked": st.booleans(),
+    "only_product": st.sampled_from(["", "CNC", "MIS"]),
+}
 ANY_LIMITS = st.builds(
     Limits,
     version=st.just(1),
@@ -101,8 +134,10 @@ ANY_LIMITS = st.builds(
     **{
         field.name: COUNT_LIMIT if "int" in str(field.type) else LIMIT
         for field in fields(Limits)
-        if field.name not in {"version", "round_up_to_one_lot"}
+        if field.name not in {"version", "round_up_to_one_lot", "charges_percent", *NO_NUMBERS}
     },
+    charges_percent=NUMBERS,
+    **NO_NUMBERS,
 )
 
 
