@@ -71,6 +71,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Trading control", "power_settings_new", "risk.tradingcontrol"),
                     _page("Risk settings", "tune", "risk.risksettings"),
                     _page("Limit changes", "approval", "risk.limitchange"),
+                    _page("Instrument limits", "block", "risk.instrumentlimit"),
                     _page("Incidents", "report", "risk.incident"),
                     _page("Calendar", "calendar_month", "risk.calendarday"),
                     _page("Calendar years", "event_available", "risk.calendaryear"),

@@ -20,7 +20,7 @@ from django.db import transaction
 
 from risk import limit_versions
 from risk.engine.loosening import above_ceilings, contradictions, loosens
-from risk.models import LimitChange, Mode, RiskSettings
+from risk.models import InstrumentLimit, LimitChange, Mode, RiskSettings
 
 log = structlog.get_logger(__name__)
 
@@ -118,6 +118,33 @@ def check_possible(current: RiskSettings, wished: Mapping[str, Any], ceilings: M
             f"{RiskSettings.label(order.smaller)} {together[order.smaller]} and {RiskSettings.label(order.larger)} "
             f"{together[order.larger]} would contradict each other: {order.why}"
         )
+
+
+def save_instrument(
+    edited: InstrumentLimit, *, author: User, reason: str, now: datetime, house: House, version_shown: int | None
+) -> InstrumentLimit:
+    """
+    Put one symbol's limits in force. A typed word, which the page asks for, is enough for what loosens them, at once.
+
+    Where the house wants a second person they can only be tightened: a wish of one limit of one symbol is not built.
+    Raise `LimitsChanged` when `version_shown` is no longer in force, `ChangeRefused` for what loosens there.
+    """
+    limit_versions.carry_out(now=now)
+    with transaction.atomic():
+        limit_versions.check_shown(limit_versions.locked(now=now), version_shown)
+        loosened = limit_versions.loosened_of_instrument(limit_versions.kept_of_instrument(edited), edited)
+        if loosened and house.needs == Needs.SECOND_PERSON:
+            raise ChangeRefused(no_second_person_for(edited, loosened))
+        return limit_versions.save_instrument(edited, by=author.get_username(), reason=reason, now=now)
+
+
+def no_second_person_for(edited: InstrumentLimit, loosened: Iterable[str]) -> str:
+    """Return why a symbol's limits cannot be loosened where a second person must agree."""
+    names = ", ".join(InstrumentLimit.label(name) for name in loosened)
+    return (
+        f"this loosens {names} of {edited}, which needs a second person here, and nobody can be asked for one symbol's "
+        "limits: they can only be tightened"
+    )
 
 
 def _wish(

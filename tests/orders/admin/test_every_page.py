@@ -21,7 +21,7 @@ from orders.desk import Desk
 from orders.inbox import Received, record
 from orders.models import ExecutorHeartbeat, Fill, Order, OrderEvent, Signal
 from risk import approvals, limit_versions
-from risk.models import Incident, LimitChange, RiskSettings
+from risk.models import Incident, InstrumentLimit, LimitChange, RiskSettings
 from tests.risk.admin.staff import SENT
 
 PAGES = {model._meta.label: page for model, page in admin.site._registry.items()}
@@ -38,6 +38,9 @@ def book(desk: Desk, resting: Any, held: Any, received: Any, follow: Any) -> Non
     edited = limit_versions.in_force(now=timezone.now())
     edited.daily_trades_max -= 1
     limit_versions.save(edited, ["daily_trades_max"], by="rita", reason="fewer", now=now)
+    limit_versions.save_instrument(
+        InstrumentLimit(exchange="NSE", symbol="TCS", blocked=True), by="rita", reason="results", now=now
+    )
     ask_for_more_trades(now)
     Incident.objects.open(
         Incident.Kind.EXIT_NOT_TAKEN, mode=desk.mode, subject="x", title="RELIANCE", symbol="RELIANCE", now=now
