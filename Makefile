@@ -3,7 +3,7 @@
 PORT ?= 8000
 KILLS ?= 1000
 SEED ?= 1
-WORKERS ?= 2
+WORKERS ?= 3
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip --disable-pip-version-check --quiet
