@@ -34,7 +34,8 @@ def symbols_of_day(desk: Desk, *, now: datetime) -> list[DayOfSymbol]:
                 sold=of_it.sold,
                 paid=of_it.paid,
                 received=of_it.received,
-                last_price=last_price(desk, position, now),
+                # Not of what is flat: whatever is asked for, the stream is made to follow.
+                last_price=last_price(desk, position, now) if position.quantity else None,
                 close_price=position.close_price,
             )
         )

@@ -49,7 +49,7 @@ def held_up(desk: Desk, order: Order, waited: timedelta, now: datetime) -> HeldU
     What closes goes after `PATIENCE` whatever the count: the broker's refusal is the worst that can come of it.
     """
     seen = traffic(desk, now)
-    if not _opens(order):
+    if not opens(order):
         window = tightest_for_closing(seen, now)
         if not window.is_full or waited >= PATIENCE:
             return None
@@ -67,7 +67,7 @@ def held_up(desk: Desk, order: Order, waited: timedelta, now: datetime) -> HeldU
     return HeldUp()
 
 
-def _opens(order: Order) -> bool:
+def opens(order: Order) -> bool:
     """Return whether it may open exposure: a BUY that is no exit and covers no short position."""
     buys = order.side == Side.BUY and not order.is_exit
     return buys and own_quantity(order.mode, order.exchange, order.symbol) >= 0
@@ -103,11 +103,11 @@ def tell_when_the_day_runs_out(desk: Desk) -> None:
     """Open an incident, once a day, when most of the orders that the broker takes in a day were sent."""
     today, now = desk.today(), desk.clock()
     count = requests_of_today(desk, now)
-    told = Incident.objects.filter(fingerprint=f"{desk.mode}:{Incident.Kind.BROKER_DAY_FILLS}:{today}")
-    if count < BROKER_DAY_WARNING or told.exists():
+    kind = Incident.Kind.BROKER_DAY_FILLS
+    if count < BROKER_DAY_WARNING or Incident.objects.told(kind, mode=desk.mode, subject=f"{today}"):
         return
     Incident.objects.open(
-        Incident.Kind.BROKER_DAY_FILLS,
+        kind,
         mode=desk.mode,
         subject=f"{today}",
         title=f"{count} of the {BROKER_DAY} orders that the broker takes a day were sent",

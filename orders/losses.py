@@ -15,10 +15,10 @@ from django.db import transaction
 from orders.day import day_of_account, last_price
 from orders.desk import Desk
 from orders.execution import ask_to_cancel, carry_out_cancel
+from orders.governor import opens
 from orders.models import Order, Position
 from risk import control as switch
 from risk import limit_versions
-from risk.engine.facts import Side
 from risk.engine.limits import Limits
 from risk.models import Incident, TradingControl
 
@@ -27,14 +27,21 @@ WARN_AT_PERCENT = (50, 80)
 
 def watch_limits(desk: Desk) -> None:
     """Hold the day's loss, each position and all of them against their limits, and do what follows."""
-    limits = limit_versions.in_force(now=desk.clock()).limits()
-    loss = day_of_account(desk, charges_percent=limits.charges_percent, now=desk.clock()).loss
+    now = desk.clock()
+    limits, of_symbols = limit_versions.in_force(now=now).limits(), limit_versions.of_instruments()
+    loss = day_of_account(desk, charges_percent=limits.charges_percent, now=now).loss
     if loss is not None and loss > 0:
         _watch_loss(desk, loss, limits)
-    for position in Position.objects.filter(mode=desk.mode, quantity__gt=0):
-        own = limit_versions.for_instrument(position.exchange, position.symbol, now=desk.clock())
-        _watch_position(desk, position, own)
-    _watch_gross(desk, limits)
+    gross = Decimal(0)
+    for position in Position.objects.filter(mode=desk.mode).exclude(quantity=0):
+        price = last_price(desk, position, now)
+        if price is None:
+            continue  # it counts nothing here; the risk desk opens nothing while a price is lacking
+        worth = abs(position.quantity) * price
+        gross += worth
+        own = of_symbols.get((position.exchange, position.symbol))
+        _watch_position(desk, position, worth, limits.within(own) if own else limits)
+    _watch_gross(desk, gross, limits)
 
 
 def _watch_loss(desk: Desk, loss: Decimal, limits: Limits) -> None:
@@ -73,29 +80,26 @@ def _stop_for_loss(desk: Desk, loss: Decimal, limits: Limits) -> None:
             "stays refused until tomorrow, or until the limit is loosened.",
             now=now,
         )
-        entries = [order for order in Order.objects.unfinished(desk.mode) if _opens(order)]
+        entries = [order for order in Order.objects.unfinished(desk.mode) if opens(order)]
         ask_to_cancel(desk, entries, by="executor", reason=reason)
     for order in entries:
         carry_out_cancel(desk, order)
 
 
-def _watch_position(desk: Desk, position: Position, limits: Limits) -> None:
+def _watch_position(desk: Desk, position: Position, worth: Decimal, limits: Limits) -> None:
     """Warn of a position that grows towards its limit by its price, and cancel what would add to one beyond it."""
-    price, limit = last_price(desk, position, desk.clock()), limits.position_value_max
-    if price is None or limit is None:
-        return  # nothing may be opened without them
-    worth = position.quantity * price
+    limit = limits.position_value_max
+    if limit is None:
+        return  # nothing may be opened without one
     what_to_do = "Beyond the limit entries of this symbol are cancelled and refused. The position itself is left alone."
     _warn(desk, Incident.Kind.EXPOSURE, position.symbol, worth, limit, symbol=position.symbol, what_to_do=what_to_do)
     if worth > limit:
         _cancel_entries(desk, position, f"{position.symbol} is worth {worth:.2f} INR, the limit is {limit} INR")
 
 
-def _watch_gross(desk: Desk, limits: Limits) -> None:
-    """Warn of a book that grows towards its limit by its prices; a position without a price counts nothing."""
+def _watch_gross(desk: Desk, worth: Decimal, limits: Limits) -> None:
+    """Warn of a book that grows towards its limit by its prices."""
     limit = limits.gross_exposure_max
-    now, held = desk.clock(), Position.objects.filter(mode=desk.mode).exclude(quantity=0)
-    worth = sum((abs(each.quantity) * (last_price(desk, each, now) or Decimal(0)) for each in held), Decimal(0))
     if limit is None or worth == 0:
         return
     what_to_do = "Beyond the limit nothing is opened in any symbol. What is held is left alone."
@@ -103,31 +107,23 @@ def _watch_gross(desk: Desk, limits: Limits) -> None:
 
 
 def _cancel_entries(desk: Desk, position: Position, reason: str) -> None:
-    of_it = {"exchange": position.exchange, "symbol": position.symbol, "cancel_requested_at": None}
-    if not Order.objects.unfinished(desk.mode).filter(side=Side.BUY.value, **of_it).exists():
+    of_it = Order.objects.unfinished(desk.mode).filter(
+        exchange=position.exchange, symbol=position.symbol, cancel_requested_at=None
+    )
+    if not any(opens(order) for order in of_it):
         return
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
-        entries = list(Order.objects.unfinished(desk.mode).filter(side=Side.BUY.value, **of_it))
+        entries = [order for order in of_it.all() if opens(order)]
         ask_to_cancel(desk, entries, by="executor", reason=reason)
     for order in entries:
         carry_out_cancel(desk, order)
 
 
-def _opens(order: Order) -> bool:
-    """Return whether the order opens or adds: it is on the side of what is held, or nothing is held."""
-    held = sum(
-        Position.objects.filter(mode=order.mode, exchange=order.exchange, symbol=order.symbol).values_list(
-            "quantity", flat=True
-        )
-    )
-    return held >= 0 if order.side == Side.BUY else held <= 0
-
-
 def _warn(desk: Desk, kind: str, what: str, used: Decimal, limit: Decimal, *, symbol: str, what_to_do: str) -> None:
-    """Tell of each level once a day and limit, on one incident: it names the highest that was reached."""
-    reached = [level for level in (*WARN_AT_PERCENT, 100) if used * 100 >= limit * level]
-    if not reached or (level := reached[-1]) == 0:
+    """Tell of the highest level that is reached, once a day for each level of a limit."""
+    level = max((each for each in (*WARN_AT_PERCENT, 100) if used * 100 >= limit * each), default=None)
+    if level is None:
         return
     subject = f"{desk.today()}:{symbol}:{limit}:{level}"
     if Incident.objects.told(kind, mode=desk.mode, subject=subject):

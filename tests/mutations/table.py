@@ -53,7 +53,7 @@ MUTATIONS = [
     Mutation(
         "hold exits to the pace of entries",
         "orders/governor.py",
-        "    if not _opens(order):",
+        "    if not opens(order):",
         "    if False:",
         GOVERNOR + "an_exit_does_not_wait_for_what_only_openings_are_held_to",
     ),

@@ -239,3 +239,29 @@ def test_no_book_is_no_exposure_whatever_the_limit(desk):
     watch_limits(desk)
 
     assert not Incident.objects.exists()
+
+
+def test_looking_asks_for_no_price_of_what_is_flat_and_costs_no_more_with_more_symbols(
+    held, desk, wired, clock, django_assert_max_num_queries
+):
+    asked = []
+
+    class Streamed:
+        def last(self, exchange, symbol, *, now):
+            asked.append(symbol)
+
+    position = Position.objects.get()
+    for number in range(5):
+        position.pk, position.symbol, position.quantity = None, f"HELD{number}", 1
+        position.save()
+    position.pk, position.symbol, position.quantity = None, "FLAT", 0
+    position.save()
+    there = wired(desk, streamed_prices=Streamed())
+    watch_limits(there)  # the first tells what there is to tell
+    asked.clear()
+
+    with django_assert_max_num_queries(12):
+        watch_limits(there)
+
+    assert "HELD0" in asked
+    assert "FLAT" not in asked
