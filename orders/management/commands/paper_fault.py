@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from urllib.error import HTTPError, URLError
-from urllib.request import ProxyHandler, Request, build_opener
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from orders.management.paper_control import DEFAULT_URL, call
 from orders.paper.faults.specification import FaultUnreadable, read_fault
-
-SECONDS = 5
 
 
 class Command(BaseCommand):
@@ -25,7 +22,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("fault", nargs="*", metavar="SPEC", help="route:what:name=value,… in the order given")
-        parser.add_argument("--url", default="http://127.0.0.1:8800", help="of the server (default: %(default)s)")
+        parser.add_argument("--url", default=DEFAULT_URL, help="of the server (default: %(default)s)")
         parser.add_argument("--clear", action="store_true", help="first forget the faults that wait")
         parser.add_argument(
             "--struck",
@@ -44,17 +41,3 @@ class Command(BaseCommand):
             call(url, "POST", "faults", wanted)
         for row in call(url, "GET", "faults/struck" if struck else "faults"):
             self.stdout.write(json.dumps(row))
-
-
-def call(url: str, method: str, path: str, faults: object = None) -> list[object]:
-    """Send one request to a control route of the server and return its data."""
-    content = None if faults is None else json.dumps(faults).encode()
-    request = Request(f"{url.rstrip('/')}/paper/{path}", data=content, method=method)  # noqa: S310 - the user's own
-    try:
-        with build_opener(ProxyHandler({})).open(request, timeout=SECONDS) as answer:
-            data = json.load(answer)["data"]
-    except HTTPError as error:
-        raise CommandError(f"The paper Kite server refused: {error.read().decode(errors='replace')}") from error
-    except (URLError, OSError, ValueError, KeyError, TypeError) as error:
-        raise CommandError(f"No paper Kite server answers at {url} ({error}): start it, or give --url.") from error
-    return data if isinstance(data, list) else []

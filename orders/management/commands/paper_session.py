@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import requests
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
+
+from orders.management.paper_control import DEFAULT_URL, call
 
 METHODS = {None: "GET", "end": "DELETE", "restore": "POST"}
-SECONDS = 5
 
 
 class Command(BaseCommand):
@@ -18,18 +18,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("what", nargs="?", choices=("end", "restore"))
-        parser.add_argument("--url", default="http://127.0.0.1:8800", help="of the server (default: %(default)s)")
+        parser.add_argument("--url", default=DEFAULT_URL, help="of the server (default: %(default)s)")
 
     def handle(self, *args: object, what: str | None, url: str, **options: object) -> None:
-        with requests.Session() as session:
-            session.trust_env = False  # a proxy meant for the internet would not find a server on this machine
-            try:
-                answer = session.request(METHODS[what], f"{url.rstrip('/')}/paper/sessions", timeout=SECONDS)
-                answer.raise_for_status()
-                told = answer.json()["data"]
-                pair = "is accepted" if told["standing"] else "has ended"
-                self.stdout.write(f"the standing pair {pair}, {told['logged_in']} logged in")
-            except (requests.RequestException, KeyError, TypeError) as error:
-                raise CommandError(
-                    f"No paper Kite server answers at {url} ({error}): start it, or give --url."
-                ) from error
+        told = call(url, METHODS[what], "sessions")
+        pair = "is accepted" if told["standing"] else "has ended"
+        self.stdout.write(f"the standing pair {pair}, {told['logged_in']} logged in")
