@@ -12,7 +12,7 @@ from orders.day import day_of_account
 from orders.deciding import decide_manual
 from orders.execution import submit
 from orders.losses import watch_limits
-from orders.models import Order, Position
+from orders.models import Fill, Order, Position
 from orders.reconciliation import reconcile
 from risk import control as switch
 from risk.engine.facts import Quote, Side
@@ -149,7 +149,7 @@ def test_charges_count_into_the_loss(held, desk, paper):
 
 
 def test_without_a_price_the_loss_is_not_known_and_nothing_new_is_opened(held, desk, received, follow):
-    Position.objects.update(last_price=None)
+    Position.objects.update(last_price=None, broker_as_of=desk.clock())
 
     watch_limits(desk)
 
@@ -157,6 +157,15 @@ def test_without_a_price_the_loss_is_not_known_and_nothing_new_is_opened(held, d
     signal = received(symbol="INFY")
     assert follow(signal) is None
     assert "DAILY_LOSS_EXCEEDED: the day's loss is unknown" in signal.reason
+
+
+@pytest.mark.parametrize("read", [None, "before the fill"])
+def test_until_the_book_is_read_again_what_was_just_bought_is_worth_its_price(held, desk, received, follow, read):
+    before = Fill.objects.get().recorded_at - timedelta(seconds=1)
+    Position.objects.update(last_price=None, broker_as_of=before if read else None)
+
+    assert loss(desk) == 0
+    assert follow(received(symbol="INFY")) is not None
 
 
 def test_the_shares_of_yesterday_count_from_the_close_before(held, desk, clock):

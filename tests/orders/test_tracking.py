@@ -32,7 +32,6 @@ from websockets.sync.server import serve
 from orders import by_hand
 from orders.broker.kite import KiteGateway
 from orders.broker.sessions import TokenVault
-from orders.day import day_of_account
 from orders.desk import Desk, StreamAddress
 from orders.execution import cancel
 from orders.listener import ExecutorDied, Listener, broker_stream, streamed_prices
@@ -366,8 +365,6 @@ def test_a_storm_of_changes_with_every_fault_of_updates_ends_in_the_brokers_book
         paper.fault("updates", fault, times=50, probability=0.3, seed=number, **more)
     for _ in range(12):
         until(lambda: has_room(streaming))
-        # A fill is known before the price of what it opened: until then the day's loss is unknown, and nothing opens.
-        until(lambda: day_of_account(streaming, charges_percent=Decimal(0), now=streaming.clock()).loss is not None)
         price = Decimal(rng.randrange(1385, 1400))
         by_hand.place(streaming, wish(quantity=rng.randrange(1, 4), limit_price=price))
         bought_elsewhere(paper, float(price) - 5)
