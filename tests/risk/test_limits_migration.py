@@ -5,26 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from risk.models import RiskSettingsVersion
+from tests.migrating import latest_again, migrated
+
+__all__ = ["latest_again"]
 
 BEFORE, AFTER = [("risk", "0005_rate_limits")], [("risk", "0006_more_limits")]
-
-
-def migrated(to):
-    executor = MigrationExecutor(connection)
-    executor.migrate(to)
-    return MigrationExecutor(connection).loader.project_state(to).apps
-
-
-@pytest.fixture
-def latest_again(transactional_db):
-    yield
-    executor = MigrationExecutor(connection)
-    executor.migrate(executor.loader.graph.leaf_nodes())
 
 
 @pytest.mark.django_db(transaction=True)
