@@ -1,8 +1,9 @@
 """
 The loaded calendar, and the only doors that change it.
 
-What closes takes effect at once. What lets something trade when it did not before needs the word that confirms it.
-Every change is kept with its author; a decision sees the calendar before it or after it, never in between.
+What closes takes effect at once. What lets something trade when it did not before needs the word that confirms it, and
+more where the house asks for it (`risk.calendar_approvals`). Every change is kept with its author; a decision sees the
+calendar before it or after it, never in between.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from datetime import date, datetime
 import structlog
 from django.db import transaction
 
+from risk.audit.who import explained
+from risk.calendar_edits import RowEdit
 from risk.calendar_file import DayRow
 from risk.engine.sessions import Calendar, InstrumentGroup, Phase
-from risk.models import CalendarChange, CalendarDay, CalendarYear, Mode, SessionRule, TradingControl
+from risk.four_eyes import CONFIRMATION
+from risk.models import CalendarChange, CalendarDay, CalendarWish, CalendarYear, Mode, SessionRule, TradingControl
+from risk.questions import Question, together
 
 log = structlog.get_logger(__name__)
 
-CONFIRMATION = "LOOSEN"
 DAYS_NAMED_MAX = 5
 
 
@@ -33,12 +37,24 @@ class OpensTheMarket(Exception):
 
 def load() -> Calendar:
     """Return the calendar as it is loaded now."""
-    complete = CalendarYear.objects.filter(complete=True).values_list("year", flat=True)
+    with together():
+        complete, days, rules = _COMPLETE.ask(), _DAYS.ask(), _RULES.ask()
     return Calendar(
-        complete_years=frozenset(complete),
-        entries={day.date: day.entry() for day in CalendarDay.objects.all()},
-        hours=tuple(rule.hours() for rule in SessionRule.objects.all()),
+        complete_years=frozenset(year for (year,) in complete()),
+        entries={day.date: day.entry() for day in days()},
+        hours=tuple(rule.hours() for rule in rules()),
     )
+
+
+_COMPLETE = Question[tuple[int]](lambda: CalendarYear.objects.filter(complete=True).order_by().values_list("year"))
+_DAYS = Question[CalendarDay](lambda: CalendarDay.objects.all())
+_RULES = Question[SessionRule](lambda: SessionRule.objects.all())
+
+
+def years_lacking(today: date) -> list[int]:
+    """Return which years should be complete by now and are not, without loading their days."""
+    complete = CalendarYear.objects.filter(complete=True).values_list("year", flat=True)
+    return Calendar(complete_years=frozenset(complete), entries={}, hours=()).years_lacking(today)
 
 
 def phase(group: InstrumentGroup, at: datetime) -> Phase:
@@ -46,24 +62,64 @@ def phase(group: InstrumentGroup, at: datetime) -> Phase:
     return load().phase(group, at)
 
 
-def change(edit: Callable[[], object], *, what: str, by: str, now: datetime, reason: str = "", word: str = "") -> None:
+def lock() -> None:
+    """Hold off every decision, and every other change of the calendar, until the transaction ends."""
+    for mode in sorted(Mode.values):
+        TradingControl.objects.locked(mode)
+
+
+def last_change() -> int:
+    """Return the number of the calendar's last change: what stands on it is stale after the next one."""
+    return CalendarChange.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+@explained
+def change(
+    edit: Callable[[], object],
+    *,
+    what: str,
+    by: str,
+    now: datetime,
+    reason: str = "",
+    word: str = "",
+    approved_by: str = "",
+) -> None:
     """
-    Carry out an edit of the calendar's rows and keep who made it and what it opened.
+    Carry out an edit of the calendar's rows, keep who made it and what it opened, and end the wishes it overtakes.
 
     Raise `OpensTheMarket` where it opens something and `word` is not the one that confirms it: then nothing is changed.
+    What a person wants goes through `risk.calendar_approvals`.
     """
     with transaction.atomic():
-        for mode in sorted(Mode.values):
-            TradingControl.objects.locked(mode)
+        lock()
         before = load()
         edit()
         opened = before.opened_by(load())
         if opened and word.strip() != CONFIRMATION:
             raise OpensTheMarket(opened)
         CalendarChange.objects.create(
-            at=now, author=by, what=what, reason=reason, opened=in_words(opened) if opened else ""
+            at=now,
+            author=by,
+            approved_by=approved_by,
+            what=what,
+            reason=reason,
+            opened=in_words(opened) if opened else "",
         )
-    log.warning("calendar.changed", what=what, by=by, reason=reason, opened=len(opened))
+        for wish in CalendarWish.objects.pending():
+            wish.advance(CalendarWish.Status.STALE, at=now, note=wish.stale_because(last_change()))
+    log.warning("calendar.changed", what=what, by=by, approved_by=approved_by, reason=reason, opened=len(opened))
+
+
+def confirm_hours(rule_id: int, *, by: str, reason: str, now: datetime) -> bool:
+    """Say that more than one source has these hours, and return whether nobody had. It opens nothing."""
+    with transaction.atomic():
+        lock()
+        rule = SessionRule.objects.not_confirmed().filter(pk=rule_id).first()
+        if rule is None:
+            return False
+        rules = SessionRule.objects.filter(pk=rule.pk)
+        change(lambda: rules.update(confirmed=True), what=f"{rule}: confirmed", by=by, now=now, reason=reason)
+    return True
 
 
 def opened_by(edit: Callable[[], object]) -> list[date]:
@@ -76,32 +132,36 @@ def opened_by(edit: Callable[[], object]) -> list[date]:
     return opened
 
 
-def take_over(
-    days: Sequence[DayRow], *, complete: bool, source: str, by: str, now: datetime, word: str = ""
-) -> list[int]:
-    """
-    Put the days of a file in the place of those of the same dates, and return the years they belong to.
+def opening(edits: Sequence[Callable[[], object]]) -> list[bool]:
+    """Return of each edit whether it opens anything, done after those before it that open nothing; keep none."""
+    found = []
+    with transaction.atomic():
+        before = load()
+        for edit in edits:
+            with transaction.atomic():
+                edit()
+                found.append(bool(before.opened_by(load())))
+                transaction.set_rollback(found[-1])
+        transaction.set_rollback(True)
+    return found
 
-    With `complete` the file is all there is to know of its years. Raise `OpensTheMarket`.
+
+def of_file(days: Sequence[DayRow], *, complete: bool, source: str) -> tuple[list[RowEdit], str]:
+    """
+    Return the edits that put the days of a file in the place of those of the same dates, and what they are in words.
+
+    With `complete` the file is all there is to know of its years, which comes last: its days are in place by then.
     """
     years = sorted({day.date.year for day in days})
-
-    def edit() -> None:
-        for day in days:
-            values = {name: getattr(day, name) for name in ("kind", "opens", "closes", "name", "note")}
-            CalendarDay.objects.update_or_create(
-                date=day.date,
-                defaults={**values, "source": day.source or source, "entered_by": by, "entered_at": now},
-            )
-        for year in years if complete else []:
-            CalendarYear.objects.update_or_create(
-                year=year, defaults={"complete": True, "source": source, "entered_by": by, "entered_at": now}
-            )
-
+    names = ("date", "kind", "opens", "closes", "name", "note")
+    edits = [
+        RowEdit.put(CalendarDay(source=day.source or source, **{name: getattr(day, name) for name in names}))
+        for day in days
+    ]
+    if complete:
+        edits += [RowEdit.put(CalendarYear(year=year, complete=True, source=source)) for year in years]
     named = " and ".join(str(year) for year in years)
-    what = f"{counted(days)} of {named} loaded{', which is complete' if complete else ''}"
-    change(edit, what=what, by=by, now=now, reason=source, word=word)
-    return years
+    return edits, f"{counted(days)} of {named} loaded{', which is complete' if complete else ''}"
 
 
 def in_words(days: Sequence[date]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from django.db import connection, transaction
 
+from risk.audit.who import explained
 from risk.engine.facts import TradingState
 from risk.models import Mode, TradingControl, TradingControlEvent
 
@@ -104,7 +105,10 @@ def auto_trading_on(mode: str, *, by: str, reason: str, now: datetime, version_s
 
 
 def arm_live(*, user_id: str, by: str, now: datetime, version_shown: int) -> TradingControl:
-    """Name the Kite account that live orders may go to. Raise `LooseningRefused` for an empty one."""
+    """
+    Name the Kite account that live orders may go to. Auto-trading is off afterwards: turning it on is a decision of its
+    own. Raise `LooseningRefused` for an empty one. Who is logged in is `orders.daily_login.arm`'s to ask.
+    """
     if not user_id.strip():
         raise LooseningRefused("type the Kite user id that live trading is for")
     return _loosen(
@@ -114,7 +118,13 @@ def arm_live(*, user_id: str, by: str, now: datetime, version_shown: int) -> Tra
         now=now,
         version_shown=version_shown,
         armed_user_id=user_id.strip(),
+        auto_trading=False,
     )
+
+
+def disarm_live(*, by: str, reason: str, now: datetime) -> TradingControl:
+    """Let no live order leave any more, closing ones included, and stop acting on signals. Cancels still leave."""
+    return _tighten(Mode.LIVE, by=by, reason=reason, now=now, armed_user_id="", auto_trading=False)
 
 
 def wait_for_the_lock() -> None:
@@ -156,6 +166,7 @@ def _check_auto_trading_may_start(control: TradingControl) -> None:
         raise LooseningRefused("live trading is not armed: arm it for your Kite user id first")
 
 
+@explained
 def _change(control: TradingControl, *, by: str, reason: str, now: datetime, **changes: Any) -> TradingControl:
     if all(getattr(control, name) == value for name, value in changes.items()):
         return control

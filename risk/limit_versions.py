@@ -12,49 +12,31 @@ same limits and writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from decimal import Decimal
-from itertools import groupby
 from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists
+from django.db.models import Exists, OuterRef, QuerySet
 
+from risk.audit.who import explained
+from risk.due_changes import as_held, due_steps, overtaken
 from risk.engine.limits import InstrumentLimits, Limits
-from risk.engine.loosening import contradictions, instrument_limit_loosens, loosens, taken_back
-from risk.models import InstrumentLimit, LimitChange, RiskSettings, RiskSettingsVersion, TradingControl
+from risk.engine.loosening import above_ceilings, instrument_limit_loosens, loosens, within_ceilings
+from risk.first_limits import DERIVED, first_values
+from risk.models import (
+    HeldLimits,
+    Incident,
+    InstrumentLimit,
+    LimitChange,
+    RiskSettings,
+    RiskSettingsVersion,
+    TradingControl,
+)
+from risk.questions import Later, Question
 
 log = structlog.get_logger(__name__)
-
-OPEN_ORDERS_LEAST = 5
-# The environment has no name for these.
-_DERIVED = frozenset({"order_value_max", "gross_exposure_max", "open_orders_max"})
-
-
-def first_values(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return a consistent first set of limits from the environment's names.
-
-    `environment` holds POSITION_SIZE, MAX_POSITION_SIZE, MAX_DAILY_TRADES, CMS_BUY_THRESHOLD and CMS_SELL_THRESHOLD.
-    The others have no name there. The order value limit is half a position, and never less than one entry; all
-    symbols together may be worth five positions. An entry is open until the broker's book shows its fill, so as many
-    may be open as may be made in a day: signals that come at once are not refused for coming at once.
-    """
-    position_size = Decimal(environment["POSITION_SIZE"])
-    position_value_max = Decimal(environment["MAX_POSITION_SIZE"])
-    return {
-        "position_size": position_size,
-        "position_value_max": position_value_max,
-        "order_value_max": min(max(position_size, position_value_max / 2), position_value_max),
-        "gross_exposure_max": 5 * position_value_max,
-        "daily_trades_max": environment["MAX_DAILY_TRADES"],
-        "open_orders_max": max(OPEN_ORDERS_LEAST, environment["MAX_DAILY_TRADES"]),
-        "cms_buy_threshold": Decimal(environment["CMS_BUY_THRESHOLD"]),
-        "cms_sell_threshold": Decimal(environment["CMS_SELL_THRESHOLD"]),
-    }
 
 
 def install(environment: Mapping[str, Any], *, now: datetime) -> None:
@@ -67,6 +49,61 @@ def install(environment: Mapping[str, Any], *, now: datetime) -> None:
         _keep_version(first, changed={}, reason="first start: from the environment")
 
 
+def see_to_the_version(*, now: datetime) -> None:
+    """
+    Keep the limits in force as a version where the newest one lacks some: those that an upgrade brought.
+
+    A decision names its version, and every limit it was held against must be found there.
+    """
+    with transaction.atomic():
+        current = RiskSettings.objects.select_for_update().get(pk=1)
+        kept = RiskSettingsVersion.objects.filter(version=current.version).values_list("limits", flat=True).first()
+        lacking = [name for name in RiskSettings.LIMIT_FIELDS if name not in (kept or {})]
+        if not lacking:
+            return
+        current.version += 1
+        current.changed_by, current.changed_at = "upgrade", now
+        current.save(update_fields=["version", "changed_by", "changed_at"])
+        first = {name: ["", current.as_text(getattr(current, name))] for name in lacking}
+        _keep_version(current, changed=first, reason=f"upgrade: first values of {labels(lacking)}")
+    log.warning("limits.completed", version=current.version, limits=lacking)
+
+
+def keep_within(ceilings: Mapping[str, Any], *, mode: str, now: datetime) -> None:
+    """
+    Put limits in force that do not pass the ceilings of the settings, and open an incident that names each of them.
+
+    That is tightening, so it needs nobody. A wish that waits for more than is allowed now is stale.
+    """
+    carry_out(now=now)
+    with transaction.atomic():
+        current = locked(now=now)
+        lowered = within_ceilings(current.numbers(), ceilings)
+        steps = "; ".join(f"{RiskSettings.label(n)} {getattr(current, n)} → {lowered[n]}" for n in lowered)
+        put_in_force(current, lowered, by="installation", reason=f"limits in line with the settings: {steps}", now=now)
+        for change in LimitChange.objects.pending():
+            if change.limit in ceilings and above_ceilings({change.limit: change.value_after}, ceilings):
+                note = f"the settings of this installation allow {ceilings[change.limit]} now"
+                change.advance(LimitChange.Status.STALE, at=now, note=note)
+        if lowered:
+            Incident.objects.open(
+                Incident.Kind.LIMITS_LOWERED,
+                mode=mode,
+                subject=f"version {current.version}",
+                title=f"{len(lowered)} limits were lowered to the ceilings of the settings",
+                detail=f"Version {current.version}: {steps}.",
+                what_to_do=(
+                    "A CEILING_… of the settings is below the limit that was in force: the ceiling is the limit since. "
+                    "If that is not meant, raise the ceiling, and then the limit on the Risk settings page."
+                ),
+                now=now,
+            )
+
+
+def labels(names: Iterable[str]) -> str:
+    return ", ".join(RiskSettings.label(name) for name in names)
+
+
 def in_force(*, now: datetime) -> RiskSettings:
     """
     Return the limits that hold at `now`, for a page or a hint: what is due is applied, and nothing is written.
@@ -74,9 +111,8 @@ def in_force(*, now: datetime) -> RiskSettings:
     Its version is the last one written. What decides or sends an order takes the limits from `settle`.
     """
     current, is_due = _stored(now)
-    for step in _due_steps(current, now) if is_due else ():
-        for name, value in step.values.items():
-            setattr(current, name, value)
+    if is_due:
+        as_held(current, now)
     return current
 
 
@@ -91,16 +127,28 @@ def settle(*, now: datetime) -> RiskSettings:
         return current
     with transaction.atomic():
         current = RiskSettings.objects.select_for_update().get(pk=1)
-        for step in _due_steps(current, now):
-            for change in step.changes:
-                change.advance(step.status or change.status_in_force, at=now, note=step.note)
-            put_in_force(current, step.values, by=step.by, reason=step.reason, now=now)
+        for held in (current, *_of_instruments_as_stored(now).filter(is_due=True)):
+            for step in due_steps(held, now):
+                for change in step.changes:
+                    change.advance(step.status or change.status_in_force, at=now, note=step.note)
+                put_in_force(current, step.values, held=held, by=step.by, reason=step.reason, now=now)
         return current
+
+
+def ask_settled(*, now: datetime) -> Later[RiskSettings]:
+    """Ask for the limits in force `together` with other things; what is due is written first, as by `settle`."""
+    asked = _GENERAL.ask(now=now)
+
+    def told() -> RiskSettings:
+        (current,) = asked()
+        return settle(now=now) if current.is_due else current
+
+    return told
 
 
 def _stored(now: datetime) -> tuple[RiskSettings, bool]:
     """Return the row of the limits, and whether anything is due: one query, as every decision asks it."""
-    current = RiskSettings.objects.annotate(is_due=Exists(LimitChange.objects.due(now))).get(pk=1)
+    (current,) = _GENERAL.rows(now=now)
     return current, current.is_due
 
 
@@ -116,31 +164,92 @@ def carry_out(*, now: datetime) -> None:
 
 def for_instrument(exchange: str, symbol: str, *, now: datetime) -> Limits:
     """Return one symbol's limits for a page or a hint, as `in_force`: of the general ones and its own the tighter."""
-    return _with_its_own(in_force(now=now), exchange, symbol)
+    return _with_its_own(in_force(now=now), exchange, symbol, now)
 
 
 def settle_for_instrument(exchange: str, symbol: str, *, now: datetime) -> Limits:
     """Return one symbol's limits for what decides its order, as `settle`, whose transaction and locks it needs."""
-    return _with_its_own(settle(now=now), exchange, symbol)
+    return _with_its_own(settle(now=now), exchange, symbol, now)
 
 
-def _with_its_own(general: RiskSettings, exchange: str, symbol: str) -> Limits:
-    own = InstrumentLimit.objects.filter(exchange=exchange, symbol=symbol).first()
+def ask_for_instrument(exchange: str, symbol: str, *, now: datetime) -> Later[Limits | None]:
+    """
+    Ask for one symbol's limits `together` with what else a decision needs.
+
+    None is told when anything is due: then `settle_for_instrument` writes it down first.
+    """
+    general, own = _GENERAL.ask(now=now), _OF_ONE.ask(exchange=exchange, symbol=symbol, now=now)
+
+    def told() -> Limits | None:
+        (current,), of_it = general(), own()
+        if current.is_due or any(each.is_due for each in of_it):
+            return None
+        return _tightest(current, of_it[0] if of_it else None)
+
+    return told
+
+
+def _with_its_own(general: RiskSettings, exchange: str, symbol: str, now: datetime) -> Limits:
+    return _tightest(general, own_of_instrument(exchange, symbol, now=now))
+
+
+def _tightest(general: RiskSettings, own: InstrumentLimit | None) -> Limits:
     return general.limits().within(own.limits()) if own else general.limits()
 
 
-def of_instruments() -> dict[tuple[str, str], InstrumentLimits]:
-    """Return the limits of every symbol that has its own, by exchange and symbol."""
-    return {(each.exchange, each.symbol): each.limits() for each in InstrumentLimit.objects.all()}
+def own_of_instrument(exchange: str, symbol: str, *, now: datetime) -> InstrumentLimit | None:
+    """Return the symbol's own limits as they hold at `now`, and write nothing; None when it has none."""
+    own = next(iter(_OF_ONE.rows(exchange=exchange, symbol=symbol, now=now)), None)
+    if own is not None and own.is_due:
+        as_held(own, now)
+    return own
 
 
-def differences(environment: Mapping[str, Any], *, now: datetime) -> dict[str, tuple[str, str]]:
-    """Return each limit that the environment names with another value than the one in force: (environment, row)."""
-    current = in_force(now=now)
+def blocked_by(exchange: str, symbol: str) -> RiskSettingsVersion | None:
+    """Return the version of the limits that blocked the symbol last: its author, reason and moment."""
+    changed = f"{exchange}:{symbol} blocked"
+    return RiskSettingsVersion.objects.filter(changed__has_key=changed).order_by("-version").first()
+
+
+def of_instruments(*, now: datetime) -> dict[tuple[str, str], InstrumentLimits]:
+    """Return the limits of every symbol that has its own, as they hold at `now`, by exchange and symbol."""
+    every = list(_of_instruments_as_stored(now))
+    for own in every:
+        if own.is_due:
+            as_held(own, now)
+    return {(own.exchange, own.symbol): own.limits() for own in every}
+
+
+def _of_instruments_as_stored(now: datetime) -> QuerySet[Any]:
+    """Return the symbols' own limits, each with whether anything of it is due."""
+    of_it = LimitChange.objects.due(now).filter(exchange=OuterRef("exchange"), symbol=OuterRef("symbol"))
+    return InstrumentLimit.objects.annotate(is_due=Exists(of_it))
+
+
+_GENERAL = Question[Any](
+    lambda now: RiskSettings.objects.annotate(is_due=Exists(LimitChange.objects.due(now))).filter(pk=1), now=datetime
+)
+_OF_ONE = Question[Any](
+    lambda exchange, symbol, now: _of_instruments_as_stored(now).filter(exchange=exchange, symbol=symbol),
+    exchange=str,
+    symbol=str,
+    now=datetime,
+)
+
+
+def differences(
+    environment: Mapping[str, Any], *, now: datetime, current: RiskSettings | None = None
+) -> dict[str, tuple[str, str]]:
+    """
+    Return each limit that the environment names with another value than the one in force: (environment, row).
+
+    Who has read those in force already hands them over as `current`.
+    """
+    current = current or in_force(now=now)
     return {
         name: (str(value), str(getattr(current, name)))
         for name, value in first_values(environment).items()
-        if name not in _DERIVED and getattr(current, name) != value
+        if name not in DERIVED and getattr(current, name) != value
     }
 
 
@@ -185,34 +294,48 @@ def check_shown(current: RiskSettings, version_shown: int | None) -> None:
         raise LimitsChanged(f"{current.changed_by} changed the limits meanwhile: open the page again, then decide")
 
 
+@explained
 def put_in_force(
-    current: RiskSettings, values: Mapping[str, Any], *, by: str, reason: str, now: datetime, approved_by: str = ""
+    current: RiskSettings,
+    values: Mapping[str, Any],
+    *,
+    by: str,
+    reason: str,
+    now: datetime,
+    held: HeldLimits | None = None,
+    approved_by: str = "",
 ) -> RiskSettings:
     """
     Make these values the next version, and end the wishes that it overtakes. The caller holds the lock.
 
-    It asks for nothing: what a person wants goes through `risk.approvals`.
+    With `held` they are a symbol's own; everything else stays as it is. It asks for nothing: what a person wants goes
+    through `risk.approvals`.
     """
-    changes = {
-        name: [str(getattr(current, name)), str(value)]
-        for name, value in values.items()
-        if getattr(current, name) != value
-    }
-    if not changes:
+    held = held or current
+    changed = [name for name, value in values.items() if getattr(held, name) != value]
+    if not changed and held.pk is not None:
         return current
-    for name in changes:
-        setattr(current, name, values[name])
+    of_it = "" if held is current else f"{held} "
+    changes = {f"{of_it}{name}": [held.as_text(getattr(held, name)), held.as_text(values[name])] for name in changed}
+    for name in changed:
+        setattr(held, name, values[name])
     current.version += 1
-    current.changed_by, current.changed_at = by, now
-    current.save(update_fields=[*changes, "version", "changed_by", "changed_at"])
+    for each in {id(each): each for each in (held, current)}.values():
+        each.changed_by, each.changed_at = by, now
+    if held is not current:
+        held.save()
+    current.save(update_fields=[*(changed if held is current else ()), "version", "changed_by", "changed_at"])
     _keep_version(current, changed=changes, reason=reason, approved_by=approved_by)
-    _end_what_is_overtaken(current, changes, by=by, now=now)
+    for step in overtaken(held, changed, by=by):
+        for change in step.changes:
+            change.advance(step.status or change.status_in_force, at=now, note=step.note)
     log.warning(
         "limits.changed", version=current.version, by=by, approved_by=approved_by, reason=reason, changes=changes
     )
     return current
 
 
+@explained
 def save_instrument(
     edited: InstrumentLimit, *, by: str, reason: str, now: datetime, version_shown: int | None = None
 ) -> InstrumentLimit:
@@ -225,99 +348,24 @@ def save_instrument(
     with transaction.atomic():
         current = locked(now=now)
         check_shown(current, version_shown)
-        kept = kept_of_instrument(edited)
-        before, after = kept.values() if kept else {}, edited.values()
-        changes = {
-            f"{edited} {name}": [before.get(name, ""), after.get(name, "")]
-            for name in InstrumentLimit.LIMIT_FIELDS
-            if before.get(name, "") != after.get(name, "")
-        }
-        if kept and not changes:
-            return kept
-        edited.pk = kept.pk if kept else None
-        edited.changed_by, edited.changed_at = by, now
-        edited.save()
-        current.version += 1
-        current.changed_by, current.changed_at = by, now
-        current.save(update_fields=["version", "changed_by", "changed_at"])
-        _keep_version(current, changed=changes, reason=reason)
-    log.warning("instrument_limit.changed", instrument=str(edited), by=by, reason=reason, changes=changes)
-    return edited
+        held = held_of_instrument(edited.exchange, edited.symbol)
+        put_in_force(current, edited.numbers(), held=held, by=by, reason=reason, now=now)
+    return held
 
 
-def kept_of_instrument(edited: InstrumentLimit) -> InstrumentLimit | None:
-    """Return the limits that the same symbol has in force; None when it has none of its own."""
-    return InstrumentLimit.objects.filter(exchange=edited.exchange, symbol=edited.symbol).first()
+def held_of_instrument(exchange: str, symbol: str) -> InstrumentLimit:
+    """Return the symbol's own limits for what changes them under the lock; a new row when it has none."""
+    kept = InstrumentLimit.objects.filter(exchange=exchange, symbol=symbol).first()
+    return kept or InstrumentLimit(exchange=exchange, symbol=symbol)
 
 
-def loosened_of_instrument(before: InstrumentLimit | None, after: InstrumentLimit) -> list[str]:
-    """Return the names of the symbol's limits that allow more after than before; a new row allows nothing more."""
+def loosened_of_instrument(before: InstrumentLimit, after: InstrumentLimit) -> list[str]:
+    """Return the names of the symbol's limits that allow more after than before."""
     return [
         name
         for name in InstrumentLimit.LIMIT_FIELDS
-        if before is not None and instrument_limit_loosens(name, getattr(before, name), getattr(after, name))
+        if instrument_limit_loosens(name, getattr(before, name), getattr(after, name))
     ]
-
-
-def _end_what_is_overtaken(current: RiskSettings, changed: Mapping[str, Any], *, by: str, now: datetime) -> None:
-    for change in LimitChange.objects.unfinished().filter(limit__in=changed):
-        waits = change.status == LimitChange.Status.PENDING
-        if waits and (reason := change.stale_because(current)):
-            change.advance(LimitChange.Status.STALE, at=now, note=reason)
-        elif not waits and not loosens(change.limit, change.value_before, getattr(current, change.limit)):
-            change.advance(LimitChange.Status.ENDED, at=now, note=f"tightened back by {by}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Step:
-    """One thing that is due: what becomes of some changes (None: each is in force), and the values that follow."""
-
-    changes: list[LimitChange]
-    status: LimitChange.Status | None
-    note: str
-    values: Mapping[str, Any]
-    by: str = "expiry"
-    reason: str = ""
-
-
-def _due_steps(current: RiskSettings, now: datetime) -> Iterator[_Step]:
-    """Yield what is due, each step from the limits as the caller left them after the one before."""
-    due = list(LimitChange.objects.due(now))
-    for change in due:
-        if change.is_over(now):
-            yield _ending(change, current)
-    takes_effect = [change for change in due if not change.is_over(now)]
-    for _, asked_together in groupby(takes_effect, key=lambda change: (change.created_at, change.author_account)):
-        yield from _taking_effect(list(asked_together), current)
-
-
-def _ending(change: LimitChange, current: RiskSettings) -> _Step:
-    """The time of a change is over: what is still looser than before goes back, what was tightened further stays."""
-    held = change.status == LimitChange.Status.TEMPORARY
-    now_in_force = getattr(current, change.limit)
-    returns = held and loosens(change.limit, change.value_before, now_in_force)
-    return _Step(
-        changes=[change],
-        status=LimitChange.Status.ENDED,
-        note="its time is over" if held else "its time was over before it took effect",
-        values={change.limit: taken_back(change.limit, change.value_before, now_in_force)} if returns else {},
-        reason=f"{change} held for a time, which is over ({change.author}: {change.reason})",
-    )
-
-
-def _taking_effect(changes: list[LimitChange], current: RiskSettings) -> Iterator[_Step]:
-    """What one person confirmed at one time takes effect at one time, but for what is no longer based on what holds."""
-    stale = LimitChange.Status.STALE
-    for change in changes:
-        if reason := change.stale_because(current):
-            yield _Step(changes=[change], status=stale, note=reason, values={})
-    valid = [change for change in changes if not change.stale_because(current)]
-    values = {change.limit: change.value_after for change in valid}
-    if against := contradictions({**current.numbers(), **values}, about=values):
-        yield _Step(changes=valid, status=stale, note=f"the limits would contradict: {against[0].why}", values={})
-    elif valid:
-        first = valid[0]
-        yield _Step(changes=valid, status=None, note="confirmed", values=values, by=first.author, reason=first.reason)
 
 
 def _keep_version(limits: RiskSettings, *, changed: dict[str, list[str]], reason: str, approved_by: str = "") -> None:

@@ -1,3 +1,3 @@
-from risk.admin import calendar, limit_changes, limit_history, limits, switch_history
+from risk.admin import calendar, calendar_wishes, limit_changes, limit_history, limits, switch_history
 
-__all__ = ["calendar", "limit_changes", "limit_history", "limits", "switch_history"]
+__all__ = ["calendar", "calendar_wishes", "limit_changes", "limit_history", "limits", "switch_history"]

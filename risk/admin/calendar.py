@@ -1,106 +1,51 @@
 """
 The calendar's pages: days, years and hours, kept by staff, and the exchange's file taken over.
 
-A form saves through `risk.calendar`, which keeps who changed what; where the change opens something, the form says what
-and asks for the word. Rows are removed by a dialog, for to remove a holiday is to open a day.
+A form saves through `risk.calendar_approvals`: what closes is done at once and kept with its author; where the change
+opens something, the form says what and asks for the word, or it waits for a second person. Rows are removed by a
+dialog, for to remove a holiday is to open a day.
 """
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.checks import ModelAdminChecks
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.enums import ActionVariant
-from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
+from unfold.views import ChangeList
 
-from risk import calendar
-from risk.admin.dialogs import Dialog, ReasonDialog, answered, dialog_action, refusals_told
-from risk.admin.display import NOTHING, Tone, badge, moment
+from risk import calendar, calendar_approvals
+from risk.admin.calendar_forms import (
+    CalendarForm,
+    ConfirmDialog,
+    FileDialog,
+    RemoveDayDialog,
+    RemoveDialog,
+    RemoveHoursDialog,
+    asks_for_the_word,
+)
+from risk.admin.dialogs import answered, dialog_action, refusals_told
+from risk.admin.display import NOTHING, Tone, badge, moment, sentence
+from risk.admin.limit_changes import house
 from risk.admin.limits import OutsideTransaction
-from risk.admin.read_only import ReadOnlyAdmin, named_by
-from risk.calendar_file import CalendarFileError, read_days
+from risk.admin.read_only import Listing, ReadOnlyAdmin, named_by
+from risk.admin.waiting import calendar_waiting
+from risk.admin.wishes import how_it_waits
+from risk.calendar_approvals import Author
+from risk.calendar_edits import RowEdit
 from risk.engine.sessions import MUMBAI
-from risk.models import CalendarChange, CalendarDay, CalendarYear, SessionRule
-
-WORD_ASKED_FOR = f"Only where it opens something: type {calendar.CONFIRMATION}."
-
-
-def word_field() -> forms.CharField:
-    return forms.CharField(
-        label="Confirmation",
-        required=False,
-        max_length=20,
-        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-        help_text=WORD_ASKED_FOR,
-    )
+from risk.four_eyes import CONFIRMATION
+from risk.models import CalendarChange, CalendarDay, CalendarWish, CalendarYear, SessionRule
 
 
-class CalendarForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """A row of the calendar, with why it changes and, where it opens something, the word that confirms it."""
-
-    reason = forms.CharField(max_length=500, widget=UnfoldAdminTextInputWidget, help_text="It is kept.")
-    confirmation = word_field()
-
-    def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]  # fills the instance, and asks the database's constraints
-        if self.errors:
-            return
-        edited = copy(self.instance)
-        edited.entered_at, edited.entered_by = timezone.now(), "not saved"
-        opened = calendar.opened_by(edited.save)
-        if opened and self.cleaned_data["confirmation"].strip() != calendar.CONFIRMATION:
-            self.add_error("confirmation", f"This {str(calendar.OpensTheMarket(opened)).removeprefix('this ')}.")
-
-
-class RemoveDialog(ReasonDialog):
-    word = word_field()
-    model: type[CalendarDay | SessionRule]
-
-    def facts(self) -> list[tuple[str, Any]]:
-        row = named_by(self.model.objects.all(), self.object_id)
-        return [("The row", str(row))] if row else []
-
-
-class RemoveDayDialog(RemoveDialog):
-    model = CalendarDay
-
-
-class RemoveHoursDialog(RemoveDialog):
-    model = SessionRule
-
-
-class FileDialog(Dialog):
-    file = forms.FileField(
-        label="The exchange's CSV",
-        widget=UnfoldAdminFileFieldWidget,
-        help_text="The NSE's own download, or date, kind, open, close, name, source.",
-    )
-    source = forms.CharField(
-        max_length=200, required=False, widget=UnfoldAdminTextInputWidget, help_text="The circular; else the file."
-    )
-    complete = forms.BooleanField(
-        required=False, widget=UnfoldBooleanSwitchWidget, help_text="The file has all holidays of its years."
-    )
-    word = word_field()
-
-    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        super().__init__(request, *args, **{**kwargs, "files": request.FILES or None})
-
-    def clean_file(self) -> Any:
-        """Read the days, so that a bad line is told beside the field."""
-        uploaded = self.cleaned_data["file"]
-        try:
-            self.days = read_days(uploaded.read())
-        except CalendarFileError as trouble:
-            raise forms.ValidationError(trouble.errors) from trouble
-        return uploaded
+def told_of(wish: CalendarWish) -> str:
+    return f"{sentence(wish.what).rstrip('.')} {how_it_waits(wish)}: it opens {wish.opens}."
 
 
 class CalendarPage(ModelAdmin, OutsideTransaction):
@@ -110,10 +55,14 @@ class CalendarPage(ModelAdmin, OutsideTransaction):
     list_before_template = "desk/calendar_years.html"
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER
+    show_full_result_count = False
     warn_unsaved_form = True
     readonly_fields = ("entered",)
     checks_class = ModelAdminChecks  # the theme's own ask the database for each permission
     fields_shown: tuple[Any, ...] = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return Listing
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # the dialog does it, which asks for the reason
@@ -121,8 +70,11 @@ class CalendarPage(ModelAdmin, OutsideTransaction):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         today = timezone.now().astimezone(MUMBAI).date()
         context = {
-            "years_lacking": calendar.load().years_lacking(today),
-            "confirmation": calendar.CONFIRMATION,
+            "years_lacking": calendar.years_lacking(today),
+            "needs": f"the word {CONFIRMATION}" if asks_for_the_word() else "a second person, superusers included",
+            "is_delayed": asks_for_the_word() and bool(house().delay),
+            "waiting": calendar_waiting(),
+            "not_confirmed": SessionRule.objects.not_confirmed(),
             "may_see_changes": request.user.has_perm("risk.view_calendarchange"),
         }
         return super().changelist_view(request, {**context, **(extra_context or {})})
@@ -131,7 +83,7 @@ class CalendarPage(ModelAdmin, OutsideTransaction):
         """Leave out what only a change asks for where nothing can be changed."""
         (title, options), *others = super().get_fieldsets(request, obj)
         may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
-        asked = ("reason", "confirmation") if may else ()
+        asked = ("reason", *(("confirmation",) if asks_for_the_word() else ())) if may else ()
         entered = ("entered",) if obj else ()
         return [(title, {**options, "fields": (*self.fields_shown, *entered, *asked)}), *others]
 
@@ -143,15 +95,33 @@ class CalendarPage(ModelAdmin, OutsideTransaction):
             return HttpResponseRedirect(request.path)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        obj.entered_by, obj.entered_at = request.user.get_username(), timezone.now()
-        calendar.change(
-            obj.save,
-            what=f"{self.opts.verbose_name} {'changed' if change else 'added'}: {obj}",
-            by=obj.entered_by,
-            reason=form.cleaned_data["reason"],
-            now=obj.entered_at,
-            word=form.cleaned_data["confirmation"],
+        edit = RowEdit.put(obj)
+        what = f"{self.opts.verbose_name} {'changed' if change else 'added'}: {obj}"
+        kept = self._change(
+            request, [edit], what, form.cleaned_data["reason"], form.cleaned_data.get("confirmation", "")
         )
+        obj.wish = kept.waiting
+        if row := None if kept.waiting else edit.row_now():
+            obj.pk = row.pk
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return super().log_addition(request, obj.wish or obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return super().log_change(request, getattr(obj, "wish", None) or obj, message)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        return self._response(request, obj) or super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        return self._response(request, obj) or super().response_change(request, obj)
+
+    def _response(self, request: HttpRequest, obj: Any) -> HttpResponse | None:
+        """Lead to the list where the change waits: there is no such row, or it is as it was."""
+        if obj.wish is None:
+            return None
+        self.message_user(request, told_of(obj.wish), messages.WARNING)
+        return HttpResponseRedirect(reverse(f"admin:risk_{self.opts.model_name}_changelist"))
 
     def remove_row(self, request: HttpRequest, form: RemoveDialog, object_id: str) -> HttpResponse:
         row = named_by(self.get_queryset(request), object_id)
@@ -159,11 +129,23 @@ class CalendarPage(ModelAdmin, OutsideTransaction):
         if row is None:
             self.message_user(request, "It is removed already.", messages.WARNING)
             return answered(request, home)
-        what = f"{self.opts.verbose_name} removed: {row}"
+        what, answers = f"{self.opts.verbose_name} removed: {row}", form.answers
         with refusals_told(request, calendar.OpensTheMarket):
-            calendar.change(row.delete, what=what, by=request.user.get_username(), now=timezone.now(), **form.answers)
-            self.message_user(request, f"{what[:1].upper()}{what[1:]}.", messages.SUCCESS)
+            kept = self._change(request, [RowEdit.removal(row)], what, answers["reason"], answers.get("word", ""))
+            if kept.waiting is None:
+                self.message_user(request, sentence(what), messages.SUCCESS)
+            else:
+                self.message_user(request, told_of(kept.waiting), messages.WARNING)
         return answered(request, home)
+
+    def _change(
+        self, request: HttpRequest, edits: list[RowEdit], what: str, reason: str, word: str
+    ) -> calendar_approvals.Kept:
+        assert isinstance(request.user, User), "the admin lets nobody else in"
+        author = Author.person(request.user)
+        return calendar_approvals.change(
+            edits, what=what, author=author, reason=reason, now=timezone.now(), house=house(), word=word
+        )
 
     @admin.display(description="entered", ordering="entered_at")
     def entered(self, row: Any) -> Any:
@@ -194,17 +176,15 @@ class CalendarDayAdmin(CalendarPage):
     )
     def load_file(self, request: HttpRequest, form: FileDialog) -> HttpResponse:
         answers = form.answers
+        source = answers["source"] or answers["file"].name[:200]
+        edits, what = calendar.of_file(form.days, complete=answers["complete"], source=source)
         with refusals_told(request, calendar.OpensTheMarket):
-            years = calendar.take_over(
-                form.days,
-                complete=answers["complete"],
-                source=answers["source"] or answers["file"].name[:200],
-                by=request.user.get_username(),
-                now=timezone.now(),
-                word=answers["word"],
-            )
-            named = " and ".join(str(year) for year in years)
-            self.message_user(request, f"{calendar.counted(form.days)} of {named} loaded.", messages.SUCCESS)
+            kept = self._change(request, edits, what, source, answers.get("word", ""))
+            if kept.changed:
+                named = " and ".join(str(year) for year in sorted({day.date.year for day in form.days}))
+                self.message_user(request, f"{calendar.counted(form.days)} of {named} loaded.", messages.SUCCESS)
+            if kept.waiting is not None:
+                self.message_user(request, told_of(kept.waiting), messages.WARNING)
         return answered(request, reverse("admin:risk_calendarday_changelist"))
 
     @dialog_action(
@@ -253,15 +233,48 @@ class CalendarYearAdmin(CalendarPage):
 class SessionRuleAdmin(CalendarPage):
     """The hours of each group of instruments, from the date on which they begin."""
 
-    list_display = ("group", "effective_from", "continuous", "auction", "source", "note", "entered")
+    list_display = ("group", "effective_from", "confirmed_badge", "continuous", "auction", "source", "note", "entered")
     list_display_links = ("group", "effective_from")
     list_filter = ("group",)
     fields_shown = (
         ("group", "effective_from"),
         ("continuous_open", "continuous_close", "auction_close"),
         ("source", "note"),
+        "confirmed_badge",
     )
-    actions_detail = ["remove"]
+    actions_detail = ["confirm", "remove"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return (*super().get_readonly_fields(request, obj), "confirmed_badge")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer to confirm what is not confirmed yet; the use case looks again."""
+        offered: list[Any] = super().get_actions_detail(request, object_id)
+        waits = named_by(SessionRule.objects.not_confirmed(), object_id) is not None
+        return [each for each in offered if waits or each.path != "confirm"]
+
+    @dialog_action(
+        label="Confirm",
+        title="Confirm these hours?",
+        explanation="It opens nothing: it says that a second source, such as the exchange's circular, has them too.",
+        submit="Confirm",
+        form=ConfirmDialog,
+        permissions=["risk.change_sessionrule"],
+        icon="verified",
+        variant=ActionVariant.PRIMARY,
+    )
+    def confirm(self, request: HttpRequest, form: ConfirmDialog, object_id: str) -> HttpResponse:
+        rule = named_by(self.get_queryset(request), object_id)
+        home = reverse("admin:risk_sessionrule_changelist")
+        if rule is None or not calendar.confirm_hours(
+            rule.pk, by=request.user.get_username(), reason=form.answers["reason"], now=timezone.now()
+        ):
+            self.message_user(request, "They are confirmed already, or gone.", messages.WARNING)
+            return answered(request, home)
+        rule.refresh_from_db()
+        self.log_change(request, rule, f"Confirmed. {form.answers['reason']}")
+        self.message_user(request, f"{rule}: confirmed.", messages.SUCCESS)
+        return answered(request, home)
 
     @dialog_action(
         label="Remove",
@@ -276,6 +289,12 @@ class SessionRuleAdmin(CalendarPage):
     def remove(self, request: HttpRequest, form: RemoveHoursDialog, object_id: str) -> HttpResponse:
         return self.remove_row(request, form, object_id)
 
+    @admin.display(description="confirmed", ordering="confirmed")
+    def confirmed_badge(self, rule: SessionRule) -> str:
+        return (
+            badge("Confirmed", Tone.GOOD, "check") if rule.confirmed else badge("Not confirmed", Tone.WARNING, "help")
+        )
+
     @admin.display(description="continuous (IST)", ordering="continuous_close")
     def continuous(self, rule: SessionRule) -> str:
         return f"{rule.continuous_open:%H:%M} to {rule.continuous_close:%H:%M}"
@@ -289,12 +308,16 @@ class SessionRuleAdmin(CalendarPage):
 class CalendarChangeAdmin(ReadOnlyAdmin):
     """Every change of the calendar."""
 
-    list_display = ("at_ist", "what", "opened", "author", "reason")
-    search_fields = ("=author", "what")
-    fields = ("at_ist", "what", "opened", "author", "reason")
+    list_display = ("at_ist", "what", "opened", "author", "second_person", "reason")
+    search_fields = ("=author", "=approved_by", "what")
+    fields = ("at_ist", "what", "opened", "author", "second_person", "reason")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return False  # its list is reached from the calendar's pages
+
+    @admin.display(description="approved by", ordering="approved_by")
+    def second_person(self, change: CalendarChange) -> str:
+        return change.approved_by or NOTHING
 
     @admin.display(description="time", ordering="at")
     def at_ist(self, change: CalendarChange) -> str:

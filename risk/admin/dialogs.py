@@ -7,6 +7,7 @@ transaction. `dialog_action` is the only way to make one, so that none lacks a p
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,12 +16,15 @@ from typing import Any, TypeVar, cast
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from risk.admin.display import sentence
+from risk.admin.display import Tone, sentence
+from risk.audit.who import because
 
 Handler = TypeVar("Handler", bound=Callable[..., HttpResponse])
 
@@ -77,7 +81,28 @@ def dialog_action(
         "variant": danger,
     }
     decorate = action(description=label, permissions=permissions, icon=icon, variant=variant, dialog=dialog)
-    return cast("Callable[[Handler], Handler]", decorate)
+    return cast("Callable[[Handler], Handler]", lambda handler: decorate(_for_its_reason(handler)))
+
+
+def _for_its_reason(handler: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Have what the action writes be for the reason that its dialog asked for."""
+
+    @functools.wraps(handler)
+    def act(page: Any, request: HttpRequest, form: Dialog, *args: Any, **kwargs: Any) -> HttpResponse:
+        with because(form.cleaned_data.get("reason", "")):
+            return handler(page, request, form, *args, **kwargs)
+
+    return act
+
+
+def opens_dialog(url: str, label: str, icon: str, tone: Tone) -> SafeString:
+    """Return a button of a row that opens an action's dialog, as the theme's own do."""
+    return format_html(
+        '<a class="desk-act desk-{}" href="{}" hx-get="{}" hx-target="#modal-content" hx-select="#dialog"'
+        ' x-on:htmx:after-on-load="openModal = true">'
+        '<span class="material-symbols-outlined" aria-hidden="true">{}</span>{}</a>',
+        tone.value, url, url, icon, label,
+    )  # fmt: skip
 
 
 @contextmanager

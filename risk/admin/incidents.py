@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db.models import Case, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -14,8 +15,9 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from risk.admin import bulk
 from risk.admin.dialogs import Dialog, answered, dialog_action
-from risk.admin.display import Tone, badge, moment
+from risk.admin.display import Tone, badge, moment, sentence
 from risk.admin.mode_filter import ModeFilter
 from risk.admin.read_only import ReadOnlyAdmin, named_by
 from risk.models import Incident
@@ -25,6 +27,10 @@ STATUS_TONES = {
     Incident.Status.ACKNOWLEDGED: (Tone.WARNING, "visibility"),
     Incident.Status.RESOLVED: (Tone.GOOD, "check"),
 }
+
+
+class NothingChanged(Exception):
+    """Somebody did it before; the text says who."""
 
 
 class IncidentDialog(Dialog):
@@ -42,6 +48,12 @@ class IncidentAdmin(ReadOnlyAdmin):
     list_display_links = ("what",)
     list_filter = (("status", ChoicesDropdownFilter), ("kind", ChoicesDropdownFilter), "stops_opening", ModeFilter)
     search_fields = ("=symbol", "client_order_id__exact", "title")
+    # What nobody has looked at yet comes first, and last what is over.
+    ordering = (
+        Case(When(status="OPEN", then=Value(0)), When(status="ACKNOWLEDGED", then=Value(1)), default=Value(2)),
+        "-last_at",
+    )
+    actions = ["acknowledge_selected", "resolve_selected"]
     fieldsets = (
         (None, {"fields": ("what", "status_badge", "stops", "what_to_do", "detail")}),
         ("About", {"fields": ("mode", "symbol", "client_order_id", "count", "first", "last")}),
@@ -51,7 +63,7 @@ class IncidentAdmin(ReadOnlyAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer what still can be done; the actions check again."""
-        incident = named_by(Incident.objects.all(), object_id)
+        incident = self.get_object(request, object_id)
         if incident is None:
             return []
         done = {Incident.Status.ACKNOWLEDGED: {"acknowledge"}, Incident.Status.RESOLVED: {"acknowledge", "resolve"}}
@@ -68,9 +80,7 @@ class IncidentAdmin(ReadOnlyAdmin):
         icon="visibility",
     )
     def acknowledge(self, request: HttpRequest, form: IncidentDialog, object_id: str) -> HttpResponse:
-        incident: Incident = self.row(request, object_id)
-        incident.acknowledge(by=request.user.get_username(), note=form.cleaned_data["note"])
-        return self._tell(request, incident, Incident.Status.ACKNOWLEDGED, form.cleaned_data["note"])
+        return self._told(request, object_id, Incident.Status.ACKNOWLEDGED, form)
 
     @dialog_action(
         label="Resolve",
@@ -83,21 +93,67 @@ class IncidentAdmin(ReadOnlyAdmin):
         variant=ActionVariant.PRIMARY,
     )
     def resolve(self, request: HttpRequest, form: IncidentDialog, object_id: str) -> HttpResponse:
-        incident: Incident = self.row(request, object_id)
-        incident.resolve(by=request.user.get_username(), note=form.cleaned_data["note"], now=timezone.now())
-        return self._tell(request, incident, Incident.Status.RESOLVED, form.cleaned_data["note"])
+        return self._told(request, object_id, Incident.Status.RESOLVED, form)
 
-    def _tell(self, request: HttpRequest, incident: Incident, wished: Incident.Status, note: str) -> HttpResponse:
-        before = incident.status
-        incident.refresh_from_db()
-        if before != wished and incident.status == wished:
-            self.log_change(request, incident, f"{wished.label}: {note}")
-            self.message_user(request, f"{wished.label}: {incident.title}", messages.SUCCESS)
+    def has_resolve_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("risk.resolve_incident")
+
+    @admin.action(description="Acknowledge the selected incidents", permissions=["resolve"])
+    def acknowledge_selected(self, request: HttpRequest, queryset: QuerySet[Incident]) -> HttpResponse | None:
+        acknowledging = bulk.Bulk(
+            action="acknowledge_selected",
+            title="Acknowledge the selected incidents?",
+            submit="Acknowledge these incidents",
+            done="incidents acknowledged",
+            explanation="You are looking at them. They keep stopping what they stop. The note is kept with each.",
+            form=IncidentDialog,
+            describe=self._described,
+            act=lambda row, form: self._carry_out(request, row, Incident.Status.ACKNOWLEDGED, form),
+            refusals=(NothingChanged,),
+        )
+        return bulk.answer(self, request, queryset, acknowledging)
+
+    @admin.action(description="Resolve the selected incidents", permissions=["resolve"])
+    def resolve_selected(self, request: HttpRequest, queryset: QuerySet[Incident]) -> HttpResponse | None:
+        resolving = bulk.Bulk(
+            action="resolve_selected",
+            title="Resolve the selected incidents?",
+            submit="Resolve these incidents",
+            done="incidents resolved",
+            explanation="What they stopped may go on. The same trouble opens a new one. The note is kept with each.",
+            form=IncidentDialog,
+            describe=self._described,
+            act=lambda row, form: self._carry_out(request, row, Incident.Status.RESOLVED, form),
+            refusals=(NothingChanged,),
+        )
+        return bulk.answer(self, request, queryset, resolving)
+
+    def _described(self, incident: Incident) -> bulk.Line:
+        where = incident.symbol or "all symbols"
+        stops = f"Stops opening in {where}" if incident.stops_opening and incident.is_open else ""
+        return bulk.Line(incident.title, self.status_badge(incident), stops)
+
+    def _carry_out(self, request: HttpRequest, incident: Incident, wished: Incident.Status, form: Dialog) -> str:
+        """Acknowledge or resolve it, leave the admin's trace, and return what to say. Raise `NothingChanged`."""
+        by, note = request.user.get_username(), form.cleaned_data["note"]
+        if wished == Incident.Status.RESOLVED:
+            changed = incident.resolve(by=by, note=note, now=timezone.now())
         else:
-            told = (
-                f"It is {incident.get_status_display().lower()} already, by {incident.closed_by}: nothing was changed."
-            )
-            self.message_user(request, told, messages.WARNING)
+            changed = incident.acknowledge(by=by, note=note)
+        incident.refresh_from_db()
+        if not changed:
+            now = incident.get_status_display().lower()
+            raise NothingChanged(f"it is {now} already, by {incident.closed_by}: nothing was changed")
+        self.log_change(request, incident, f"{wished.label}: {note}")
+        return wished.label
+
+    def _told(self, request: HttpRequest, object_id: str, wished: Incident.Status, form: Dialog) -> HttpResponse:
+        incident: Incident = self.row(request, object_id)
+        try:
+            told = f"{self._carry_out(request, incident, wished, form)}: {incident.title}"
+            self.message_user(request, told, messages.SUCCESS)
+        except NothingChanged as refusal:
+            self.message_user(request, sentence(refusal), messages.WARNING)
         return answered(request, reverse("admin:risk_incident_change", args=(incident.pk,)))
 
     @admin.display(description="status", ordering="status")

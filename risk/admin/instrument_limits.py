@@ -1,7 +1,7 @@
 """
 The limits of single symbols, beside the general ones. The trading app, which knows them, registers the page.
 
-What loosens one needs the typed word of the limits' page; where a second person must agree it is refused.
+What loosens one waits for the same as a general limit does: the typed word, or a second person.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from risk import approvals, limit_versions
-from risk.admin.display import NOTHING, moment
-from risk.admin.limit_changes import house
+from risk.admin.display import NOTHING, as_text, moment
+from risk.admin.limit_changes import change_text, house
 from risk.admin.limits import OutsideTransaction
-from risk.models import InstrumentLimit, LimitChange
+from risk.admin.waiting import limits_waiting
+from risk.admin.wishes import how_it_waits
+from risk.engine.loosening import above_ceilings
+from risk.four_eyes import CONFIRMATION
+from risk.models import InstrumentLimit, LimitChange, Wish
 
 
 class InstrumentLimitForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -36,7 +40,13 @@ class InstrumentLimitForm(forms.ModelForm):  # type: ignore[type-arg]  # not gen
         required=False,
         max_length=20,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-        help_text=f"Only where a limit is loosened: type {approvals.CONFIRMATION}.",
+        help_text=f"Only where a limit is loosened: type {CONFIRMATION}.",
+    )
+    expires_at = forms.DateTimeField(
+        label="Hold until",
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
+        help_text="Only where a limit is loosened, and only if it is for a time: then the value before returns.",
     )
     version_shown = forms.IntegerField(widget=forms.HiddenInput)
 
@@ -48,6 +58,7 @@ class InstrumentLimitForm(forms.ModelForm):  # type: ignore[type-arg]  # not gen
         super().__init__(*args, **kwargs)
         self.before = copy(self.instance)  # as it is in force: validation writes into the instance
         self.house = house()
+        self.saved: approvals.Saved | None = None
         self.initial["version_shown"] = limit_versions.in_force(now=timezone.now()).version
 
     def clean_exchange(self) -> str:
@@ -58,21 +69,21 @@ class InstrumentLimitForm(forms.ModelForm):  # type: ignore[type-arg]  # not gen
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if self.before.pk is not None and not self.errors:
+        if self.house.needs == Wish.Needs.CONFIRMATION and self.before.pk is not None and not self.errors:
             self._check_loosening(cleaned)
+        # Of what changes alone: a limit that a ceiling was lowered below must not keep the symbol from being blocked.
+        wished = {name: cleaned.get(name) for name in InstrumentLimit.LIMIT_FIELDS if name in self.changed_data}
+        for name in above_ceilings(wished, self.house.ceilings):
+            ceiling = as_text(self.house.ceilings[name])
+            self.add_error(name, f"The settings of this installation allow at most {ceiling}, whoever approves.")
         return cleaned
 
     def _check_loosening(self, cleaned: dict[str, Any]) -> None:
         after = InstrumentLimit(**{name: cleaned[name] for name in InstrumentLimit.LIMIT_FIELDS})
         loosened = limit_versions.loosened_of_instrument(self.before, after)
-        if not loosened:
-            return
-        if self.house.needs == LimitChange.Needs.SECOND_PERSON:
-            refusal = approvals.no_second_person_for(self.before, loosened)
-            raise forms.ValidationError(f"{refusal[0].upper()}{refusal[1:]}.")
-        if cleaned["confirmation"].strip() != approvals.CONFIRMATION:
+        if loosened and cleaned["confirmation"].strip() != CONFIRMATION:
             steps = "; ".join(_step(name, self.before.values(), after.values()) for name in loosened)
-            self.add_error("confirmation", f"This loosens {steps}. Type {approvals.CONFIRMATION} to confirm it.")
+            self.add_error("confirmation", f"This loosens {steps}. Type {CONFIRMATION} to confirm it.")
 
 
 def _step(name: str, before: dict[str, str], after: dict[str, str]) -> str:
@@ -83,13 +94,15 @@ class InstrumentLimitAdmin(ModelAdmin, OutsideTransaction):
     """Which symbols have limits of their own. None is deleted: without any values it limits nothing."""
 
     form = InstrumentLimitForm
+    list_before_template = "desk/waiting.html"
+    change_form_outer_before_template = "desk/waiting.html"
     list_display = ("instrument", "own_limits", "changed_by", "changed")
     search_fields = ("=symbol",)
     fieldsets = (
         (None, {"fields": (("exchange", "symbol"), "blocked", "product")}),
         ("The tighter of these and the general limits holds", {"fields": ("order_value_max", "order_quantity_max")}),
         (None, {"fields": ("position_value_max",)}),
-        ("Why", {"fields": ("reason", "confirmation", "version_shown")}),
+        ("Why", {"fields": ("reason", ("confirmation", "expires_at"), "version_shown")}),
     )
 
     def has_delete_permission(self, request: HttpRequest, obj: InstrumentLimit | None = None) -> bool:
@@ -103,29 +116,52 @@ class InstrumentLimitAdmin(ModelAdmin, OutsideTransaction):
         may_save = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         if not may_save:
             return limits
-        if obj is None or house().needs == LimitChange.Needs.SECOND_PERSON:  # no word is asked for
+        if obj is None:  # a new row loosens nothing
             why = ("Why", {"fields": ("reason", "version_shown")})
+        elif house().needs == Wish.Needs.SECOND_PERSON:  # no word is asked for
+            why = ("Why", {"fields": ("reason", "expires_at", "version_shown")})
         return [*limits, why]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        waiting = limits_waiting(LimitChange.objects.unfinished().exclude(symbol=""))
+        return super().changelist_view(request, {"waiting": waiting, **(extra_context or {})})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        waiting = limits_waiting(LimitChange.objects.unfinished().about(row)) if row else []
+        return super().change_view(request, object_id, form_url, {"waiting": waiting, **(extra_context or {})})
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> InstrumentLimit | None:
+        """Return the symbol's limits as they hold now: what is due may not be written yet."""
+        found = super().get_object(request, object_id, from_field)
+        return limit_versions.own_of_instrument(found.exchange, found.symbol, now=timezone.now()) if found else None
 
     def save_model(self, request: HttpRequest, obj: InstrumentLimit, form: InstrumentLimitForm, change: bool) -> None:
         assert isinstance(request.user, User), "the admin lets nobody else in"
-        approvals.save_instrument(
+        form.saved = approvals.save_instrument(
             obj,
             author=request.user,
             reason=form.cleaned_data["reason"],
             now=timezone.now(),
             house=form.house,
             version_shown=form.cleaned_data["version_shown"],
+            expires_at=form.cleaned_data.get("expires_at"),
         )
-        version = limit_versions.in_force(now=timezone.now()).version
+        obj.pk = form.saved.held.pk
+        for wish in form.saved.waiting:
+            self.message_user(request, f"{change_text(wish)} {how_it_waits(wish)}.", messages.WARNING)
+        version = form.saved.limits.version
         self.message_user(request, f"Version {version} of the limits is in force.", messages.SUCCESS)
 
     def construct_change_message(  # type: ignore[override]  # a sentence is kept as it is
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> str:
         before, after = form.before.values(), form.instance.values()
+        waits = {wish.limit for wish in form.saved.waiting}
         steps = [
-            f"{form.instance} {_step(name, before, after)}"
+            f"{form.instance} {_step(name, before, after)}{' (waits)' if name in waits else ''}"
             for name in InstrumentLimit.LIMIT_FIELDS
             if before.get(name) != after.get(name)
         ]
@@ -137,8 +173,8 @@ class InstrumentLimitAdmin(ModelAdmin, OutsideTransaction):
 
     @admin.display(description="limits of its own")
     def own_limits(self, row: InstrumentLimit) -> str:
-        own = [f"{InstrumentLimit.label(name)} {value}" for name, value in row.values().items()]
-        return "; ".join(own) or NOTHING
+        own = ((InstrumentLimit.label(name), value) for name, value in row.values().items())
+        return "; ".join(label if value == "True" else f"{label} {value}" for label, value in own) or NOTHING
 
     @admin.display(description="changed", ordering="changed_at")
     def changed(self, row: InstrumentLimit) -> str:

@@ -1,59 +1,52 @@
-"""What loosens a limit: an inbox of what waits, and what became of the rest."""
+"""What loosens a limit, of all orders or of one symbol: an inbox of what waits, and what became of the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin, messages
-from django.contrib.auth.models import User
-from django.db.models import Case, Value, When
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils import timezone
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.enums import ActionVariant
 from unfold.views import ChangeList
 
 from risk import approvals, limit_versions
-from risk.admin.dialogs import ReasonDialog, answered, dialog_action, refusals_told
-from risk.admin.display import NOTHING, Tone, as_text, badge, clipped, moment
+from risk.admin.dialogs import ReasonDialog, dialog_action
+from risk.admin.display import NOTHING, as_text, moment
 from risk.admin.limit_history import limit_label, limit_text
-from risk.admin.read_only import Listing, ReadOnlyAdmin, named_by
-from risk.models import LimitChange, RiskSettings
-
-STATUS_TONES = {
-    LimitChange.Status.PENDING: (Tone.WARNING, "hourglass_top"),
-    LimitChange.Status.APPLIED: (Tone.GOOD, "check"),
-    LimitChange.Status.TEMPORARY: (Tone.INFO, "timer"),
-    LimitChange.Status.ENDED: (Tone.PLAIN, "timer_off"),
-    LimitChange.Status.REJECTED: (Tone.BAD, "close"),
-    LimitChange.Status.WITHDRAWN: (Tone.PLAIN, "undo"),
-    LimitChange.Status.STALE: (Tone.PLAIN, "history"),
-}
+from risk.admin.read_only import Listing, named_by, once_a_row
+from risk.admin.wishes import WishAdmin
+from risk.engine.limits import InstrumentLimits
+from risk.four_eyes import House
+from risk.models import LimitChange
 
 
-def house() -> approvals.House:
-    """Return what this installation asks for where a limit is loosened."""
-    return approvals.House.of(
-        needs=settings.LOOSENING_NEEDS, mode=settings.TRADING_MODE, ceilings=settings.LIMIT_CEILINGS
-    )
+def house() -> House:
+    """Return what this installation asks for where something is loosened."""
+    return House.of(needs=settings.LOOSENING_NEEDS, mode=settings.TRADING_MODE, ceilings=settings.LIMIT_CEILINGS)
 
 
 def change_text(change: LimitChange) -> str:
-    before, after = limit_text(change.limit, change.before), limit_text(change.limit, change.after)
-    return f"{limit_label(change.limit)} {before} → {after}"
+    before, after = limit_text(change.key, change.before), limit_text(change.key, change.after)
+    return f"{limit_label(change.key)} {before} → {after}"
 
 
-def how_it_waits(change: LimitChange) -> str:
-    if change.due_at is None:
-        return "waits for a second person"
-    return f"takes effect at {timezone.localtime(change.due_at):%H:%M:%S}, and can be withdrawn until then"
+def values_now() -> Callable[[LimitChange], str]:
+    """Return what says of each change which value is in force now: read once for all of them."""
+    now = timezone.now()
+    limits, of_instruments = limit_versions.in_force(now=now), limit_versions.of_instruments(now=now)
 
+    def value_now(change: LimitChange) -> str:
+        if change.limit not in change.kind.LIMIT_FIELDS:
+            return NOTHING
+        own = of_instruments.get((change.exchange, change.symbol), InstrumentLimits())
+        held = own if change.symbol else limits
+        return limit_text(change.key, change.kind.as_text(getattr(held, change.limit)))
 
-def value_now(change: LimitChange, limits: RiskSettings) -> str:
-    return as_text(getattr(limits, change.limit)) if change.limit in RiskSettings.LIMIT_FIELDS else NOTHING
+    return value_now
 
 
 class AnswerDialog(ReasonDialog):
@@ -65,9 +58,9 @@ class AnswerDialog(ReasonDialog):
             return []
         ceiling = settings.LIMIT_CEILINGS.get(change.limit)
         return [
-            ("Limit", limit_label(change.limit)),
-            ("In force now", value_now(change, limit_versions.in_force(now=timezone.now()))),
-            ("Asked for", f"{limit_text(change.limit, change.before)} → {limit_text(change.limit, change.after)}"),
+            ("Limit", limit_label(change.key)),
+            ("In force now", values_now()(change)),
+            ("Asked for", f"{limit_text(change.key, change.before)} → {limit_text(change.key, change.after)}"),
             ("Ceiling", NOTHING if ceiling is None else as_text(ceiling)),
             ("Holds until", moment(change.expires_at) if change.expires_at else "changed again"),
             ("Asked by", f"{change.author}: {change.reason}"),
@@ -79,36 +72,38 @@ class ChangesListing(Listing):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        limits = limit_versions.in_force(now=timezone.now())
+        value_now = values_now()
         for change in self.result_list:
-            change.value_now = value_now(change, limits)
+            change.value_now = value_now(change)
 
 
 @admin.register(LimitChange)
-class LimitChangeAdmin(ReadOnlyAdmin):
-    list_display = ("status_badge", "what", "present", "wished_by", "reason_shown", "until", "answered_by", "asked")
-    list_display_links = ("what",)
-    list_filter = (("status", ChoicesDropdownFilter), "author")
-    search_fields = ("=author", "=decided_by", "limit")
-    ordering = (Case(When(status="PENDING", then=Value(0)), default=Value(1)), "-id")
+class LimitChangeAdmin(WishAdmin):
+    list_display = (
+        "status_badge",
+        "what_shown",
+        "present",
+        "wished_by",
+        "reason_shown",
+        "until",
+        "answered_by",
+        "asked",
+    )
+    search_fields = ("=author", "=decided_by", "limit", "=symbol")
     fieldsets = (
-        (None, {"fields": ("status_badge", "what", "present", "based_on_version", "until")}),
+        (None, {"fields": ("status_badge", "what_shown", "present", "based_on_version", "until")}),
         ("Asked", {"fields": ("author", "asked", "reason", "needs", "takes_effect")}),
         ("Answered", {"fields": ("answered_by", "answered", "note", "ended")}),
     )
-    actions_detail = ["approve", "reject", "withdraw"]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ChangesListing
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Offer what this person may still answer; the use cases check again."""
-        change = named_by(LimitChange.objects.pending(), object_id)
-        if change is None:
-            return []
-        offered: list[Any] = super().get_actions_detail(request, object_id)
-        by_another = change.needs == LimitChange.Needs.SECOND_PERSON and change.author_account != request.user.pk
-        return [each for each in offered if by_another or each.path == "withdraw"]
+    def has_withdraw_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whoever may tighten such a limit may take a wish for it back."""
+        of_symbols = LimitChange.objects.exclude(symbol="")
+        about = "instrumentlimit" if named_by(of_symbols, object_id) else "risksettings"
+        return bool(request.user.has_perm(f"risk.change_{about}"))
 
     @dialog_action(
         label="Approve",
@@ -121,7 +116,7 @@ class LimitChangeAdmin(ReadOnlyAdmin):
         variant=ActionVariant.PRIMARY,
     )
     def approve(self, request: HttpRequest, form: AnswerDialog, object_id: str) -> HttpResponse:
-        return self._answer(request, object_id, form, lambda **more: approvals.approve(house=house(), **more))
+        return self.answer(request, object_id, form, partial(approvals.approve, house=house()))
 
     @dialog_action(
         label="Reject",
@@ -134,7 +129,7 @@ class LimitChangeAdmin(ReadOnlyAdmin):
         variant=ActionVariant.DANGER,
     )
     def reject(self, request: HttpRequest, form: AnswerDialog, object_id: str) -> HttpResponse:
-        return self._answer(request, object_id, form, approvals.reject)
+        return self.answer(request, object_id, form, approvals.reject)
 
     @dialog_action(
         label="Withdraw",
@@ -142,68 +137,25 @@ class LimitChangeAdmin(ReadOnlyAdmin):
         explanation="The limit stays as it is.",
         submit="Withdraw",
         form=AnswerDialog,
-        permissions=["risk.change_risksettings"],
+        permissions=["risk.view_limitchange", "withdraw"],
         icon="undo",
     )
     def withdraw(self, request: HttpRequest, form: AnswerDialog, object_id: str) -> HttpResponse:
-        return self._answer(request, object_id, form, approvals.withdraw)
-
-    def _answer(
-        self, request: HttpRequest, object_id: str, form: AnswerDialog, answer: Callable[..., LimitChange]
-    ) -> HttpResponse:
-        """Call the use case, leave the admin's trace and say what became of it."""
-        change: LimitChange = self.row(request, object_id)
-        assert isinstance(request.user, User), "the admin lets nobody else in"
-        with refusals_told(request, approvals.ChangeRefused):
-            reason = form.cleaned_data["reason"]
-            change = answer(change_id=change.pk, by=request.user, reason=reason, now=timezone.now())
-            told = f"{change.get_status_display()}: {change_text(change)}"
-            self.log_change(request, change, f"{told}. {reason}")
-            self.message_user(request, f"{told}.", messages.SUCCESS)
-        return answered(request, reverse("admin:risk_limitchange_change", args=(change.pk,)))
-
-    @admin.display(description="status", ordering="status")
-    def status_badge(self, change: LimitChange) -> str:
-        tone, icon = STATUS_TONES[LimitChange.Status(change.status)]
-        return badge(change.get_status_display(), tone, icon)
+        return self.answer(request, object_id, form, approvals.withdraw)
 
     @admin.display(description="change", ordering="limit")
-    def what(self, change: LimitChange) -> str:
+    def what_shown(self, change: LimitChange) -> str:
         return change_text(change)
 
     @admin.display(description="in force now")
+    @once_a_row
     def present(self, change: LimitChange) -> str:
-        listed = getattr(change, "value_now", None)
-        return listed or value_now(change, limit_versions.in_force(now=timezone.now()))
-
-    @admin.display(description="asked by", ordering="author")
-    def wished_by(self, change: LimitChange) -> str:
-        return change.author
-
-    @admin.display(description="reason")
-    def reason_shown(self, change: LimitChange) -> str:
-        return clipped(change.reason)
+        return getattr(change, "value_now", None) or values_now()(change)
 
     @admin.display(description="holds until", ordering="expires_at")
     def until(self, change: LimitChange) -> str:
         return moment(change.expires_at) if change.expires_at else "changed again"
 
-    @admin.display(description="takes effect")
-    def takes_effect(self, change: LimitChange) -> str:
-        return moment(change.due_at) if change.due_at else "when a second person approves"
-
-    @admin.display(description="answered by", ordering="decided_by")
-    def answered_by(self, change: LimitChange) -> str:
-        return change.decided_by or NOTHING
-
-    @admin.display(description="answered")
-    def answered(self, change: LimitChange) -> str:
-        return moment(change.decided_at)
-
     @admin.display(description="ended")
     def ended(self, change: LimitChange) -> str:
         return moment(change.ended_at)
-
-    @admin.display(description="asked", ordering="created_at")
-    def asked(self, change: LimitChange) -> str:
-        return moment(change.created_at)

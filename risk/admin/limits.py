@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.conf import settings
@@ -21,27 +21,51 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html, format_html_join
 from django.views.decorators.csrf import csrf_protect
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from risk import approvals, limit_versions
-from risk.admin.display import as_text, trimmed
-from risk.admin.limit_changes import change_text, house, how_it_waits
-from risk.admin.limit_history import limit_label
-from risk.engine.loosening import above_ceilings, contradictions
+from risk.admin.display import as_text, moment, trimmed
+from risk.admin.limit_changes import change_text, house
+from risk.admin.limit_history import changes_of, label_with_unit, limit_label
+from risk.admin.waiting import limits_waiting
+from risk.admin.wishes import how_it_waits
+from risk.engine import rates
+from risk.engine.loosening import above_ceilings, contradictions, within_ceilings
 from risk.engine.rules import of_limit
-from risk.models import LimitChange, RiskSettings
+from risk.four_eyes import CONFIRMATION, ChangeRefused
+from risk.models import LimitChange, RiskSettings, RiskSettingsVersion
+
+CHANGES_SHOWN = 3
+# What bounds every order beside the limits, by the broker's own quotas: (of what, in words).
+FIXED = (
+    (
+        "Modifications of one order",
+        f"the broker takes {rates.MODIFICATIONS_MAX}; {rates.MODIFICATIONS_FOR_EXITS} are left to orders that close",
+    ),
+    (
+        "Orders a second",
+        f"the broker takes {rates.BROKER_SECOND}, modifications among them; {rates.SECOND_FOR_EXITS} are left to exits",
+    ),
+    (
+        "Orders a minute",
+        f"the broker takes {rates.BROKER_MINUTE}, likewise; {rates.MINUTE_FOR_EXITS} are left to exits",
+    ),
+    ("Orders a day", f"the broker takes {rates.BROKER_DAY}; {rates.DAY_FOR_EXITS} are left to exits"),
+)
 
 
 def explained(name: str) -> str:
-    """Return what a field says of itself, and after it each control that is held against it, from the catalogue."""
-    return " ".join(
-        [
-            help_text_for_field(name, RiskSettings),
-            *(f"{control.code}: {control.sentence}" for control in of_limit(name)),
-        ]
-    )
+    """
+    Return what a field says of itself, and after it each control that is held against it, from the catalogue.
+
+    Before both there is room for how much of the limit is used, which the page asks for when it is there.
+    """
+    told = [help_text_for_field(name, RiskSettings)]
+    told += [f"{control.code}: {control.sentence}" for control in of_limit(name)]
+    return format_html('<span id="use-{}" class="desk-use"></span>{}', name, " ".join(told))
 
 
 class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -56,7 +80,7 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
         required=False,
         max_length=20,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-        help_text=f"Only where a limit is loosened: type {approvals.CONFIRMATION}.",
+        help_text=f"Only where a limit is loosened: type {CONFIRMATION}.",
     )
     expires_at = forms.DateTimeField(
         label="Hold until",
@@ -69,6 +93,7 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
     class Meta:
         model = RiskSettings
         fields = RiskSettings.LIMIT_FIELDS
+        labels = {name: label_with_unit(name) for name in RiskSettings.LIMIT_FIELDS}
         help_texts = {name: explained(name) for name in RiskSettings.LIMIT_FIELDS}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -77,11 +102,11 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
         self.house = house()
         self.saved: approvals.Saved | None = None
         self._saves = True
-        self.unfinished = {change.limit: change for change in LimitChange.objects.unfinished()}
+        self.unfinished = {change.limit: change for change in LimitChange.objects.unfinished().filter(symbol="")}
         self.initial["version_shown"] = self.before.version
         for name in self.fields.keys() & set(RiskSettings.LIMIT_FIELDS):
             self.initial[name] = trimmed(value) if isinstance(value := self.initial[name], Decimal) else value
-            self.fields[name].help_text = " ".join(self._help(name))
+            self.fields[name].help_text = format_html_join(" ", "{}", ((each,) for each in self._help(name)))
 
     def only_simulates(self) -> None:
         """Ask for nothing that only a save needs: no reason, no word, no version."""
@@ -91,7 +116,7 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
 
     def _help(self, name: str) -> Iterator[str]:
         """Say beside a field what is in force now, how far it goes at all, and what waits."""
-        yield str(self.fields[name].help_text)
+        yield cast("str", self.fields[name].help_text)
         yield f"In force: {as_text(getattr(self.before, name))}."
         if name in self.house.ceilings:
             yield f"Ceiling: {as_text(self.house.ceilings[name])}."
@@ -123,7 +148,7 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
             self.add_error(name, f"The settings of this installation allow at most {ceiling}, whoever approves.")
 
     def _check_order(self, cleaned: dict[str, Any]) -> None:
-        for order in contradictions(cleaned):
+        for order in contradictions(cleaned, about=self.changed_limits):
             relation = "at most" if order.may_be_equal else "below"
             smaller, larger = (
                 f"{limit_label(name)} {as_text(cleaned[name])}" for name in (order.smaller, order.larger)
@@ -138,13 +163,19 @@ class RiskSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
         loosened = limit_versions.loosened(self.before, after)
         if not loosened or self.house.needs != LimitChange.Needs.CONFIRMATION:
             return
-        if cleaned["confirmation"].strip() == approvals.CONFIRMATION:
+        if cleaned["confirmation"].strip() == CONFIRMATION:
             return
         steps = "; ".join(
             f"{limit_label(name)} from {as_text(getattr(self.before, name))} to {as_text(getattr(after, name))}"
             for name in loosened
         )
-        self.add_error("confirmation", f"This loosens {steps}. Type {approvals.CONFIRMATION} to confirm it.")
+        self.add_error("confirmation", f"This loosens {steps}. Type {CONFIRMATION} to confirm it.")
+
+
+def _last_changes() -> list[dict[str, Any]]:
+    """Return the newest versions with what each changed."""
+    newest = RiskSettingsVersion.objects.exclude(changed={}).order_by("-version")[:CHANGES_SHOWN]
+    return [{"row": version, "at": moment(version.at), "changes": changes_of(version)} for version in newest]
 
 
 class OutsideTransaction(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -160,7 +191,7 @@ class OutsideTransaction(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> Any:
         try:
             return self._changeform_view(request, object_id, form_url, extra_context)  # type: ignore[attr-defined]
-        except (limit_versions.LimitsChanged, approvals.ChangeRefused) as refusal:
+        except (limit_versions.LimitsChanged, ChangeRefused) as refusal:
             self.message_user(request, f"Nothing was saved: {refusal}.", messages.ERROR)
             return HttpResponseRedirect(request.path)
 
@@ -198,11 +229,12 @@ class RiskSettingsAdmin(ModelAdmin, OutsideTransaction):
                 "fields": (
                     ("position_value_max", "daily_trades_max"),
                     ("gross_exposure_max", "positions_max"),
-                    "adding_allowed",
+                    ("exposure_breach_reduces", "adding_allowed"),
+                    "include_external",
                 )
             },
         ),
-        ("The day's loss", {"fields": (("daily_loss_max", "charges_percent"), "exits_after_loss")}),
+        ("The day's loss, and past a limit", {"fields": (("daily_loss_max", "charges_percent"), "exits_after_loss")}),
         ("Pace", {"fields": (("orders_per_second_max", "orders_per_minute_max"),)}),
         (
             "Orders beside each other",
@@ -240,20 +272,24 @@ class RiskSettingsAdmin(ModelAdmin, OutsideTransaction):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> RiskSettings | None:
         """Return the limits as they hold now: what is due may not be written yet."""
-        found = super().get_object(request, object_id, from_field)
-        return limit_versions.in_force(now=timezone.now()) if found else None
+        return limit_versions.in_force(now=timezone.now()) if str(object_id) == "1" else None
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         now = timezone.now()
-        differences = limit_versions.differences(settings.FIRST_LIMITS, now=now).items()
         limits = limit_versions.in_force(now=now)
+        differences = limit_versions.differences(settings.FIRST_LIMITS, now=now, current=limits).items()
         context = {
             "environment_differences": [(limit_label(name), theirs, ours) for name, (theirs, ours) in differences],
             "limits": limits,
-            "above_ceilings": [limit_label(name) for name in above_ceilings(limits.numbers(), settings.LIMIT_CEILINGS)],
-            "unfinished": [(change, change_text(change)) for change in LimitChange.objects.unfinished()],
+            "above_ceilings": [
+                (limit_label(name), as_text(getattr(limits, name)), as_text(lowered))
+                for name, lowered in within_ceilings(limits.numbers(), settings.LIMIT_CEILINGS).items()
+            ],
+            "waiting": limits_waiting(LimitChange.objects.unfinished().filter(symbol="")),
+            "fixed": FIXED,
+            "last_changes": _last_changes() if request.user.has_perm("risk.view_risksettingsversion") else [],
             "needs_second_person": house().needs == LimitChange.Needs.SECOND_PERSON,
             "is_delayed": house().delay,
             "show_save_and_continue": False,

@@ -56,6 +56,7 @@ class Control:
     rule: Rule
     limits: tuple[str, ...] = ()
     applies: Applies = Applies.OPENING
+    new_orders_only: bool = False  # it counts orders, and a modified one is none more
     outcome: Outcome = Outcome.DENIED
 
 

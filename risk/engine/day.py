@@ -46,6 +46,25 @@ class DayOfSymbol:
             return None
         return now - before - self.paid + self.received
 
+    @property
+    def unrealised(self) -> Decimal | None:
+        """
+        The part of `result` that is in the shares still held, in INR; the rest of it is realised.
+
+        A share costs what the shares of the day cost on average: those held at the close before at that close, those
+        bought since at what was paid. Of a short position it is what they brought, likewise.
+        """
+        if self.result is None or self.quantity == 0:
+            return self.result if self.result is None else Decimal(0)
+        before, now = _worth(self.opening_quantity, self.close_price), _worth(self.quantity, self.last_price)
+        assert before is not None, "the result is known"
+        assert now is not None, "likewise"
+        if self.quantity > 0:
+            cost, shares = before + self.paid, self.opening_quantity + self.bought
+        else:
+            cost, shares = before - self.received, self.opening_quantity - self.sold
+        return now - cost / shares * self.quantity
+
 
 @dataclass(frozen=True, kw_only=True)
 class DayResult:
@@ -53,7 +72,12 @@ class DayResult:
 
     gross: Decimal
     charges: Decimal
+    unrealised: Decimal  # the part of `gross` that is in what is still held
     unknown: tuple[str, ...] = ()
+
+    @property
+    def realised(self) -> Decimal:
+        return self.gross - self.unrealised
 
     @property
     def result(self) -> Decimal | None:
@@ -71,6 +95,7 @@ def day_result(symbols: Iterable[DayOfSymbol], *, charges_percent: Decimal) -> D
     return DayResult(
         gross=sum((symbol.result or Decimal(0) for symbol in each), Decimal(0)),
         charges=sum((symbol.turnover for symbol in each), Decimal(0)) * charges_percent / 100,
+        unrealised=sum((symbol.unrealised or Decimal(0) for symbol in each), Decimal(0)),
         unknown=tuple(symbol.name for symbol in each if symbol.result is None),
     )
 

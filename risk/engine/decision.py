@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from risk.engine.control import Applies, Control, Outcome
-from risk.engine.facts import Portfolio, ProposedOrder, is_closing
+from risk.engine.control import Applies, Control, Finding, Outcome
+from risk.engine.facts import Portfolio, ProposedOrder, is_closing, only_tightens
 from risk.engine.limits import Limits
 from risk.engine.rules import RULES
 
@@ -74,10 +74,8 @@ def assess(
 
 
 def _verdict(control: Control, proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Verdict:
-    if control.applies == Applies.OPENING and is_closing(proposed, portfolio.holding):
-        measured, limit, reason = "closes only", "applies to what opens", None
-    else:
-        measured, limit, reason = control.rule(proposed, portfolio, limits, now)
+    excused = _excused(control, proposed, portfolio)
+    measured, limit, reason = excused or control.rule(proposed, portfolio, limits, now)
     return Verdict(
         control=control.code,
         title=control.title,
@@ -87,3 +85,16 @@ def _verdict(control: Control, proposed: ProposedOrder, portfolio: Portfolio, li
         reason=reason or "",
         outcome=control.outcome,
     )
+
+
+def _excused(control: Control, proposed: ProposedOrder, portfolio: Portfolio) -> Finding | None:
+    """Return why the control does not look at the order; None when it does."""
+    if control.new_orders_only and proposed.replaces is not None:
+        return Finding("a modification", "applies to new orders", None)
+    if control.applies != Applies.OPENING:
+        return None
+    if is_closing(proposed, portfolio.holding):
+        return Finding("closes only", "applies to what opens", None)
+    if only_tightens(proposed):
+        return Finding("fewer or farther only", "applies to what opens more", None)
+    return None

@@ -92,7 +92,7 @@ def daily_loss_is_within_limit(proposed: ProposedOrder, portfolio: Portfolio, li
 
 def value_elsewhere(portfolio: Portfolio, limits: Limits) -> Decimal | None:
     """Return what the other symbols may be worth, in INR; None when a price, or the collar it needs, is not known."""
-    values = [_worth(each, limits) for each in portfolio.others]
+    values = [worth(each, limits) for each in portfolio.others]
     known = [value for value in values if value is not None]
     return sum(known, Decimal(0)) if len(known) == len(values) else None
 
@@ -108,10 +108,15 @@ def money_left(portfolio: Portfolio, limits: Limits) -> Decimal | None:
     return funds.available * percent / HUNDRED - with_charges(funds.committed + at_market, limits)
 
 
-def _worth(other: Elsewhere, limits: Limits) -> Decimal | None:
-    """Return the greater of what it is worth when all its buys fill, and when all its sells do."""
-    long = max(0, other.own) + other.working_buys
-    short = max(0, -other.own) + max(0, other.working_sells - max(0, other.own))
+def worth(other: Elsewhere, limits: Limits) -> Decimal | None:
+    """
+    Return what a symbol may be worth, in INR: the greater of when all its buys fill and when all its sells do.
+
+    None when its price, or the collar it needs, is not known.
+    """
+    low, high = sorted((other.own, other.own + other.external))
+    long = max(0, high) + other.working_buys + other.external_buys
+    short = max(0, -low) + max(0, other.working_sells + other.external_sells - max(0, low))
     if other.price is None or (other.market_buys_work and limits.collar_percent is None):
         return None
     collar = limits.collar_percent if other.market_buys_work and limits.collar_percent else Decimal(0)
@@ -120,22 +125,27 @@ def _worth(other: Elsewhere, limits: Limits) -> Decimal | None:
 
 def _position_value(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits) -> Decimal | None:
     price = worst_price(side_of(proposed), proposed.limit_price, portfolio.quote, limits.collar_percent)
-    if price is None:
+    if price is None or portfolio.holding.external is None:
         return None
     price = exposure_price(price, portfolio.quote, portfolio.holding, limits)
-    held = max(0, portfolio.holding.own) + portfolio.holding.working_buys
+    held = portfolio.holding.long_when_filled
     added = proposed.quantity if proposed.action == TradingSignalType.BUY else 0
     return (held + added) * price
 
 
 def _cost(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits) -> Decimal | None:
-    value = _order_value(proposed, portfolio, limits)
-    return None if value is None else with_charges(value, limits)
+    """Return what it costs; of a modification only what it costs more, for the rest it replaces is paid for."""
+    price = worst_price(side_of(proposed), proposed.limit_price, portfolio.quote, limits.collar_percent)
+    if price is None:
+        return None
+    old = proposed.replaces
+    blocked = old.quantity * old.limit_price if old else Decimal(0)  # charges perhaps not: they are not relied on
+    return max(Decimal(0), with_charges(price * proposed.quantity, limits) - blocked)
 
 
 def _order_value(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits) -> Decimal | None:
     price = worst_price(side_of(proposed), proposed.limit_price, portfolio.quote, limits.collar_percent)
-    return None if price is None else price * proposed.quantity
+    return None if price is None else price * proposed.whole_quantity
 
 
 def _rupees_within(value: Decimal | None, limit: Decimal | None, what: str) -> Finding:
@@ -143,7 +153,7 @@ def _rupees_within(value: Decimal | None, limit: Decimal | None, what: str) -> F
     if limit is None:
         return Finding(measured, "not set", f"the {what} limit is not set")
     if value is None:
-        return Finding(measured, f"{plain(limit)} INR", f"the {what} cannot be known without a price")
+        return Finding(measured, f"{plain(limit)} INR", f"the {what} cannot be known without a price and the shares")
     reason = None if value <= limit else f"{what} {value:.2f} INR, the limit is {plain(limit)} INR"
     return Finding(measured, f"{plain(limit)} INR", reason)
 
@@ -179,6 +189,7 @@ CONTROLS = (
         sentence="The most symbols that may be held or being bought at a time.",
         unit="symbols",
         rule=positions_are_few,
+        new_orders_only=True,
         limits=("positions_max",),
     ),
     Control(
@@ -203,6 +214,7 @@ CONTROLS = (
         sentence="Nothing is opened once this many orders were made on a Mumbai date.",
         unit="orders",
         rule=daily_trades_are_left,
+        new_orders_only=True,
         limits=("daily_trades_max",),
     ),
     Control(

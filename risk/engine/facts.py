@@ -103,12 +103,27 @@ class Advice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replaced:
+    """
+    The rest of a working order that a modification would replace. The book that the modification joins is without it.
+
+    `quantity` is what was unfilled, in shares at `limit_price` in INR, and `filled` what was not.
+    """
+
+    quantity: int
+    limit_price: Decimal
+    filled: int = 0
+    modified: int = 0  # how often the broker has counted the order as modified already
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProposedOrder:
     """
-    An order as it would be sent.
+    An order as it would be sent, or what would be left of a working one once it is modified.
 
-    `quantity` is in shares and `limit_price` in INR; a MARKET order has no limit price. `is_exit` marks an Exit or
-    Flatten that a person with that permission asked for: the one thing that passes a halt.
+    `quantity` is in shares, of a modification those not filled yet, and `limit_price` in INR; a MARKET order has no
+    limit price. `is_exit` marks an Exit or Flatten that a person with that permission asked for: the one thing that
+    passes a halt.
     """
 
     action: TradingSignalType
@@ -127,6 +142,12 @@ class ProposedOrder:
     is_exit: bool = False
     signal: SignalFacts | None = None
     advice: Advice | None = None  # what it was sized from, so that other limits can size it anew
+    replaces: Replaced | None = None  # set for a modification
+
+    @property
+    def whole_quantity(self) -> int:
+        """Shares of the order in all, with what of a modified one is filled."""
+        return self.quantity + (self.replaces.filled if self.replaces else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +155,8 @@ class Holding:
     """
     One symbol of the book, in shares. Working quantities count orders that are unsent, in doubt or resting as open.
 
-    `own` is what our fills opened; `broker` what the broker last reported, None when that is not known.
+    `own` is what our fills opened; `broker` what the broker last reported, None when that is not known. What is
+    external counts in exposure where the settings say so, and never in what may be closed.
     """
 
     own: int = 0
@@ -148,6 +170,14 @@ class Holding:
     sell_orders: int = 0
     last_buy_at: datetime | None = None  # when the newest order that counts as a trade was made
     last_sell_at: datetime | None = None
+    external: int | None = 0  # shares of the account beyond `own`, below zero for a short; None when that is not known
+    external_buys: int = 0  # being bought by others
+
+    @property
+    def long_when_filled(self) -> int:
+        """Shares long once all that is being bought is, of ours or of all, whichever are more."""
+        in_all = self.own + (self.external or 0)
+        return max(0, self.own, in_all) + self.working_buys + self.external_buys
 
     @property
     def closable_by_sell(self) -> int:
@@ -186,6 +216,9 @@ class Elsewhere:
     working_sells: int
     price: Decimal | None
     market_buys_work: bool = False  # `price` then goes up by the collar
+    external: int = 0  # as in `Holding`, and the working quantities of others
+    external_buys: int = 0
+    external_sells: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +254,14 @@ def closing_quantity(proposed: ProposedOrder, holding: Holding) -> int:
     if proposed.action == TradingSignalType.BUY:
         return min(proposed.quantity, holding.closable_by_buy)
     return 0
+
+
+def only_tightens(proposed: ProposedOrder) -> bool:
+    """Whether it only makes a working order smaller, or its price worse for the other side: nothing is risked by it."""
+    old, price = proposed.replaces, proposed.limit_price
+    if old is None or price is None or proposed.quantity > old.quantity:
+        return False
+    return price <= old.limit_price if proposed.action == TradingSignalType.BUY else price >= old.limit_price
 
 
 def is_closing(proposed: ProposedOrder, holding: Holding) -> bool:

@@ -27,7 +27,13 @@ class FactsUnreadable(Exception):
 
 def kept(proposed: ProposedOrder, portfolio: Portfolio) -> dict[str, Any]:
     """Return the facts as JSON takes them. Raise `TypeError` for a fact that could not be read back exactly."""
-    return {"shape": SHAPE, "proposed": _kept(proposed), "portfolio": _kept(portfolio)}
+    return {"shape": SHAPE, "proposed": kept_part(proposed), "portfolio": kept_part(portfolio)}
+
+
+def kept_part(facts: ProposedOrder | Portfolio) -> dict[str, Any]:
+    """Return one of the two parts of `kept`, for who holds many orders against one book."""
+    part: dict[str, Any] = _kept(facts)
+    return part
 
 
 def restored(facts: Mapping[str, Any]) -> tuple[ProposedOrder, Portfolio]:
@@ -41,8 +47,11 @@ def restored(facts: Mapping[str, Any]) -> tuple[ProposedOrder, Portfolio]:
 
 
 def _kept(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _kept(getattr(value, field.name)) for field in fields(value)}
+    kind: Any = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if names := _names(kind):
+        return {name: _kept(getattr(value, name)) for name in names}
     if isinstance(value, tuple):
         return [_kept(each) for each in value]
     if isinstance(value, StrEnum):
@@ -51,9 +60,18 @@ def _kept(value: Any) -> Any:
         return str(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
-    if value is None or isinstance(value, bool | int | str):
+    if isinstance(value, int | str):
         return value
-    raise TypeError(f"{value!r} is a {type(value).__name__}, which is not kept exactly")
+    raise TypeError(f"{value!r} is a {kind.__name__}, which is not kept exactly")
+
+
+_AS_THEY_ARE = frozenset({NoneType, bool, int, str})
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """Return the names of a dataclass's fields; of anything else none."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _restored(kind: Any, value: Any) -> Any:

@@ -22,7 +22,9 @@ class Limits:
     daily_trades_max: int | None  # orders of one Mumbai date that may still open
     daily_loss_max: Decimal | None  # INR of one Mumbai date, realised and not, charges included; reaching it stops
     charges_percent: Decimal  # what brokerage, taxes and fees are reckoned at, of what was bought and sold
-    exits_after_loss: bool  # whether signals may still close positions once the loss limit was reached
+    exits_after_loss: bool  # whether signals may still close positions once the loss or an exposure limit tripped
+    exposure_breach_reduces: bool  # whether what is held past an exposure limit lets only closing go
+    include_external: bool  # whether what the broker holds beyond ours counts in exposure and in the day's loss
     slippage_percent: Decimal | None  # how far past the last price a marketable LIMIT is set
     collar_percent: Decimal | None  # how far past the last price an opening order may go
     closing_collar_percent: Decimal | None  # likewise for an order that only closes

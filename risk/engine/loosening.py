@@ -7,10 +7,11 @@ A limit that is missing in `LOOSER` cannot be saved: what nobody has thought abo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from risk.engine.limits import listed
+from risk.engine.limits import Limits, listed
 
 
 class Looser(StrEnum):
@@ -36,6 +37,8 @@ LOOSER: Mapping[str, Looser] = {
     "daily_loss_max": Looser.UP,
     "charges_percent": Looser.DOWN,  # the day's loss is reckoned smaller
     "exits_after_loss": Looser.WHEN_ON,
+    "exposure_breach_reduces": Looser.WHEN_OFF,
+    "include_external": Looser.WHEN_OFF,
     "orders_per_second_max": Looser.UP,
     "orders_per_minute_max": Looser.UP,
     "slippage_percent": Looser.UP,
@@ -144,3 +147,24 @@ def contradictions(limits: Mapping[str, Any], *, about: Iterable[str] | None = N
 def above_ceilings(limits: Mapping[str, Any], ceilings: Mapping[str, Any]) -> list[str]:
     """Return the limits that allow more than their ceiling does; at the ceiling is allowed."""
     return [name for name, value in limits.items() if name in ceilings and loosens(name, ceilings[name], value)]
+
+
+def within_ceilings(limits: Mapping[str, Any], ceilings: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the limits that must become tighter, with their new values, so that none allows more than its ceiling.
+
+    What must stay below a limit that was lowered is lowered with it: the limits contradict each other no more than
+    before. Nothing is loosened.
+    """
+    lowered = {name: ceilings[name] for name in above_ceilings(limits, ceilings)}
+    for _ in IN_ORDER:  # as often as one can be lowered because another was
+        for order in contradictions({**limits, **lowered}, about=lowered):
+            if order.may_be_equal and order.larger in lowered and LOOSER[order.smaller] == Looser.UP:
+                lowered[order.smaller] = lowered[order.larger]
+    return lowered
+
+
+def held_to(limits: Limits, ceilings: Mapping[str, Any]) -> Limits:
+    """Return the limits as they count for a decision: none allows more than its ceiling, whatever is stored."""
+    lowered = within_ceilings({name: getattr(limits, name) for name in LOOSER}, ceilings)
+    return replace(limits, **lowered) if lowered else limits

@@ -50,10 +50,10 @@ def quantity_is_whole_lots(proposed: ProposedOrder, portfolio: Portfolio, limits
 
 
 def quantity_is_within_limit(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
-    measured, allowed = f"{proposed.quantity} shares", limits.order_quantity_max
+    measured, allowed = f"{proposed.whole_quantity} shares", limits.order_quantity_max
     if allowed is None:
         return Finding(measured, "not set", "the order quantity limit is not set")
-    over = proposed.quantity > allowed
+    over = proposed.whole_quantity > allowed
     return Finding(measured, f"{allowed} shares", f"{measured}, the limit is {allowed}" if over else None)
 
 

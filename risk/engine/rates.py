@@ -2,8 +2,9 @@
 How many orders may be sent in a second, a minute and a day: the broker's quotas, and our own limits inside them.
 
 A second and a minute are the ones before now, wherever they begin: what no such window exceeds, no calendar second or
-minute does, by whosever clock. What opens leaves a part of each quota to exits. An exit waits for the broker's second
-for at most `PATIENCE` and is sent then; a cancel waits for nothing.
+minute does, by whosever clock. A modification counts in both as an order does, and not in the day. What opens leaves a
+part of each quota to exits. An exit waits for the broker's second for at most `PATIENCE` and is sent then; a cancel
+waits for nothing, but that of many each waits for its turn.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from risk.engine.control import Control, Finding
-from risk.engine.facts import Origin, Portfolio, ProposedOrder, Traffic
+from risk.engine.control import Applies, Control, Finding
+from risk.engine.facts import Origin, Portfolio, ProposedOrder, Traffic, is_closing
 from risk.engine.limits import Limits
 
 MUMBAI = ZoneInfo("Asia/Kolkata")
@@ -24,7 +25,7 @@ BROKER_SECOND, SECOND_FOR_EXITS = 10, 2
 BROKER_MINUTE, MINUTE_FOR_EXITS = 400, 40
 BROKER_DAY, DAY_FOR_EXITS = 5000, 500
 BROKER_DAY_WARNING = BROKER_DAY * 80 // 100
-MODIFICATIONS_MAX = 25  # of one order
+MODIFICATIONS_MAX, MODIFICATIONS_FOR_EXITS = 25, 5  # of one order
 
 RATE_LIMIT_EXCEEDED = "RATE_LIMIT_EXCEEDED"  # the code of the control: orders name it, too
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -62,18 +63,29 @@ class Window:
 
 def tightest_for_opening(traffic: Traffic, limits: Limits, now: datetime) -> Window:
     """Return the window that an order which opens has to wait for longest, or else the one nearest to its limit."""
-    windows = (
+    windows = windows_for_opening(traffic, limits, now)
+    return max(windows, key=lambda each: (each.is_full, each.room_at or NEVER, each.count - each.allowed))
+
+
+def windows_for_opening(traffic: Traffic, limits: Limits, now: datetime) -> tuple[Window, ...]:
+    """Return our own second and minute and the broker's, as they count for an order that opens."""
+    return (
         _window("second", traffic.placed, SECOND, limits.orders_per_second_max or 0, now),
         _window("minute", traffic.placed, MINUTE, limits.orders_per_minute_max or 0, now),
         _window("second at the broker", _in_the_second(traffic), SECOND, BROKER_SECOND - SECOND_FOR_EXITS, now),
         _window("minute at the broker", traffic.placed, MINUTE, BROKER_MINUTE - MINUTE_FOR_EXITS, now),
     )
-    return max(windows, key=lambda each: (each.is_full, each.room_at or NEVER, each.count - each.allowed))
 
 
 def tightest_for_closing(traffic: Traffic, now: datetime) -> Window:
     """Return what an order that closes waits for: the broker's second, all of it."""
     return _window("second at the broker", _in_the_second(traffic), SECOND, BROKER_SECOND, now)
+
+
+def tightest_for_cancelling_many(traffic: Traffic, now: datetime) -> Window:
+    """Return what each of many cancels waits for: the broker's second but for what it leaves to exits."""
+    allowed = BROKER_SECOND - SECOND_FOR_EXITS
+    return _window("second at the broker", _in_the_second(traffic), SECOND, allowed, now)
 
 
 def order_rate_is_within_limits(
@@ -91,6 +103,18 @@ def broker_day_has_room(proposed: ProposedOrder, portfolio: Portfolio, limits: L
     count, allowed = portfolio.traffic.today, BROKER_DAY - DAY_FOR_EXITS
     reason = f"{count} orders today: the rest of the broker's {BROKER_DAY} a day is for exits"
     return Finding(f"{count} today", f"{allowed} a day at the broker", reason if count >= allowed else None)
+
+
+def order_may_be_modified_again(
+    proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime
+) -> Finding:
+    """The broker modifies an order so often and never again; the last times are kept for what closes."""
+    if proposed.replaces is None:
+        return Finding("a new order", "none", None)
+    count, closing = proposed.replaces.modified, is_closing(proposed, portfolio.holding)
+    allowed = MODIFICATIONS_MAX if closing else MODIFICATIONS_MAX - MODIFICATIONS_FOR_EXITS
+    reason = f"it was modified {count} times, the limit is {allowed}: cancel it and place a new one"
+    return Finding(f"{count} times", f"{allowed} times", reason if count >= allowed else None)
 
 
 def why_not_now(window: Window, *, waits: bool) -> str:
@@ -128,5 +152,14 @@ CONTROLS = (
         sentence="Nothing is opened once only the part of the broker's daily orders that is kept for exits is left.",
         unit="orders",
         rule=broker_day_has_room,
+        new_orders_only=True,
+    ),
+    Control(
+        code="MODIFY_LIMIT",
+        title="Modifications of one order",
+        sentence="An order is modified 20 times at most, one that closes 25 times, which is all that the broker takes.",
+        unit="times",
+        rule=order_may_be_modified_again,
+        applies=Applies.ALWAYS,
     ),
 )

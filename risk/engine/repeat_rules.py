@@ -63,6 +63,7 @@ CONTROLS = (
         "while the first works.",
         unit="s",
         rule=is_no_duplicate,
+        new_orders_only=True,
         limits=("duplicate_window_seconds",),
     ),
     Control(
@@ -79,6 +80,7 @@ CONTROLS = (
         sentence="The most orders that may be unsent, in doubt or resting: in all, and of one symbol and side.",
         unit="orders",
         rule=open_orders_are_few,
+        new_orders_only=True,
         limits=("open_orders_max", "symbol_open_orders_max"),
     ),
 )

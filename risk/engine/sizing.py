@@ -132,7 +132,7 @@ def size_entry(
     held_at = exposure_price(price, quote, holding, limits)
     room = _room(price=price, held_at=held_at, lot_size=lot_size, holding=holding, limits=limits)
     if elsewhere is not None and limits.gross_exposure_max is not None:
-        here = (max(0, holding.own) + holding.working_buys) * held_at
+        here = holding.long_when_filled * held_at
         room = min(room, floor_to_lot(limits.gross_exposure_max - elsewhere - here, held_at, lot_size))
     if spendable is not None:
         room = min(room, floor_to_lot(spendable, with_charges(price, limits), lot_size))
@@ -145,7 +145,7 @@ def size_entry(
 
 def _room(*, price: Decimal, held_at: Decimal, lot_size: int, holding: Holding, limits: Limits) -> int:
     """Return how many more shares the order value, quantity and position limits allow."""
-    held = max(0, holding.own) + holding.working_buys
+    held = holding.long_when_filled
     rooms = []
     if limits.position_value_max is not None:
         left = max(Decimal(0), limits.position_value_max - held * held_at)

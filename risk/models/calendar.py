@@ -87,6 +87,12 @@ class CalendarYear(models.Model):
         return f"{self.year}, {'complete' if self.complete else 'not complete'}"
 
 
+class SessionRuleQuerySet(models.QuerySet["SessionRule"]):
+    def not_confirmed(self) -> SessionRuleQuerySet:
+        """Return the hours that are known from one source only, and that nobody has confirmed yet."""
+        return self.filter(confirmed=False)
+
+
 class SessionRule(models.Model):
     """The hours of a group of instruments from one date on, until a newer row of the group begins."""
 
@@ -102,8 +108,13 @@ class SessionRule(models.Model):
     auction_close = models.TimeField(null=True, blank=True, help_text="IST; empty where there is no closing auction.")
     source = models.CharField(max_length=300, blank=True, help_text="The exchange's circular.")
     note = models.CharField(max_length=300, blank=True)
+    confirmed = models.BooleanField(
+        default=True, editable=False, help_text="Off: known from one source only, until a person confirms them."
+    )
     entered_by = models.CharField(max_length=150, editable=False)
     entered_at = models.DateTimeField(editable=False)
+
+    objects = SessionRuleQuerySet.as_manager()
 
     class Meta:
         verbose_name = "session hours"
@@ -144,6 +155,7 @@ class CalendarChange(models.Model):
 
     at = models.DateTimeField(db_index=True)
     author = models.CharField(max_length=150)
+    approved_by = models.CharField(max_length=150, blank=True, default="")
     what = models.TextField()
     reason = models.TextField(blank=True)
     opened = models.TextField("opened", blank=True, help_text="The days that trade, or trade longer, since.")

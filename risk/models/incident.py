@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F
 
 from risk.models.switch import Mode
+from risk.questions import Question
 
 log = structlog.get_logger(__name__)
 
@@ -66,15 +67,22 @@ class Incident(models.Model):
         SIGNAL_CONFLICT = "SIGNAL_CONFLICT", "Two signals with one id"
         SIGNAL_GAP = "SIGNAL_GAP", "Signals are missing"
         EXIT_NOT_TAKEN = "EXIT_NOT_TAKEN", "A signal to close was not acted on"
+        FLATTEN_INCOMPLETE = "FLATTEN_INCOMPLETE", "A flatten left positions open"
         DAILY_LOSS = "DAILY_LOSS", "The daily loss limit is reached"
         LOSS_WARNING = "LOSS_WARNING", "The day's loss nears its limit"
         EXPOSURE = "EXPOSURE", "A position nears its limit"
+        EXPOSURE_PASSED = "EXPOSURE_PASSED", "An exposure limit is passed"
         BROKER_UNREACHABLE = "BROKER_UNREACHABLE", "The broker cannot be read"
         REJECT_STREAK = "REJECT_STREAK", "The broker refuses order after order"
         LOGIN_REFUSED = "LOGIN_REFUSED", "The broker refused the login"
         RATE_REFUSED = "RATE_REFUSED", "The broker refused orders for their rate"
+        AUDIT_OPEN = "AUDIT_OPEN", "The audit trail is not protected"
         BROKER_DAY_FILLS = "BROKER_DAY_FILLS", "The broker's orders of a day run out"
+        END_OF_DAY_MISSED = "END_OF_DAY_MISSED", "A day's report was not taken"
+        END_OF_DAY_BREAK = "END_OF_DAY_BREAK", "The books differ at the end of the day"
         CALENDAR_INCOMPLETE = "CALENDAR_INCOMPLETE", "The exchange's calendar is not complete"
+        HOURS_NOT_CONFIRMED = "HOURS_NOT_CONFIRMED", "Session hours are not confirmed"
+        LIMITS_LOWERED = "LIMITS_LOWERED", "Limits were lowered to their ceilings"
 
     class Status(models.TextChoices):
         OPEN = "OPEN", "Open"
@@ -106,20 +114,42 @@ class Incident(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["fingerprint"], condition=models.Q(is_open=True), name="incident_open_once")
         ]
-        indexes = [models.Index(fields=["status", "mode"], name="incident_status")]
+        indexes = [
+            models.Index(fields=["status", "mode"], name="incident_status"),
+            # Each decision and each page asks for what is unresolved: a few of all that ever were.
+            models.Index(fields=["mode", "symbol"], condition=~models.Q(status="RESOLVED"), name="incident_unresolved"),
+            models.Index(fields=["fingerprint"], name="incident_fingerprint"),
+        ]
         permissions = [("resolve_incident", "Can acknowledge and resolve incidents")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.title}"
 
-    def acknowledge(self, *, by: str, note: str) -> None:
-        """Say that somebody is looking at it. It keeps stopping what it stops."""
-        Incident.objects.filter(pk=self.pk, status=self.Status.OPEN).update(
+    @property
+    def subject(self) -> str:
+        """What it is about, as it was opened."""
+        return self.fingerprint.split(":", 2)[2]
+
+    def acknowledge(self, *, by: str, note: str) -> bool:
+        """Say that somebody is looking at it, and return whether this call did. It keeps stopping what it stops."""
+        acknowledged = Incident.objects.filter(pk=self.pk, status=self.Status.OPEN).update(
             status=self.Status.ACKNOWLEDGED, closed_by=by, note=note
         )
+        return bool(acknowledged)
 
-    def resolve(self, *, by: str, note: str, now: datetime) -> None:
-        """Close it: what it stopped may go on, and the same trouble will open a new one."""
-        Incident.objects.filter(pk=self.pk, is_open=True).update(
+    def resolve(self, *, by: str, note: str, now: datetime) -> bool:
+        """
+        Close it, and return whether this call did.
+
+        What it stopped may go on, and the same trouble will open a new one.
+        """
+        resolved = Incident.objects.filter(pk=self.pk, is_open=True).update(
             status=self.Status.RESOLVED, is_open=False, closed_by=by, closed_at=now, note=note
         )
+        return bool(resolved)
+
+
+# The titles of what stops new exposure in a symbol, for whoever decides or sends an order of it.
+STOPS = Question[tuple[str]](
+    lambda mode, symbol: Incident.objects.stopping(mode, symbol).values_list("title"), mode=str, symbol=str
+)

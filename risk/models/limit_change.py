@@ -9,7 +9,8 @@ import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 
-from risk.models.limits import RiskSettings
+from risk.models.limits import HeldLimits, InstrumentLimit, RiskSettings
+from risk.models.wish import KEPT_FIELDS, Wish, four_eyes, takes_effect_by_what_it_needs, wish_is_kept
 
 
 class LimitChangeQuerySet(models.QuerySet["LimitChange"]):
@@ -20,52 +21,37 @@ class LimitChangeQuerySet(models.QuerySet["LimitChange"]):
     def pending(self) -> LimitChangeQuerySet:
         return self.filter(status=LimitChange.Status.PENDING)
 
+    def about(self, held: HeldLimits) -> LimitChangeQuerySet:
+        """Return the wishes for these limits: the general ones, or one symbol's."""
+        if isinstance(held, InstrumentLimit):
+            return self.filter(exchange=held.exchange, symbol=held.symbol)
+        return self.filter(symbol="")
+
     def due(self, now: datetime) -> LimitChangeQuerySet:
         """Return what takes effect by itself, or ends by itself, at `now` at the latest; in the order it was asked."""
         takes_effect = Q(status=LimitChange.Status.PENDING, due_at__lte=now)
-        known = self.unfinished().filter(limit__in=RiskSettings.LIMIT_FIELDS)
+        general = Q(symbol="", limit__in=RiskSettings.LIMIT_FIELDS)
+        of_a_symbol = ~Q(symbol="") & Q(limit__in=InstrumentLimit.LIMIT_FIELDS)
+        known = self.unfinished().filter(general | of_a_symbol)
         return known.filter(takes_effect | Q(expires_at__lte=now)).order_by("created_at", "pk")
 
 
-class LimitChange(models.Model):
+class LimitChange(Wish):
     """
-    A wish to loosen one limit: from which value to which, who wishes it and why, and who answered.
+    A wish to loosen one limit, of all orders or of one symbol's: from which value to which.
 
-    Values are text, as a version keeps them. Persons are kept by name and by the id of their account: a name can be
-    changed, or be given to somebody else, and neither makes a second person of the first.
+    Values are text, as a version keeps them; for a symbol empty is "none of its own".
     """
 
-    class Needs(models.TextChoices):
-        CONFIRMATION = "CONFIRMATION", "A typed word"
-        SECOND_PERSON = "SECOND_PERSON", "A second person"
-
-    class Status(models.TextChoices):
-        PENDING = "PENDING", "Pending"
-        APPLIED = "APPLIED", "Applied"
-        TEMPORARY = "TEMPORARY", "Applied for a time"
-        ENDED = "ENDED", "Ended"
-        REJECTED = "REJECTED", "Rejected"
-        WITHDRAWN = "WITHDRAWN", "Withdrawn"
-        STALE = "STALE", "Stale"
-
+    exchange = models.CharField(max_length=10, blank=True)
+    symbol = models.CharField(max_length=40, blank=True, help_text="Empty: a limit of all orders.")
     limit = models.CharField(max_length=64)
     before = models.CharField(max_length=200, help_text="The value it is based on.")
     after = models.CharField(max_length=200, help_text="The value that is wished.")
     based_on_version = models.PositiveIntegerField()
-    author = models.CharField(max_length=150)
-    author_account = models.BigIntegerField()
-    reason = models.TextField()
-    created_at = models.DateTimeField()
-    needs = models.CharField(max_length=16, choices=Needs)
-    due_at = models.DateTimeField("takes effect", null=True, blank=True)
     expires_at = models.DateTimeField(
         "holds until", null=True, blank=True, help_text="Then the value it was based on returns."
     )
-    status = models.CharField(max_length=12, choices=Status, default=Status.PENDING)
-    decided_by = models.CharField(max_length=150, blank=True)
-    decided_by_account = models.BigIntegerField(null=True, blank=True)
-    decided_at = models.DateTimeField(null=True, blank=True)
-    note = models.TextField("answer", blank=True)
     ended_at = models.DateTimeField("ended", null=True, blank=True)
 
     objects = LimitChangeQuerySet.as_manager()
@@ -75,7 +61,9 @@ class LimitChange(models.Model):
         ordering = ["-id"]
         permissions = [("approve_limits", "Can approve and reject what loosens a limit")]
         triggers = [
-            pgtrigger.Protect(name="kept", operation=pgtrigger.Delete),
+            *wish_is_kept(
+                *KEPT_FIELDS, "exchange", "symbol", "limit", "before", "after", "based_on_version", "expires_at"
+            ),
             pgtrigger.FSM(
                 name="status_follows_the_table",
                 field="status",
@@ -89,43 +77,20 @@ class LimitChange(models.Model):
                     ("TEMPORARY", "ENDED"),
                 ],
             ),
-            pgtrigger.ReadOnly(
-                name="wish_is_kept",
-                fields=[
-                    "limit",
-                    "before",
-                    "after",
-                    "based_on_version",
-                    "author",
-                    "author_account",
-                    "reason",
-                    "created_at",
-                    "needs",
-                    "due_at",
-                    "expires_at",
-                ],
-            ),
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["limit"],
+                fields=["exchange", "symbol", "limit"],
                 condition=Q(status__in=["PENDING", "TEMPORARY"]),
                 name="limit_change_one_unfinished_a_limit",
             ),
-            models.CheckConstraint(
-                condition=~Q(needs="SECOND_PERSON", status__in=["APPLIED", "TEMPORARY", "REJECTED"])
-                | (
-                    Q(decided_by_account__isnull=False)
-                    & ~Q(decided_by_account=F("author_account"))
-                    & ~Q(decided_by=F("author"))
-                ),
-                name="limit_change_needs_four_eyes",
-            ),
-            models.CheckConstraint(
-                condition=Q(needs="SECOND_PERSON", due_at__isnull=True) | Q(needs="CONFIRMATION", due_at__isnull=False),
-                name="limit_change_takes_effect_by_what_it_needs",
-            ),
+            four_eyes("limit_change_needs_four_eyes"),
+            takes_effect_by_what_it_needs("limit_change_takes_effect_by_what_it_needs"),
             models.CheckConstraint(condition=~Q(before=F("after")), name="limit_change_changes_something"),
+            models.CheckConstraint(
+                condition=Q(exchange="", symbol="") | (~Q(exchange="") & ~Q(symbol="")),
+                name="limit_change_names_a_whole_instrument",
+            ),
             models.CheckConstraint(
                 condition=Q(expires_at__isnull=True) | Q(expires_at__gt=F("created_at")),
                 name="limit_change_expires_later",
@@ -139,20 +104,36 @@ class LimitChange(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.label} {self.before} → {self.after}"
+        return f"{self.label} {self.before or 'none'} → {self.after or 'none'}"
+
+    @property
+    def kind(self) -> type[HeldLimits]:
+        return InstrumentLimit if self.symbol else RiskSettings
+
+    @property
+    def author_needs(self) -> tuple[str, ...]:
+        if self.symbol:
+            return ("risk.add_instrumentlimit", "risk.change_instrumentlimit")
+        return ("risk.change_risksettings",)
+
+    @property
+    def key(self) -> str:
+        """The name that a version of the limits keeps the limit under."""
+        return f"{self.exchange}:{self.symbol} {self.limit}" if self.symbol else self.limit
 
     @property
     def label(self) -> str:
         """The words for the limit."""
-        return RiskSettings.label(self.limit)
+        words = self.kind.label(self.limit)
+        return f"{self.exchange}:{self.symbol} {words}" if self.symbol else words
 
     @property
     def value_before(self) -> Any:
-        return RiskSettings.parsed(self.limit, self.before)
+        return self.kind.parsed(self.limit, self.before)
 
     @property
     def value_after(self) -> Any:
-        return RiskSettings.parsed(self.limit, self.after)
+        return self.kind.parsed(self.limit, self.after)
 
     @property
     def status_in_force(self) -> LimitChange.Status:
@@ -164,23 +145,22 @@ class LimitChange(models.Model):
 
     def is_the_same_wish_as(self, other: LimitChange) -> bool:
         """Whether the same person wishes the same: a form that was sent twice."""
-        same = ("limit", "author_account", "needs", "expires_at", "value_before", "value_after")
+        same = ("key", "author_account", "needs", "expires_at", "value_before", "value_after")
         return self.status == self.Status.PENDING and all(getattr(self, n) == getattr(other, n) for n in same)
 
-    def stale_because(self, limits: RiskSettings) -> str:
+    def stale_because(self, held: HeldLimits) -> str:
         """Return why it is no longer based on what holds; empty when it is."""
-        current = getattr(limits, self.limit)
+        current = getattr(held, self.limit)
         if current == self.value_before:
             return ""
-        return f"{self.label} was {self.before} when {self.author} asked, and is {current} now: ask for it anew"
+        before, text = self.before or "none", held.as_text(current) or "none"
+        return f"{self.label} was {before} when {self.author} asked, and is {text} now: ask for it anew"
 
     def advance(
-        self, status: LimitChange.Status, *, at: datetime, note: str, by: str = "", account: int | None = None
+        self, status: Wish.Status, *, at: datetime, note: str, by: str = "", account: int | None = None
     ) -> None:
         """Move to a status that may follow, with who did it and why. The caller holds the lock of the limits."""
-        answer: dict[str, Any] = {"decided_by": by, "decided_by_account": account, "decided_at": at, "note": note}
         if self.status == self.Status.TEMPORARY:  # who allowed it is kept
-            answer = {"ended_at": at, "note": f"{self.note}; {note}"}
-        moved = LimitChange.objects.filter(pk=self.pk, status=self.status).update(status=status, **answer)
-        assert moved == 1, "the lock of the limits was not held"
-        self.refresh_from_db()
+            self.move(status, ended_at=at, note=f"{self.note}; {note}")
+        else:
+            super().advance(status, at=at, note=note, by=by, account=account)

@@ -10,6 +10,7 @@ from django.db import models
 
 from risk.engine import rates
 from risk.engine.limits import InstrumentLimits, Limits
+from risk.engine.loosening import instrument_limit_loosens, loosens, taken_back
 from risk.models.append_only import append_only
 
 _NOT_NEGATIVE = [MinValueValidator(Decimal(0))]
@@ -65,6 +66,8 @@ class RiskSettings(models.Model):
         "daily_loss_max",
         "charges_percent",
         "exits_after_loss",
+        "exposure_breach_reduces",
+        "include_external",
         "slippage_percent",
         "collar_percent",
         "closing_collar_percent",
@@ -119,9 +122,21 @@ class RiskSettings(models.Model):
         "charges, estimated (%)", "0.12", "Brokerage, taxes and fees, of what was bought and sold, for the day's loss."
     )
     exits_after_loss = models.BooleanField(
-        "signals may exit after a loss",
+        "signals may exit after a limit tripped",
         default=False,
-        help_text="At the daily loss limit: off turns auto-trading off, on lets signals go on closing positions.",
+        help_text="Past the loss or an exposure limit: off turns auto-trading off, on lets signals go on closing.",
+    )
+    exposure_breach_reduces = models.BooleanField(
+        "exposure past its limit stops entries",
+        default=True,
+        help_text="What is held past the limit of a symbol or of all lets only closing go, until a person resumes. "
+        "Off: only that symbol's entries are cancelled, and what opens is refused.",
+    )
+    include_external = models.BooleanField(
+        "count what is external",
+        default=False,
+        help_text="Whether what the account holds or trades beyond our own orders counts in exposure, open positions "
+        "and the day's loss: shares delivered long ago, too. Exits stay ours.",
     )
     slippage_percent = _percent("slippage (%)", "0.5", "How far past the last price a marketable limit order is set.")
     collar_percent = _percent(
@@ -226,11 +241,24 @@ class RiskSettings(models.Model):
 
     def values(self) -> dict[str, str]:
         """Return every limit as text, for a version."""
-        return {name: str(getattr(self, name)) for name in self.LIMIT_FIELDS}
+        return {name: self.as_text(getattr(self, name)) for name in self.LIMIT_FIELDS}
 
     def numbers(self) -> dict[str, Any]:
         """Return every limit as it is."""
         return {name: getattr(self, name) for name in self.LIMIT_FIELDS}
+
+    @staticmethod
+    def as_text(value: Any) -> str:
+        """Return a limit's value as a version keeps it."""
+        return str(value)
+
+    @staticmethod
+    def loosens(name: str, before: Any, after: Any) -> bool:
+        return loosens(name, before, after)
+
+    @staticmethod
+    def taken_back(name: str, before: Any, after: Any) -> Any:
+        return taken_back(name, before, after)
 
     @classmethod
     def parsed(cls, name: str, text: str) -> Any:
@@ -295,21 +323,53 @@ class InstrumentLimit(models.Model):
 
     @classmethod
     def label(cls, name: str) -> str:
-        """Return the words for one of its limits."""
+        """Return the words for one of its limits; the name itself for one that exists no more."""
+        return str(cls._column(name).verbose_name) if name in cls.LIMIT_FIELDS else name
+
+    @classmethod
+    def _column(cls, name: str) -> models.Field[Any, Any]:
         column = cls._meta.get_field(name)
         assert isinstance(column, models.Field), "every limit is a column of its own"
-        return str(column.verbose_name)
+        return column
 
     def limits(self) -> InstrumentLimits:
         """Return the limits as the risk engine takes them."""
         return InstrumentLimits(**{name: getattr(self, name) for name in self.LIMIT_FIELDS})
 
+    def numbers(self) -> dict[str, Any]:
+        """Return every limit as it is."""
+        return {name: getattr(self, name) for name in self.LIMIT_FIELDS}
+
     def values(self) -> dict[str, str]:
         """Return the limits it has of its own as text, for a version."""
-        own = {name: getattr(self, name) for name in self.LIMIT_FIELDS}
-        return {
-            name: str(value) for name, value in own.items() if value is not None and value is not False and value != ""
-        }
+        own = {name: self.as_text(getattr(self, name)) for name in self.LIMIT_FIELDS}
+        return {name: text for name, text in own.items() if text}
+
+    @staticmethod
+    def as_text(value: Any) -> str:
+        """Return a limit's value as a version keeps it: empty for none of its own."""
+        return "" if value is None or value is False else str(value)
+
+    @staticmethod
+    def loosens(name: str, before: Any, after: Any) -> bool:
+        return instrument_limit_loosens(name, before, after)
+
+    @staticmethod
+    def taken_back(name: str, before: Any, after: Any) -> Any:
+        return before
+
+    @classmethod
+    def parsed(cls, name: str, text: str) -> Any:
+        """Return a limit's value from the text that a version keeps."""
+        return cls._column(name).to_python(text) if text else cls._column(name).get_default()
+
+    @classmethod
+    def check_value(cls, name: str, value: Any) -> None:
+        """Raise Django's `ValidationError` when the limit cannot have the value."""
+        cls._column(name).clean(value, None)
+
+
+HeldLimits = RiskSettings | InstrumentLimit  # what a wish is about: all orders, or those of one symbol
 
 
 class RiskSettingsVersion(models.Model):

@@ -8,6 +8,7 @@ from django.db import models
 
 from risk.engine.facts import TradingState
 from risk.models.append_only import append_only
+from risk.questions import Question, together
 
 _PREFIX_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
@@ -39,7 +40,11 @@ class TradingControlQuerySet(models.QuerySet["TradingControl"]):
         Whoever changes orders, fills or positions holds this lock, and takes it before any other row: that is what
         keeps two deciders from sharing the last free trade.
         """
-        return self.select_for_update().get(mode=mode)
+        with together():  # with the beginning of the transaction
+            locked = _LOCKED.ask(mode=mode)
+        for control in locked():
+            return control
+        raise TradingControl.DoesNotExist(f"there is no trading control of {mode}")
 
 
 class TradingControl(models.Model):
@@ -84,6 +89,11 @@ class TradingControl(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_mode_display()}: {self.state}, auto-trading {'on' if self.auto_trading else 'off'}"
+
+
+_LOCKED = Question["TradingControl"](
+    lambda mode: TradingControl.objects.select_for_update().filter(mode=mode), mode=str
+)
 
 
 class TradingControlEvent(models.Model):

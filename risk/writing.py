@@ -1,0 +1,149 @@
+"""
+Rows that every order writes: a statement is made once for a model, and a change goes with what tells of it in one trip.
+
+Django makes an INSERT or UPDATE anew each time. What is written here is the same, value for value, by the fields' own
+rules; signals of `save` are not sent, and nobody listens to them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+from django.db import connection
+from django.db.models import Model
+
+Row = TypeVar("Row", bound=Model)
+
+
+def insert(row: Row) -> Row:
+    """Write a new row down and give it its id."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_insert(type(row))} RETURNING {_column(type(row), 'pk')}", _values(row))
+        (row.pk,) = cursor.fetchone()
+    return _is_written(row)
+
+
+def insert_and_tell(row: Row, event: Model, *, refers: str) -> Row:
+    """Write a new row and the event that refers to it by this name, in one statement, and give the row its id."""
+    statement = _insert_and_tell(type(row), type(event), refers)
+    told = [value for field, value in zip(_written(type(event)), _values(event), strict=True) if field.name != refers]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*_values(row), *told])
+        (row.pk,) = cursor.fetchone()
+    return _is_written(row)
+
+
+def update(row: Model, changes: Mapping[str, Any], *, where: Mapping[str, Any]) -> bool:
+    """
+    Change a row where it still is as expected. Return whether it was; then the row has the changes.
+
+    What others changed of it is not read: see `update_and_tell`.
+    """
+    kind = type(row)
+    given, expected = _prepared(kind, changes), _prepared(kind, where)
+    with connection.cursor() as cursor:
+        cursor.execute(_update(kind, tuple(changes), tuple(where)), [*given, row.pk, *expected])
+        changed = bool(cursor.rowcount)
+    for name, value in changes.items() if changed else ():
+        setattr(row, name, value)
+    return changed
+
+
+def update_and_tell(row: Model, changes: Mapping[str, Any], event: Model, *, where: Mapping[str, Any]) -> bool:
+    """
+    Change a row where it still is as expected, and only then write the event, in one statement.
+
+    Return whether it was. The row then is as the database has it now, what others changed of it included.
+    """
+    kind = type(row)
+    given, expected = _prepared(kind, changes), _prepared(kind, where)
+    statement = _update_and_tell(kind, tuple(changes), tuple(where), type(event))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*given, row.pk, *expected, *_values(event)])
+        found = cursor.fetchone()
+    if found is not None:
+        take_over(row, found)
+    return found is not None
+
+
+def take_over(row: Model, found: Sequence[Any]) -> None:
+    """Give the row these values of its columns; what it refers to is kept where it still is that."""
+    fields: Sequence[Any] = row._meta.concrete_fields
+    for field, value in zip(fields, found, strict=True):
+        if field.is_relation and field.is_cached(row) and getattr(row, field.attname) != value:
+            field.delete_cached_value(row)
+        setattr(row, field.attname, value)
+
+
+def _is_written(row: Row) -> Row:
+    row._state.adding, row._state.db = False, connection.alias
+    return row
+
+
+@cache
+def _insert(kind: type[Model], source: str = "", refers: str = "") -> str:
+    """Return the INSERT of one row; where a source is named, for each row of that, which it may refer to."""
+    fields = _written(kind)
+    places = ", ".join(f"{source}.id" if field.name == refers else f"%s::{base_type(field)}" for field in fields)
+    given = f"SELECT {places} FROM {source}" if source else f"VALUES ({places})"  # noqa: S608 - of names
+    return f"INSERT INTO {_quote(kind._meta.db_table)} ({_columns(fields)}) {given}"
+
+
+def base_type(field: Any) -> str:
+    """Return the column's type without its size: a cast to one with a size would cut off what the column refuses."""
+    return re.sub(r"\(.*?\)", "", field.cast_db_type(connection))
+
+
+@cache
+def _insert_and_tell(kind: type[Model], event: type[Model], refers: str) -> str:
+    made = f"{_insert(kind)} RETURNING {_column(kind, 'pk')} AS id"
+    return f"WITH made AS ({made}), told AS ({_insert(event, 'made', refers)}) SELECT id FROM made"  # noqa: S608
+
+
+@cache
+def _update(kind: type[Model], changed: tuple[str, ...], expected: tuple[str, ...]) -> str:
+    """Return the UPDATE of one row that still is as expected."""
+    assigned = ", ".join(f"{_column(kind, name)} = %s" for name in changed)
+    holds = " AND ".join(f"{_column(kind, name)} = %s" for name in ("pk", *expected))
+    return f"UPDATE {_quote(kind._meta.db_table)} SET {assigned} WHERE {holds}"  # noqa: S608 - of names
+
+
+@cache
+def _update_and_tell(kind: type[Model], changed: tuple[str, ...], expected: tuple[str, ...], event: type[Model]) -> str:
+    """Return it with the INSERT of what is told of the row, and the row as it is then."""
+    columns, told = _columns(kind._meta.concrete_fields), _insert(event, "changed")
+    update = f"{_update(kind, changed, expected)} RETURNING {columns}"
+    return f"WITH changed AS ({update}), told AS ({told}) SELECT {columns} FROM changed"  # noqa: S608 - of names
+
+
+def _values(row: Model) -> list[Any]:
+    return [field.get_db_prep_save(field.pre_save(row, True), connection) for field in _written(type(row))]
+
+
+@cache
+def _written(kind: type[Model]) -> list[Any]:
+    """Return the fields that are not the database's to fill."""
+    return [field for field in kind._meta.concrete_fields if not (field.primary_key or field.generated)]
+
+
+def _prepared(kind: type[Model], values: Mapping[str, Any]) -> list[Any]:
+    return [_field(kind, name).get_db_prep_save(value, connection) for name, value in values.items()]
+
+
+def _column(kind: type[Model], name: str) -> str:
+    return _quote(_field(kind, name).column)
+
+
+def _field(kind: type[Model], name: str) -> Any:
+    return kind._meta.pk if name == "pk" else kind._meta.get_field(name)
+
+
+def _columns(fields: Iterable[Any]) -> str:
+    return ", ".join(_quote(field.column) for field in fields)
+
+
+def _quote(name: str) -> str:
+    return connection.ops.quote_name(name)
