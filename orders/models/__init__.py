@@ -1,20 +1,38 @@
 from orders.models.adjustment import Adjustment
-from orders.models.broker import BrokerSession, ExecutorHeartbeat, Instrument
+from orders.models.broker import BrokerSession, ExecutorHeartbeat, Instrument, LoginAttempt
+from orders.models.broker_message import BrokerMessage
+from orders.models.day_point import DayPoint
 from orders.models.decision import Decision
+from orders.models.end_of_day import EndOfDay
 from orders.models.fill import Fill
+from orders.models.flatten import Flatten, FlattenedPosition
+from orders.models.holding import Holding
+from orders.models.missed_exit import MissedExit
+from orders.models.modification import OrderModification
 from orders.models.order import Order, OrderEvent
 from orders.models.position import Position
+from orders.models.position_day import PositionDay
 from orders.models.signal import Signal
 
 __all__ = [
     "Adjustment",
+    "BrokerMessage",
     "BrokerSession",
+    "DayPoint",
     "Decision",
+    "EndOfDay",
     "ExecutorHeartbeat",
     "Fill",
+    "Flatten",
+    "FlattenedPosition",
+    "Holding",
     "Instrument",
+    "LoginAttempt",
+    "MissedExit",
     "Order",
     "OrderEvent",
+    "OrderModification",
     "Position",
+    "PositionDay",
     "Signal",
 ]

@@ -72,6 +72,7 @@ class Adjustment(models.Model):
             ),
             models.CheckConstraint(condition=~Q(reason="") & ~Q(made_by=""), name="adjustment_says_who_and_why"),
         ]
+        indexes = [models.Index(fields=["mode", "symbol", "at"], name="adjustment_symbol")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} in {self.symbol}"

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 
 from risk.models import Mode
+from risk.questions import Question
+
+NO_EXECUTOR_AFTER_SECONDS = 10
+
+
+class InstrumentQuerySet(models.QuerySet["Instrument"]):
+    def named(self, exchange: str, symbol: str) -> Instrument | None:
+        """Return what the broker lists under that name; None when it lists nothing."""
+        return next(iter(_NAMED.rows(exchange=exchange, symbol=symbol)), None)
 
 
 class Instrument(models.Model):
@@ -25,6 +36,8 @@ class Instrument(models.Model):
     )
     read_at = models.DateTimeField()
 
+    objects = InstrumentQuerySet.as_manager()
+
     class Meta:
         ordering = ["exchange", "symbol"]
         constraints = [
@@ -34,6 +47,11 @@ class Instrument(models.Model):
 
     def __str__(self) -> str:
         return f"{self.exchange}:{self.symbol}"
+
+
+_NAMED = Question[Instrument](
+    lambda exchange, symbol: Instrument.objects.filter(exchange=exchange, symbol=symbol), exchange=str, symbol=str
+)
 
 
 class BrokerSession(models.Model):
@@ -56,6 +74,18 @@ class BrokerSession(models.Model):
         null=True, blank=True, help_text="When the last complete comparison with the broker's book began."
     )
     last_error = models.TextField(blank=True)
+    stream_heard_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the executor last heard the broker's stream of prices."
+    )
+    funds = models.DecimalField(
+        "funds (₹)",
+        max_digits=18,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text="What the broker lets be spent, as the executor last read it.",
+    )
+    funds_at = models.DateTimeField("funds read", null=True, blank=True)
     postback_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When the broker last posted an order update to us."
     )
@@ -65,6 +95,25 @@ class BrokerSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_mode_display()} session"
+
+
+class LoginAttempt(models.Model):
+    """One press of the login button, and what came of it. The state that went to Kite and back is kept as a digest."""
+
+    state_digest = models.CharField(max_length=64, unique=True, editable=False)
+    begun_at = models.DateTimeField()
+    begun_by = models.CharField(max_length=150)
+    account = models.BigIntegerField(editable=False, help_text="Of the member of staff, whose name may change.")
+    session_digest = models.CharField(max_length=64, editable=False)
+    returned_at = models.DateTimeField(null=True, blank=True)
+    succeeded = models.BooleanField(default=False)
+    outcome = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"login by {self.begun_by}"
 
 
 class ExecutorHeartbeat(models.Model):
@@ -79,3 +128,6 @@ class ExecutorHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host} pid {self.pid}"
+
+    def is_alive(self, now: datetime) -> bool:
+        return (now - self.beat_at).total_seconds() <= NO_EXECUTOR_AFTER_SECONDS

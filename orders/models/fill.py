@@ -43,6 +43,15 @@ class Fill(models.Model):
             models.CheckConstraint(condition=models.Q(quantity__gt=0), name="fill_quantity_positive"),
             models.CheckConstraint(condition=models.Q(price__gt=0), name="fill_price_positive"),
         ]
+        indexes = [
+            models.Index(fields=["trade_id"], name="fill_trade"),
+            models.Index(fields=["broker_order_id"], name="fill_broker_order"),
+            models.Index(fields=["trading_date"], name="fill_day"),
+            models.Index(fields=["mode", "recorded_at"], name="fill_recorded"),
+            models.Index(fields=["-filled_at", "-id"], name="fill_newest"),
+            models.Index(fields=["mode", "-filled_at", "-id"], name="fill_newest_of_mode"),
+            models.Index(fields=["mode", "-filled_at"], condition=models.Q(source="HAND"), name="fill_by_hand"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.quantity} at {self.price}"

@@ -7,15 +7,30 @@ from typing import Any
 
 import structlog
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, FilteredRelation, Max, OuterRef, Q
+from django.db.models.functions import Greatest
 
-from orders.lifecycle import ENDED_AT_THE_BROKER, NEVER_SENT, UNFINISHED, OrderStatus, may_follow
+from orders.lifecycle import (
+    ENDED_AT_THE_BROKER,
+    MODIFICATION_UNFINISHED,
+    NEVER_SENT,
+    TURNED_AWAY,
+    UNFINISHED,
+    ModificationState,
+    OrderStatus,
+    may_follow,
+)
+from orders.models.missed_exit import MissedExit
 from risk.engine.facts import Origin, Side
 from risk.models import Mode
 from risk.models.append_only import append_only
+from risk.questions import Later, Question
+from risk.writing import insert, insert_and_tell, take_over, update_and_tell
 
 # What lies further ahead was dated before the clock was set back; less is what two machines' clocks may differ by.
 FUTURE_MAX = timedelta(seconds=30)
+
+BORNE_OUT = "absent from the broker's book: surely turned away"
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +38,15 @@ log = structlog.get_logger(__name__)
 def dated_since(name: str, moment: datetime, now: datetime) -> Q:
     """Return what happened since the moment, itself included; what lies ahead is of a clock that was set back."""
     return Q(**{f"{name}__gte": moment, f"{name}__lte": now + FUTURE_MAX})
+
+
+def _turned_away(trading_date: date) -> Q:
+    refused = Q(status=OrderStatus.REJECTED, status_reason__startswith=TURNED_AWAY, broker_order_id="")
+    return refused & Q(trading_date=trading_date)
+
+
+def _borne_out() -> Q:
+    return Q(Exists(OrderEvent.objects.filter(order=OuterRef("pk"), note=BORNE_OUT)))
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -37,6 +61,19 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Return what may still fill: unsent, on its way, resting or in doubt."""
         return self.ours(mode).filter(status__in=UNFINISHED)
 
+    def at_worst(self) -> OrderQuerySet:
+        """
+        Add the most shares and the highest price (INR) that each may have: `quantity_at_worst`, `price_at_worst`.
+
+        While a modification is under way nobody knows which terms hold at the broker. NULL is left out by the database.
+        """
+        wished = Q(modifications__state__in=MODIFICATION_UNFINISHED)
+        return self.annotate(
+            under_way=FilteredRelation("modifications", condition=wished),
+            quantity_at_worst=Greatest("quantity", "under_way__quantity"),
+            price_at_worst=Greatest("price", "under_way__price"),
+        )
+
     def in_doubt(self, mode: str) -> OrderQuerySet:
         return self.filter(mode=mode, status=OrderStatus.IN_DOUBT)
 
@@ -48,6 +85,30 @@ class OrderQuerySet(models.QuerySet["Order"]):
         wished = self.filter(mode=mode, trading_date=trading_date, cancel_requested_at__isnull=False)
         works = Q(status__in=UNFINISHED) | ~Q(broker_status__in=["", *ENDED_AT_THE_BROKER])
         return wished.filter(works).exclude(broker_order_id="").exclude(broker_status__in=ENDED_AT_THE_BROKER)
+
+    def turned_away(self, mode: str, trading_date: date) -> OrderQuerySet:
+        """Return our orders of a Mumbai date that the broker answered 429, and whose fate its book did not tell."""
+        return self.ours(mode).filter(_turned_away(trading_date))
+
+    def not_borne_out(self, mode: str, trading_date: date) -> OrderQuerySet:
+        """Return those of them of which the broker's book has not shown yet that the answer was true."""
+        return self.turned_away(mode, trading_date).filter(~_borne_out())
+
+    def may_fill(self, mode: str, trading_date: date) -> OrderQuerySet:
+        """
+        Return what counts as if it will fill: the unfinished, and what was answered 429 until that is borne out.
+
+        Each side of the "or" names an index's columns itself: of a subquery PostgreSQL would read every order.
+        """
+        doubted = _turned_away(trading_date) & ~_borne_out()
+        return self.ours(mode).filter(Q(status__in=sorted(UNFINISHED)) | doubted)
+
+    def to_be_tried_again(self, mode: str, trading_date: date) -> OrderQuerySet:
+        """Return the sales for a signal that were turned away, are its newest order, and that nobody wished gone."""
+        later = Order.objects.filter(signal=OuterRef("signal"), attempt__gt=OuterRef("attempt"))
+        return self.turned_away(mode, trading_date).filter(
+            ~Exists(later), signal__status="APPROVED", side=Side.SELL.value, cancel_requested_at=None
+        )
 
     def overdue(self, mode: str, now: datetime) -> OrderQuerySet:
         """Return what was being sent and whose sender must have had its answer, or died, by now."""
@@ -109,11 +170,16 @@ class Order(models.Model):
     answer_by = models.DateTimeField(
         null=True, blank=True, help_text="When the sender must have had its answer; later it is in doubt."
     )
+    answered_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When it was known, or given up, how its sending ended."
+    )
     sender = models.CharField(max_length=120, blank=True, help_text="The process that sent it.")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_by = models.CharField(max_length=150, blank=True)
     cancel_reason = models.TextField(blank=True)
     cancel_tried_at = models.DateTimeField(null=True, blank=True)
+    cancel_tries = models.PositiveIntegerField("cancels sent", default=0)
+    cancel_answer = models.TextField("answer to the last cancel", blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     book_as_of = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When the broker's book that last showed it began to be read."
@@ -143,6 +209,9 @@ class Order(models.Model):
         ]
         indexes = [
             models.Index(fields=["mode", "trading_date", "status"], name="order_day"),
+            models.Index(fields=["mode", "symbol", "-id"], name="order_symbol"),
+            models.Index(fields=["mode", "submitted_at"], name="order_submitted"),
+            models.Index(fields=["mode", "answered_at"], name="order_answered"),
             models.Index(
                 fields=["mode", "symbol"],
                 condition=Q(status__in=sorted(status.value for status in UNFINISHED)),
@@ -153,6 +222,8 @@ class Order(models.Model):
             ("place_order", "Can place orders by hand"),
             ("cancel_order", "Can cancel orders"),
             ("mark_filled", "Can mark orders as filled by hand"),
+            ("note_order", "Can write notes on orders"),
+            ("export_order", "Can export lists"),
         ]
 
     def __str__(self) -> str:
@@ -163,8 +234,31 @@ class Order(models.Model):
         return OrderStatus(self.status) in UNFINISHED
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether nobody knows what became of it, or of a modification of it, for want of an answer."""
+        doubted = self.modifications.filter(state=ModificationState.IN_DOUBT)
+        return self.status == OrderStatus.IN_DOUBT or doubted.exists()
+
+    @property
     def unfilled_quantity(self) -> int:
         return max(0, self.quantity - self.filled_quantity)
+
+    @property
+    def was_turned_away(self) -> bool:
+        """Whether the broker refused it for its rate, as far as we know: its book did not tell of it."""
+        refused = self.status == OrderStatus.REJECTED and self.status_reason.startswith(TURNED_AWAY)
+        return refused and not self.broker_order_id
+
+    @property
+    def is_borne_out(self) -> bool:
+        """Whether the broker's book has shown that an order answered 429 was surely not placed."""
+        return self.events.filter(note=BORNE_OUT).exists()
+
+    @property
+    def fillable_quantity(self) -> int:
+        """The most shares that may come to be filled: its own, or those of a modification that may hold already."""
+        under_way = self.modifications.filter(state__in=MODIFICATION_UNFINISHED)
+        return max(self.quantity, under_way.aggregate(most=Max("quantity"))["most"] or 0)
 
     @property
     def works_at_the_broker(self) -> bool:
@@ -172,6 +266,11 @@ class Order(models.Model):
         if not self.broker_order_id or self.broker_status in ENDED_AT_THE_BROKER:
             return False
         return self.is_unfinished or bool(self.broker_status)
+
+    def write_down(self, text: str, *, at: datetime, actor: str) -> Order:
+        """Write the new order, and the event that says how it came about."""
+        event = OrderEvent(at=at, actor=actor, before=self.status, after=self.status, note=text)
+        return insert_and_tell(self, event, refers="order")
 
     def advance(self, to: OrderStatus, *, at: datetime, note: str, actor: str = "executor", **fields: Any) -> bool:
         """
@@ -185,25 +284,48 @@ class Order(models.Model):
             return False
         changes = {"status": to, "status_reason": note, **fields}
         changes["ended_at"] = None if to in UNFINISHED else at
-        moved = Order.objects.filter(pk=self.pk, status=before).update(**changes)
+        if before in {OrderStatus.PENDING, OrderStatus.SUBMITTING} and to != OrderStatus.SUBMITTING:
+            changes["answered_at"] = at
+        event = OrderEvent(order=self, at=at, actor=actor, before=before, after=to, note=note)
+        moved = update_and_tell(self, changes, event, where={"status": before})
         if moved:
-            self.note(note, at=at, actor=actor, before=before, after=to)
             log.info("order.advanced", order=self.client_order_id, before=before, after=to, note=note)
-        self.refresh_from_db()
-        return bool(moved)
+            self._tell_of_a_close_that_did_not_happen(to, note, at)
+        else:
+            self.read_again()
+        return moved
+
+    def _tell_of_a_close_that_did_not_happen(self, status: OrderStatus, note: str, at: datetime) -> None:
+        """Keep its signal for a person when the order ended short; one that is decided again is not missed yet."""
+        again = status == OrderStatus.WITHDRAWN and self.cancel_requested_at is None
+        if status in UNFINISHED | {OrderStatus.FILLED} or again or self.signal is None:
+            return
+        filled = f"{self.filled_quantity} of {self.quantity} filled"
+        why = f"its order {self.client_order_id} is {status.label.lower()}, {filled}: {note}"
+        MissedExit.objects.open(self.signal, why=why, at=at)
 
     def note(
         self, text: str, *, at: datetime, actor: str, before: str | None = None, after: str | None = None
     ) -> OrderEvent:
         """Leave an event; without a status it marks something that happened to the order where it is."""
-        return OrderEvent.objects.create(
-            order=self,
-            at=at,
-            actor=actor,
-            before=before or self.status,
-            after=after or self.status,
-            note=text,
-        )
+        before, after = before or self.status, after or self.status
+        return insert(OrderEvent(order=self, at=at, actor=actor, before=before, after=after, note=text))
+
+    def read_again(self) -> Order:
+        """Take over what others may have changed of it. The caller holds the lock if it goes by that."""
+        return self.as_read(_ORDER.rows(pk=self.pk))
+
+    @staticmethod
+    def ask_again(pk: int) -> Later[list[Order]]:
+        """Ask for an order `together` with other things, for `as_read`."""
+        return _ORDER.ask(pk=pk)
+
+    def as_read(self, rows: list[Order]) -> Order:
+        """Take over what was read of it. Raise `DoesNotExist` when there was nothing to read."""
+        if not rows:
+            raise Order.DoesNotExist(f"there is no order {self.pk} any more")
+        take_over(self, [getattr(rows[0], field.attname) for field in self._meta.concrete_fields])
+        return self
 
     def request_cancel(self, *, by: str, reason: str, at: datetime) -> bool:
         """Write the wish to cancel down, once. Return whether it is new."""
@@ -216,6 +338,16 @@ class Order(models.Model):
             self.note(f"cancel asked for: {reason}", at=at, actor=by)
         self.refresh_from_db()
         return bool(wished)
+
+    def answer_to_cancel(self, answer: str, *, at: datetime, taken: bool) -> None:
+        """Keep what the last cancel came to. A refusal leaves an event, and the same one again does not."""
+        answer = answer.replace("\x00", "␀")
+        changed = Order.objects.filter(pk=self.pk).exclude(cancel_answer=answer).update(cancel_answer=answer)
+        if changed and not taken:
+            self.note(f"cancel not taken: {answer}", at=at, actor="broker")
+
+
+_ORDER = Question[Order](lambda pk: Order.objects.filter(pk=pk), pk=int)
 
 
 class OrderEvent(models.Model):
@@ -231,6 +363,7 @@ class OrderEvent(models.Model):
     class Meta:
         ordering = ["id"]
         triggers = append_only()
+        indexes = [models.Index(fields=["at"], condition=Q(before=OrderStatus.IN_DOUBT), name="order_event_doubt")]
 
     def __str__(self) -> str:
         return self.after if self.before == self.after else f"{self.before} → {self.after}"
