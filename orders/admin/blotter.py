@@ -5,56 +5,44 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
 from unfold.enums import ActionVariant
 
-from orders import by_hand, execution
+from orders import by_hand, modifying
+from orders.admin.audit import audit_link
+from orders.admin.blocking import BlockSymbol
+from orders.admin.cancelling import Result, cancel_each, cancel_one
 from orders.admin.fills import FillInline
+from orders.admin.modifications import ModificationInline, told_of
 from orders.admin.order_dialogs import (
     CancelDialog,
     CloseDialog,
     MarkFilledDialog,
+    ModifyDialog,
     cannot_be_cancelled,
-    cannot_be_closed,
     in_words,
 )
+from orders.admin.order_list import OrderListing
+from orders.admin.order_story import OrderStory
 from orders.admin.refusals import REFUSALS
-from orders.admin.wording import money, order_badge, side_badge, status_words, verdicts
+from orders.admin.ticket import TicketPages
+from orders.admin.wording import money, order_badge, side_badge, verdicts
 from orders.by_hand import HandFill
 from orders.desk import Desk, rupees
-from orders.lifecycle import OrderStatus
-from orders.models import Order, OrderEvent
+from orders.models import Order, OrderModification
 from risk.admin.dialogs import answered, dialog_action, refusals_told
 from risk.admin.display import NOTHING, clipped, moment
-from risk.admin.mode_filter import ModeFilter
-from risk.admin.read_only import ReadOnlyAdmin, ReadOnlyInline, named_by
-from risk.engine.facts import Origin
+from risk.admin.read_only import ReadOnlyAdmin, once_a_row
 
 CANCELLED_AT_ONCE_MAX = 50
 
 
-class OrderEventInline(ReadOnlyInline):
-    model = OrderEvent
-    verbose_name_plural = "Events"
-    fields = ("time", "change", "note", "actor")
-    readonly_fields = fields
-
-    @admin.display(description="time")
-    def time(self, event: OrderEvent) -> str:
-        return moment(event.at)
-
-    @admin.display(description="status")
-    def change(self, event: OrderEvent) -> str:
-        return status_words(event.after) if event.before != event.after else NOTHING
-
-
 @admin.register(Order)
-class OrderAdmin(ReadOnlyAdmin):
+class OrderAdmin(TicketPages, OrderListing, OrderStory, BlockSymbol, ReadOnlyAdmin):
     list_display = (
         "created",
         "ids",
@@ -68,16 +56,7 @@ class OrderAdmin(ReadOnlyAdmin):
         "why",
     )
     list_display_links = ("created", "ids")
-    list_filter = (
-        ("status", ChoicesDropdownFilter),
-        ("side", ChoicesDropdownFilter),
-        ("origin", ChoicesDropdownFilter),
-        ModeFilter,
-        ("trading_date", RangeDateFilter),
-    )
     list_select_related = ("signal",)
-    search_fields = ("client_order_id__exact", "broker_order_id__exact", "=symbol", "signal__signal_id__exact")
-    search_help_text = "One of the order's ids, its signal's id, or a symbol, exactly."
     fieldsets = (
         (
             None,
@@ -91,6 +70,7 @@ class OrderAdmin(ReadOnlyAdmin):
                 )
             },
         ),
+        ("Timeline", {"fields": ("timeline",)}),
         ("Verdicts of the risk desk", {"fields": ("verdict_table",)}),
         (
             "Details",
@@ -104,33 +84,39 @@ class OrderAdmin(ReadOnlyAdmin):
                     ("ended", "sender"),
                     ("broker_status", "attempt"),
                     ("cancel_asked", "cancel_reason"),
+                    ("cancel_tries", "cancel_answer"),
+                    "audit",
                 ),
             },
         ),
     )
-    inlines = (OrderEventInline, FillInline)
+    inlines = (FillInline,)
     actions = ["cancel_selected"]
-    actions_detail = ["mark_filled", "close_past_day", "cancel"]
+    actions_detail = [
+        "modify",
+        "add_note",
+        "mark_filled",
+        "close_past_day",
+        "block_symbol",
+        "unblock_symbol",
+        "cancel",
+    ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        """Read what an order came from with it: a page shows both, and a list of fifty asks for neither's bulk."""
         queryset: QuerySet[Order] = super().get_queryset(request)
+        if request.resolver_match and request.resolver_match.url_name == "orders_order_change":
+            modified = OrderModification.objects.filter(order=OuterRef("pk"))
+            queryset = queryset.select_related("signal", "decision").annotate(is_modified=Exists(modified))
         return queryset.defer("signal__raw")
+
+    def get_inlines(self, request: HttpRequest, obj: Order | None) -> list[Any]:
+        """Show modifications where there are any: most orders have none."""
+        modified = getattr(obj, "is_modified", False)
+        return [*([ModificationInline] if modified else []), *self.inlines]
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("orders.cancel_order")
-
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Offer what makes sense as the order is now; the actions check again."""
-        order = named_by(Order.objects.all(), object_id)
-        if order is None:
-            return []
-        pointless = {"cancel"} if cannot_be_cancelled(order) else set()
-        never = {OrderStatus.PENDING, OrderStatus.WITHDRAWN, OrderStatus.FILLED}
-        if order.status in never or order.origin == Origin.EXTERNAL:
-            pointless.add("mark_filled")
-        if cannot_be_closed(order):
-            pointless.add("close_past_day")
-        return [each for each in super().get_actions_detail(request, object_id) if each.path not in pointless]
 
     @dialog_action(
         label="Cancel order",
@@ -145,7 +131,10 @@ class OrderAdmin(ReadOnlyAdmin):
     def cancel(self, request: HttpRequest, form: CancelDialog, object_id: str) -> HttpResponse:
         order: Order = self.row(request, object_id)
         with refusals_told(request, *REFUSALS):
-            self._cancel_one(request, Desk.from_settings(), order, form.cleaned_data["reason"])
+            reason = form.cleaned_data["reason"]
+            result = cancel_one(Desk.from_settings(), order, by=request.user.get_username(), reason=reason)
+            self._log_cancel(request, result, reason)
+            self.message_user(request, result.message, result.level)
         return answered(request, reverse("admin:orders_order_change", args=(order.pk,)))
 
     @admin.action(description="Cancel the selected orders", permissions=["cancel"])
@@ -177,29 +166,45 @@ class OrderAdmin(ReadOnlyAdmin):
                 "opts": self.opts,
             }
             return TemplateResponse(request, "desk/cancel_selected.html", context)
+        results: list[Result] = []
         with refusals_told(request, *REFUSALS):
-            desk = Desk.from_settings()
-            for order in orders:
-                self._cancel_one(request, desk, order, form.cleaned_data["reason"])
-        return None
+            reason = form.cleaned_data["reason"]
+            results = cancel_each(Desk.from_settings(), orders, by=request.user.get_username(), reason=reason)
+            for result in results:
+                self._log_cancel(request, result, reason)
+        if not results:
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{sum(each.asked for each in results)} of {len(results)} cancels asked for",
+            "results": [each.row() for each in results],
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "desk/cancel_results.html", context)
 
-    def _cancel_one(self, request: HttpRequest, desk: Desk, order: Order, reason: str) -> None:
-        name = f"{in_words(order)} ({order.client_order_id or order.broker_order_id})"
-        if refusal := cannot_be_cancelled(order):
-            self.message_user(request, f"{name} was not cancelled: {refusal}.", messages.WARNING)
-            return
-        execution.cancel(desk, order, by=request.user.get_username(), reason=reason)
-        self.log_change(request, order, f"Cancel asked for: {reason}")
-        if order.status == OrderStatus.WITHDRAWN:
-            self.message_user(request, f"{name} was withdrawn: it had not been sent.", messages.SUCCESS)
-        elif not order.is_unfinished:
-            self.message_user(request, f"{name} is {order.get_status_display().lower()} now.", messages.WARNING)
-        elif order.broker_order_id:
-            told = f"{name}: the cancel is asked for. The broker's book will show its end."
-            self.message_user(request, told, messages.SUCCESS)
-        else:
-            told = f"{name}: the broker's id is not known yet. The cancel is sent as soon as it is."
-            self.message_user(request, told, messages.WARNING)
+    def _log_cancel(self, request: HttpRequest, result: Result, reason: str) -> None:
+        if result.asked:
+            self.log_change(request, result.order, f"Cancel asked for: {reason}")
+
+    @dialog_action(
+        label="Modify",
+        title="Modify this order?",
+        explanation="The broker is asked once. The order has its new terms when the broker's book shows them; until "
+        "then both count, at the worse of both.",
+        submit="Modify order",
+        form=ModifyDialog,
+        permissions=["orders.modify_order"],
+        icon="tune",
+    )
+    def modify(self, request: HttpRequest, form: ModifyDialog, object_id: str) -> HttpResponse:
+        order: Order = self.row(request, object_id)
+        with refusals_told(request, *REFUSALS):
+            wish = form.wish(by=request.user.get_username())
+            modification = modifying.modify(Desk.from_settings(), order, wish)
+            self.log_change(request, order, f"Modification to {modification}: {wish.reason}")
+            level, told = told_of(modification)
+            self.message_user(request, told, level)
+        return answered(request, reverse("admin:orders_order_change", args=(order.pk,)))
 
     @dialog_action(
         label="Mark filled",
@@ -307,8 +312,13 @@ class OrderAdmin(ReadOnlyAdmin):
         return format_html('<a class="desk-link" href="{}">Decision {}</a>', url, order.decision_id)
 
     @admin.display(description="verdicts")
+    @once_a_row
     def verdict_table(self, order: Order) -> str:
         return verdicts(order.decision)
+
+    @admin.display(description="audit")
+    def audit(self, order: Order) -> str:
+        return audit_link(order)
 
     @admin.display(description="cancel asked for")
     def cancel_asked(self, order: Order) -> str:

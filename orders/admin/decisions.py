@@ -13,12 +13,20 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html_join
+from unfold.contrib.filters.admin import DropdownFilter
 
+from orders.admin import export_columns
+from orders.admin.exact_search import ExactSearch, in_every_mode
+from orders.admin.export import ExportPages
+from orders.admin.narrowing import SymbolFilter
 from orders.admin.wording import outcome_badge, verdicts
 from orders.models import Decision
+from orders.models.decision import CLIPPED_TO_BAND, CLIPPED_TO_ROOM
 from risk.admin.display import NOTHING, clipped, moment, plain
+from risk.admin.estimated import CappedPaginator
 from risk.admin.mode_filter import ModeFilter
-from risk.admin.read_only import ReadOnlyAdmin
+from risk.admin.read_only import ReadOnlyAdmin, once_a_row
+from risk.engine.rules import RULES, Outcome
 
 _NUMBER = re.compile(r"-?\d+\.\d+")  # as a stored Decimal is written
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T")
@@ -53,12 +61,50 @@ def _in_words(row: Mapping[str, Any]) -> str:
     return " · ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in row.items() if value)
 
 
+class OutcomeFilter(DropdownFilter):
+    """From the outcomes that there are, and not by asking every decision for its own."""
+
+    title = "outcome"
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(each.value, each.value.capitalize()) for each in Outcome]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Decision]) -> QuerySet[Decision]:
+        return queryset.filter(outcome=self.value()) if self.value() else queryset
+
+
+class ControlFilter(DropdownFilter):
+    """Which control said no, whatever else did; or what made the order smaller."""
+
+    title = "control that denied or limited"
+    parameter_name = "control"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            (CLIPPED_TO_ROOM, "Clipped: to the room that the limits leave"),
+            (CLIPPED_TO_BAND, "Clipped: to the price band"),
+            *sorted((control.code, f"{control.code}: {control.title}") for control in RULES),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Decision]) -> QuerySet[Decision]:
+        code = self.value()
+        return queryset.filter(limited_by__contains=[code]) if code else queryset
+
+
 @admin.register(Decision)
-class DecisionAdmin(ReadOnlyAdmin):
+class DecisionAdmin(ExactSearch, ExportPages, ReadOnlyAdmin):
+    export_columns = export_columns.DECISIONS
     list_display = ("at_ist", "outcome_shown", "symbol", "why", "signal", "actor", "limits_version")
-    list_filter = ("outcome", ModeFilter, "at")
+    list_before_template = "desk/list_before.html"
+    list_filter = (OutcomeFilter, ControlFilter, SymbolFilter, ModeFilter, "at")
+    paginator = CappedPaginator
     list_select_related = ("signal",)
-    search_fields = ("=symbol", "=actor", "signal__signal_id__exact")
+    search_ids = {"signal__signal_id": in_every_mode("signal__")}
+    search_names = ("actor",)
+    search_fields = ("symbol",)  # only says that there is a search: `ExactSearch` does it
+    sortable_by = ("at_ist",)  # the others are in no index
+    search_help_text = "A signal's id, who asked, or a symbol, exactly."
     fieldsets = (
         (None, {"fields": (("outcome_shown", "at_ist"), "reason", ("symbol", "exchange"), ("signal", "actor"))}),
         ("Verdicts", {"fields": ("verdict_table",)}),
@@ -82,13 +128,16 @@ class DecisionAdmin(ReadOnlyAdmin):
         return clipped(decision.reason)
 
     @admin.display(description="verdicts")
+    @once_a_row
     def verdict_table(self, decision: Decision) -> str:
         return verdicts(decision)
 
     @admin.display(description="the order proposed")
+    @once_a_row
     def proposed(self, decision: Decision) -> str:
         return render_to_string("desk/pairs.html", {"pairs": flattened(decision.facts.get("proposed", {}))})
 
     @admin.display(description="the book")
+    @once_a_row
     def book(self, decision: Decision) -> str:
         return render_to_string("desk/pairs.html", {"pairs": flattened(decision.facts.get("portfolio", {}))})

@@ -3,7 +3,6 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils import timezone
 
-from orders.admin.status_strip import NO_EXECUTOR_AFTER_SECONDS
 from orders.models import ExecutorHeartbeat
 from risk.admin.display import Tone, ago, badge, moment
 from risk.admin.read_only import ReadOnlyAdmin
@@ -19,9 +18,12 @@ class ExecutorHeartbeatAdmin(ReadOnlyAdmin):
     @admin.display(description="last seen", ordering="beat_at")
     def age(self, heartbeat: ExecutorHeartbeat) -> str:
         now = timezone.now()
-        alive = (now - heartbeat.beat_at).total_seconds() <= NO_EXECUTOR_AFTER_SECONDS
         told = f"{ago(heartbeat.beat_at, now)} ago"
-        return badge(told, Tone.GOOD, "favorite") if alive else badge(f"{told}: not running", Tone.BAD, "heart_broken")
+        return (
+            badge(told, Tone.GOOD, "favorite")
+            if heartbeat.is_alive(now)
+            else badge(f"{told}: not running", Tone.BAD, "heart_broken")
+        )
 
     @admin.display(description="started", ordering="started_at")
     def started(self, heartbeat: ExecutorHeartbeat) -> str:

@@ -9,6 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from unfold.enums import ActionVariant
 
+from orders import missed_exits
+from orders.admin import export_columns
+from orders.admin.export import ExportPages
 from orders.admin.positions import exit_facts, exit_told
 from orders.admin.refusals import REFUSALS
 from orders.by_hand import NothingToExit
@@ -21,11 +24,15 @@ from risk.models import Incident
 
 def position_of(incident: Incident) -> Position:
     """Return the one open position that the incident is about. Raise `NothingToExit`."""
-    found = Position.objects.filter(mode=incident.mode, symbol=incident.symbol).exclude(quantity=0)[:2]
+    exchange, _, _ = incident.subject.partition(":")
+    same = {"mode": incident.mode, "exchange": exchange, "symbol": incident.symbol}
+    found = Position.objects.filter(**same).exclude(quantity=0)[:2]
     if incident.kind != Incident.Kind.EXIT_NOT_TAKEN or not found:
         raise NothingToExit(f"there is no open position in {incident.symbol or 'this incident'}")
     if len(found) > 1:
-        raise NothingToExit(f"{incident.symbol} is open on more than one exchange: choose on the positions page")
+        raise NothingToExit(f"{incident.symbol} is open in more than one product: choose on the positions page")
+    if missed_exits.went_flat(**same, since=incident.first_at):
+        raise NothingToExit(missed_exits.WENT_FLAT)
     return found[0]
 
 
@@ -43,7 +50,8 @@ class IncidentExitDialog(Dialog):
 
 
 @admin.register(Incident)
-class TradingIncidentAdmin(IncidentAdmin):
+class TradingIncidentAdmin(ExportPages, IncidentAdmin):
+    export_columns = export_columns.INCIDENTS
     actions_detail = ["exit", *IncidentAdmin.actions_detail]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:

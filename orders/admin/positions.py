@@ -21,17 +21,26 @@ from unfold.widgets import (
 )
 
 from orders import adjusting, by_hand
+from orders.admin.blocking import BlockSymbol
+from orders.admin.position_list import PositionListing
 from orders.admin.refusals import REFUSALS
 from orders.admin.wording import money, number
 from orders.average_cost import Net, realised_on
 from orders.desk import Desk, trading_date
-from orders.ledger import Line, steps_of
+from orders.ledger import Line, own_quantity, steps_of
 from orders.lifecycle import OrderStatus
 from orders.models import Adjustment, Order, Position
-from risk.admin.dialogs import Dialog, ReasonDialog, answered, dialog_action, refusals_told, token_field
+from risk.admin.dialogs import (
+    Dialog,
+    ReasonDialog,
+    answered,
+    dialog_action,
+    opens_dialog,
+    refusals_told,
+    token_field,
+)
 from risk.admin.display import NOTHING, Tone, badge, moment
-from risk.admin.mode_filter import ModeFilter
-from risk.admin.read_only import ReadOnlyAdmin, named_by
+from risk.admin.read_only import ReadOnlyAdmin, named_by, once_a_row
 
 PRICE_IS_OLD_AFTER = timedelta(minutes=1)
 
@@ -96,6 +105,36 @@ class AdjustDialog(ReasonDialog):
         return exit_facts(position)[1:] if position else []
 
 
+class AcceptBrokerDialog(ReasonDialog):
+    """Takes over the quantity that it shows: one that the broker reports only later is looked at first."""
+
+    shown = forms.IntegerField(widget=forms.HiddenInput)
+    token = token_field()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.position = named_by(Position.objects.all(), self.object_id)
+        self.initial["shown"] = self.position.broker_quantity if self.position else None
+
+    def facts(self) -> list[tuple[str, Any]]:
+        if self.position is None:
+            return []
+        shown = self.initial["shown"]
+        shares = None if shown is None else shown - _of_other_products(self.position)
+        becomes = ("Ours becomes", f"{shares} shares, at the average price so far")
+        return [*exit_facts(self.position)[1:], becomes]
+
+
+def _of_other_products(position: Position) -> int:
+    """Return what is ours in the symbol besides: the broker's number is of all of it."""
+    return own_quantity(position.mode, position.exchange, position.symbol) - position.quantity
+
+
+def _differs(position: Position) -> bool:
+    read = position.broker_quantity
+    return read is not None and read != position.quantity + _of_other_products(position)
+
+
 def adjustment_wished(answers: dict[str, Any], *, by: str) -> adjusting.Wish:
     """Return the dialog's answers as a wish: the broker's quantity is the one that the dialog showed."""
     shown, numbers = answers.pop("shown"), {**answers, "by": by}
@@ -111,32 +150,56 @@ def exit_told(request: HttpRequest, position: Position, *, token: str) -> Order:
         raise by_hand.NothingToExit(f"the position belongs to {position.mode}, this is {desk.mode}")
     order = by_hand.exit_position(desk, position, token=token, by=request.user.get_username())
     told = f"Exit: {order} is {order.get_status_display().lower()}. {order.status_reason}"
+    if order.was_turned_away:
+        told += ". It takes so many orders a second from all programs of the account: press Exit again."
     on_its_way = order.is_unfinished and order.status != OrderStatus.IN_DOUBT
     good = on_its_way or order.status == OrderStatus.FILLED
     messages.add_message(request, messages.SUCCESS if good else messages.ERROR, told)
     return order
 
 
+@admin.display(description="")
+def exit_button(position: Position) -> str:
+    """Open the exit's dialog from a row of the list, where there is something to exit."""
+    if position.quantity == 0 or position.mode != settings.TRADING_MODE:
+        return ""
+    return opens_dialog(reverse("admin:orders_position_exit", args=(position.pk,)), "Exit", "logout", Tone.BAD)
+
+
 @admin.register(Position)
-class PositionAdmin(ReadOnlyAdmin):
-    list_display = ("symbol", "exchange", "ours", "broker", "agreement", "average", "realised", "as_of")
-    list_filter = (ModeFilter,)
-    search_fields = ("=symbol",)
+class PositionAdmin(PositionListing, BlockSymbol, ReadOnlyAdmin):
+    list_display = (
+        "symbol",
+        "where",
+        "ours",
+        "broker",
+        "agreement",
+        "average",
+        "unrealised",
+        "realised",
+        "as_of",
+    )
     fieldsets = (
         (None, {"fields": (("symbol", "exchange"), ("product", "mode"))}),
         ("Shares", {"fields": (("ours", "broker"), ("agreement", "as_of"))}),
         ("Money", {"fields": (("average", "cost_shown"), ("realised_today", "realised"), ("unrealised", "updated"))}),
         ("Adjustments", {"fields": ("adjustments",)}),
     )
-    actions_detail = ["adjust", "exit"]
+    actions_detail = ["block_symbol", "unblock_symbol", "accept_broker", "adjust", "exit"]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer what makes sense for a position of the mode that is traded; the use cases check again."""
-        position = named_by(Position.objects.filter(mode=settings.TRADING_MODE), object_id)
-        if position is None:
+        position = self.get_object(request, object_id)
+        if position is None or position.mode != settings.TRADING_MODE:
             return []
-        offered = super().get_actions_detail(request, object_id)
-        return [each for each in offered if position.quantity or not each.action_name.endswith("_exit")]
+        sensible = {
+            "exit": position.quantity != 0,
+            "accept_broker": _differs(position),
+        }
+        return [each for each in super().get_actions_detail(request, object_id) if sensible.get(each.path, True)]
+
+    def get_list_display(self, request: HttpRequest) -> tuple[Any, ...]:
+        return (*self.list_display, exit_button) if request.user.has_perm("orders.exit_position") else self.list_display
 
     @dialog_action(
         label="Exit",
@@ -167,8 +230,23 @@ class PositionAdmin(ReadOnlyAdmin):
         icon="tune",
     )
     def adjust(self, request: HttpRequest, form: AdjustDialog, object_id: str) -> HttpResponse:
+        return self._adjust(request, object_id, adjustment_wished(form.answers, by=request.user.get_username()))
+
+    @dialog_action(
+        label="Accept the broker's quantity",
+        title="Accept the broker's quantity as ours?",
+        explanation="It is for what was no trade of ours. It is kept with your name and reason, and nothing is sent.",
+        submit="Accept it",
+        form=AcceptBrokerDialog,
+        permissions=["orders.adjust_position"],
+        icon="handshake",
+    )
+    def accept_broker(self, request: HttpRequest, form: AcceptBrokerDialog, object_id: str) -> HttpResponse:
+        answers = {**form.answers, "kind": Adjustment.Kind.BROKER}
+        return self._adjust(request, object_id, adjustment_wished(answers, by=request.user.get_username()))
+
+    def _adjust(self, request: HttpRequest, object_id: str, wish: adjusting.Wish) -> HttpResponse:
         position: Position = self.row(request, object_id)
-        wish = adjustment_wished(form.answers, by=request.user.get_username())
         with refusals_told(request, *REFUSALS, adjusting.AdjustmentRefused):
             made = adjusting.adjust(Desk.from_settings(), position, wish)
             told = f"{made.get_kind_display()}: {made.quantity_before} → {made.quantity_after} shares"
@@ -177,11 +255,13 @@ class PositionAdmin(ReadOnlyAdmin):
         return answered(request, reverse("admin:orders_position_change", args=(position.pk,)))
 
     @admin.display(description="realised today")
+    @once_a_row
     def realised_today(self, position: Position) -> str:
         today = trading_date(timezone.now())
         return money(realised_on(steps_of(Line.of(position)), today).quantize(Decimal("0.0001")))
 
     @admin.display(description="what was no trade")
+    @once_a_row
     def adjustments(self, position: Position) -> str:
         line = Line.of(position)
         made = Adjustment.objects.filter(
@@ -205,11 +285,15 @@ class PositionAdmin(ReadOnlyAdmin):
         )
         return told or NOTHING
 
+    @admin.display(description="market", ordering="exchange")
+    def where(self, position: Position) -> str:
+        return f"{position.exchange} {position.product}"
+
     @admin.display(description="ours (shares)", ordering="quantity")
     def ours(self, position: Position) -> str:
         return number(position.quantity)
 
-    @admin.display(description="at the broker (shares)", ordering="broker_quantity")
+    @admin.display(description="broker (shares)", ordering="broker_quantity")
     def broker(self, position: Position) -> str:
         return number(position.broker_quantity)
 
@@ -242,7 +326,8 @@ class PositionAdmin(ReadOnlyAdmin):
         if position.last_price is None or position.broker_as_of is None:
             return NOTHING
         net = Net(quantity=position.quantity, cost=position.cost)
-        told = format_html("{} at {}", money(net.unrealised_pnl(position.last_price)), money(position.last_price))
+        gained, price = money(net.unrealised_pnl(position.last_price)), money(position.last_price)
+        told = format_html('<span class="desk-two"><b>{}</b><span>at {}</span></span>', gained, price)
         if timezone.now() - position.broker_as_of > PRICE_IS_OLD_AFTER:
             old = format_html("price of {}", moment(position.broker_as_of))
             return format_html("{} {}", told, badge(old, Tone.PLAIN, "schedule"))

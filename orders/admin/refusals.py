@@ -6,6 +6,7 @@ from orders.by_hand import CloseRefused, MarkRefused, NothingToExit
 from orders.deciding import InvalidOrder, OrderDenied, UnknownInstrument
 from orders.desk import DeskNotWired
 from orders.execution import OtherMode
+from orders.modifying import ModificationRefused
 from risk.control import ControlChanged, LooseningRefused
 
 REFUSALS: tuple[type[Exception], ...] = (
@@ -15,6 +16,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     InvalidOrder,
     LooseningRefused,
     MarkRefused,
+    ModificationRefused,
     NothingToExit,
     OrderDenied,
     OtherMode,

@@ -8,16 +8,22 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from orders.admin import export_columns
+from orders.admin.blocking import BlockSymbol
+from orders.admin.exact_search import ExactSearch, in_every_mode
+from orders.admin.export import ExportPages
+from orders.admin.narrowing import StrategyFilter, SymbolFilter
 from orders.admin.refusals import REFUSALS
+from orders.admin.replaying import ReplayPages
 from orders.admin.wording import described, money, order_badge, side_badge, signal_badge
 from orders.desk import Desk
 from orders.inbox import Received, record
@@ -26,7 +32,7 @@ from orders.models import Signal
 from risk.admin.dialogs import Dialog, answered, dialog_action, refusals_told, token_field
 from risk.admin.display import NOTHING, clipped, moment, plain
 from risk.admin.mode_filter import ModeFilter
-from risk.admin.read_only import ReadOnlyAdmin
+from risk.admin.read_only import ReadOnlyAdmin, once_a_row
 from risk.engine.facts import TradingSignalType
 from risk.models import Mode
 
@@ -51,6 +57,21 @@ class TestSignalDialog(Dialog):
     token = token_field()
 
 
+class SignalTypeFilter(DropdownFilter):
+    """The types there can be: to look which ones there are would read every signal."""
+
+    title = "type"
+    parameter_name = "type"
+    unreadable = "unreadable"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [*((each.value, each.value) for each in TradingSignalType), (self.unreadable, "Unreadable")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Signal]) -> QuerySet[Signal]:
+        wanted = self.value()
+        return queryset.filter(signal_type="" if wanted == self.unreadable else wanted) if wanted else queryset
+
+
 def readable(raw: bytes) -> str:
     """Return bytes as text, with everything that is not printable spelled out."""
     text = raw.decode("utf-8", errors="backslashreplace")
@@ -58,20 +79,25 @@ def readable(raw: bytes) -> str:
 
 
 @admin.register(Signal)
-class SignalAdmin(ReadOnlyAdmin):
+class SignalAdmin(ExactSearch, ExportPages, ReplayPages, BlockSymbol, ReadOnlyAdmin):
+    export_columns = export_columns.SIGNALS
     list_display = ("received", "type_badge", "symbol", "score", "status_badge", "why", "source", "duplicates")
     list_filter = (
         ("status", ChoicesDropdownFilter),
         ("source", ChoicesDropdownFilter),
-        "signal_type",
+        SignalTypeFilter,
+        SymbolFilter,
+        StrategyFilter,
         ModeFilter,
         "received_at",
     )
-    search_fields = ("signal_id__exact", "=symbol")
+    search_ids = {"signal_id": in_every_mode()}
+    search_fields = ("signal_id",)  # only says that there is a search: `ExactSearch` does it
+    sortable_by = ("received",)  # the others are in no index
     search_help_text = "A signal's id or a symbol, exactly."
     fieldsets = (
         (None, {"fields": (("type_badge", "status_badge"), "reason", ("symbol", "exchange"), ("score", "strategy"))}),
-        ("What became of it", {"fields": ("decisions", "orders")}),
+        ("What became of it", {"fields": ("replays_shown", "decisions", "orders")}),
         (
             "As received",
             {
@@ -89,10 +115,15 @@ class SignalAdmin(ReadOnlyAdmin):
         ),
     )
     actions_list = ["send_test_signal"]
+    actions_detail = ["block_symbol", "unblock_symbol", "replay"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Signal]:
+        """Leave the bytes as received to the page of one signal."""
         queryset: QuerySet[Signal] = super().get_queryset(request)
-        return queryset.defer("raw")
+        shows_one = request.resolver_match and request.resolver_match.url_name == "orders_signal_change"
+        if not shows_one:
+            return queryset.defer("raw")
+        return queryset.annotate(is_replayed=Exists(Signal.objects.filter(replay_of=OuterRef("pk"))))
 
     def has_paper_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return settings.TRADING_MODE == Mode.PAPER
@@ -172,10 +203,12 @@ class SignalAdmin(ReadOnlyAdmin):
         return format_html('<pre class="desk-raw">{}</pre>', readable(bytes(signal.raw)))
 
     @admin.display(description="decisions")
+    @once_a_row
     def decisions(self, signal: Signal) -> str:
         return render_to_string("desk/verdicts.html", {"decisions": described(list(signal.decisions.order_by("-id")))})
 
     @admin.display(description="orders")
+    @once_a_row
     def orders(self, signal: Signal) -> str:
         rows = [{"row": order, "status": order_badge(order)} for order in signal.orders.order_by("-id")]
         return render_to_string("desk/orders.html", {"orders": rows}) if rows else NOTHING

@@ -1,7 +1,8 @@
 """
-The strip on top of every page: which mode, may orders leave, is the executor alive, does anything need a person.
+The strip on top of every page: which mode, may orders leave, is the executor alive, how long does the login hold, does
+anything need a person; and the button that stops.
 
-It renews itself every few seconds; three small queries each time.
+It renews itself every few seconds with a few small queries. What cannot be renewed greys: `static/desk/fresh.js`.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from orders.models import ExecutorHeartbeat
+from orders.models import BrokerSession, ExecutorHeartbeat
+from orders.start_of_day import LOGIN_ENDS_SOON
 from risk.admin.display import ago
 from risk.engine.facts import TradingState
-from risk.models import Incident, TradingControl
+from risk.models import Incident, Mode, TradingControl
 
-NO_EXECUTOR_AFTER_SECONDS = 10
 _TONES = {
     TradingState.ACTIVE.value: "good",
     TradingState.REDUCE_ONLY.value: "warning",
@@ -30,30 +33,51 @@ _TONES = {
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """Add the strip to the context of every admin page."""
-    return {"strip": strip(timezone.now())} if admin.site.has_permission(request) else {}
+    if not admin.site.has_permission(request):
+        return {}
+    found = strip(timezone.now())
+    return {"strip": found, "may_stop": bool(found["control"]) and request.user.has_perm("risk.halt_trading")}
 
 
 def show(request: HttpRequest) -> HttpResponse:
     """Answer with a fresh strip. Who is logged out gets no login page into it, but a 401 that greys it."""
     if not admin.site.has_permission(request):
         return HttpResponse(status=401)
-    return render(request, "desk/status_strip.html", context(request))
+    return render(request, "desk/status_strip.html", {"strip": strip(timezone.now())})
 
 
 def strip(now: datetime) -> dict[str, Any]:
     mode = settings.TRADING_MODE
-    control = TradingControl.objects.filter(mode=mode).first()
-    beat_at = ExecutorHeartbeat.objects.filter(mode=mode).values_list("beat_at", flat=True).first()
-    alive = beat_at is not None and (now - beat_at).total_seconds() <= NO_EXECUTOR_AFTER_SECONDS
+    of_the_mode = Incident.objects.unresolved().filter(mode=OuterRef("mode")).order_by().values("mode")
+    incidents = Coalesce(Subquery(of_the_mode.annotate(many=Count("pk")).values("many")), 0)
+    beats = ExecutorHeartbeat.objects.filter(mode=OuterRef("mode")).values("beat_at")[:1]
+    found = TradingControl.objects.filter(mode=mode).annotate(open_incidents=incidents, beat_at=Subquery(beats))
+    control = found.first()
+    beat_at = getattr(control, "beat_at", None)
     return {
         "mode": mode,
+        "control": control.pk if control else None,
         "state": control.get_state_display() if control else "unknown",
         "state_tone": _TONES[control.state] if control else "bad",
         "auto_trading": bool(control and control.auto_trading),
-        "alive": alive,
+        "alive": beat_at is not None and ExecutorHeartbeat(beat_at=beat_at).is_alive(now),
         "age": ago(beat_at, now) if beat_at else "",
-        "incidents": Incident.objects.unresolved().filter(mode=mode).count(),
+        "login": login_left(now) if mode == Mode.LIVE else None,
+        "incidents": getattr(control, "open_incidents", 0),
         "at": timezone.localtime(now),
+    }
+
+
+def login_left(now: datetime) -> dict[str, str]:
+    """Return how long the login at the broker still holds, in words, and its tone."""
+    session = BrokerSession.objects.filter(mode=Mode.LIVE).first()
+    if session is None or session.refused_at is not None or session.valid_until is None or session.valid_until <= now:
+        return {"tone": "bad", "left": ""}
+    left = session.valid_until - now
+    hours, minutes = divmod(int(left.total_seconds()) // 60, 60)
+    return {
+        "tone": "warning" if left < LOGIN_ENDS_SOON else "good",
+        "left": f"{hours} h {minutes:02} min" if hours else f"{minutes} min",
     }
 
 

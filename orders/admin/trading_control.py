@@ -16,15 +16,22 @@ from django.utils import timezone
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from orders import execution
+from orders import daily_login, execution, stopping
 from orders.admin import status_strip
+from orders.admin import stopping as stopping_section
+from orders.admin.broker_login import login_words
+from orders.admin.flattens import FlattenDialog, flatten_told
+from orders.admin.flattens import page_of as page_of_flatten
 from orders.admin.refusals import REFUSALS
-from orders.desk import Desk, DeskNotWired
-from orders.models import Order
+from orders.desk import Desk, DeskNotWired, rupees
+from orders.flattening import FlattenRefused
+from orders.governor import opens
+from orders.models import Flatten, Order
 from risk import control as switch
+from risk import limit_versions
 from risk.admin.dialogs import ReasonDialog, answered, dialog_action, refusals_told
 from risk.admin.display import Tone, badge, moment
-from risk.admin.read_only import ReadOnlyAdmin, named_by
+from risk.admin.read_only import ReadOnlyAdmin, named_by, once_a_row
 from risk.admin.switch_history import auto_trading_badge, state_badge
 from risk.engine.facts import TradingState
 from risk.models import Mode, TradingControl, TradingControlEvent
@@ -56,7 +63,15 @@ class SwitchDialog(ReasonDialog):
 class HaltDialog(SwitchDialog):
     def facts(self) -> list[tuple[str, Any]]:
         unfinished = Order.objects.unfinished(settings.TRADING_MODE).count()
-        return [*super().facts(), ("Orders that will be cancelled", unfinished)]
+        under_way = Flatten.objects.under_way(settings.TRADING_MODE).exists()
+        ends = [("The flatten under way", "ends; another one can be asked for while halted")] if under_way else []
+        return [*super().facts(), ("Orders that will be cancelled", unfinished), *ends]
+
+
+class ReduceOnlyDialog(SwitchDialog):
+    def facts(self) -> list[tuple[str, Any]]:
+        entries = [each for each in Order.objects.unfinished(settings.TRADING_MODE) if opens(each)]
+        return [*super().facts(), ("Entries that will be cancelled", len(entries))]
 
 
 class LooseningDialog(SwitchDialog):
@@ -74,10 +89,24 @@ class ArmDialog(LooseningDialog):
         label="Kite user id",
         max_length=32,
         widget=UnfoldAdminTextInputWidget,
-        help_text="Orders may go to this account.",
+        help_text="Type the account that is logged in. Orders may go to it from then on.",
     )
     reason = None  # type: ignore[assignment]  # the account is the reason
     field_order = ("user_id",)
+
+    def facts(self) -> list[tuple[str, Any]]:
+        now = timezone.now()
+        limits = limit_versions.in_force(now=now)
+        return [
+            ("Logged in to Kite", login_words(Mode.LIVE, now)),
+            ("Armed for", (self.control.armed_user_id if self.control else "") or "no account"),
+            ("Limits in force", f"version {limits.version}"),
+            ("Most of one order", rupees(limits.order_value_max)),
+            ("Most of one symbol", rupees(limits.position_value_max)),
+            ("Most trades a day", limits.daily_trades_max),
+            ("Most loss a day", rupees(limits.daily_loss_max)),
+            ("Auto-trading", "off afterwards: turning it on is a decision of its own"),
+        ]
 
 
 @admin.register(TradingControl)
@@ -86,14 +115,25 @@ class TradingControlAdmin(ReadOnlyAdmin):
 
     fieldsets = (
         (None, {"fields": ("mode_badge", "state_shown", "auto_trading_shown", "armed_user_id")}),
+        ("What still works", {"fields": ("still_working",)}),
         ("Last change", {"fields": ("changed", "changed_by", "reason", "version")}),
         ("Changes", {"fields": ("history",)}),
     )
-    actions_detail = ["auto_trading_on", "auto_trading_off", "resume", "arm_live", "reduce_only", "halt"]
+    actions_detail = [
+        "auto_trading_on",
+        "auto_trading_off",
+        "resume",
+        "arm_live",
+        "disarm_live",
+        "reduce_only",
+        "flatten",
+        "halt",
+    ]
 
     def get_urls(self) -> list[URLPattern]:
         strip = path("status-strip/", status_strip.show, name="status_strip")
-        return [strip, *super().get_urls()]
+        section = path("still-working/", stopping_section.show, name="still_working")
+        return [strip, section, *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TradingControl]:
         queryset: QuerySet[TradingControl] = super().get_queryset(request)
@@ -105,7 +145,7 @@ class TradingControlAdmin(ReadOnlyAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer what would change something now; the use cases check again."""
-        control = named_by(TradingControl.objects.all(), object_id)
+        control = self.get_object(request, object_id)
         if control is None:
             return []
         offered: list[Any] = super().get_actions_detail(request, object_id)
@@ -135,7 +175,7 @@ class TradingControlAdmin(ReadOnlyAdmin):
         explanation="Signals are still recorded, and none of them is acted on, not later either.",
         submit="Turn off",
         form=SwitchDialog,
-        permissions=["risk.switch_auto_trading"],
+        permissions=["risk.halt_trading"],  # it tightens: whoever may halt may do this too
         icon="do_not_disturb_on",
     )
     def auto_trading_off(self, request: HttpRequest, form: SwitchDialog, object_id: str) -> HttpResponse:
@@ -148,17 +188,49 @@ class TradingControlAdmin(ReadOnlyAdmin):
     @dialog_action(
         label="Reduce only",
         title="Let only closing orders go?",
-        explanation="What opens exposure is refused. Orders that rest at the broker stay there.",
+        explanation="What opens exposure is refused, and the cancel of every unfinished order that would open some "
+        "is asked for: one that rests could still fill. Orders that close stay.",
         submit="Reduce only",
-        form=SwitchDialog,
+        form=ReduceOnlyDialog,
         permissions=["risk.halt_trading"],
         icon="trending_down",
         variant=ActionVariant.WARNING,
     )
-    def reduce_only(self, request: HttpRequest, form: SwitchDialog, object_id: str) -> HttpResponse:
-        return self._change(
-            request, object_id, lambda mode, by: switch.reduce_only(mode, by=by, now=timezone.now(), **form.answers)
-        )
+    def reduce_only(self, request: HttpRequest, form: ReduceOnlyDialog, object_id: str) -> HttpResponse:
+        cancelled: list[Order] = []
+
+        def change(mode: str, by: str) -> TradingControl:
+            try:
+                cancelled.extend(stopping.reduce_only(Desk.from_settings(), by=by, **form.answers))
+            except DeskNotWired:  # stopping works without a broker too
+                return switch.reduce_only(mode, by=by, now=timezone.now(), **form.answers)
+            return TradingControl.objects.get(mode=mode)
+
+        answer = self._change(request, object_id, change)
+        if cancelled:
+            self.message_user(request, _cancels(cancelled), messages.WARNING)
+        return answer
+
+    @dialog_action(
+        label="Flatten",
+        title="Exit every open position?",
+        explanation="Trading goes to Reduce only, or stays halted. What works is cancelled, and each position is sold "
+        "at the market, or bought back, on a freshly read position: also while trading is halted. What cannot be sent "
+        "now is tried again until tonight.",
+        submit="Flatten",
+        form=FlattenDialog,
+        permissions=["orders.flatten"],
+        icon="logout",
+        variant=ActionVariant.DANGER,
+    )
+    def flatten(self, request: HttpRequest, form: FlattenDialog, object_id: str) -> HttpResponse:
+        control: TradingControl = self.row(request, object_id)
+        page = page_of(control)
+        with refusals_told(request, *REFUSALS, FlattenRefused):
+            wish = flatten_told(request, form)
+            self.log_change(request, control, f"Flatten: {wish.reason}")
+            page = page_of_flatten(wish)
+        return answered(request, page)
 
     @dialog_action(
         label="Resume",
@@ -187,7 +259,23 @@ class TradingControlAdmin(ReadOnlyAdmin):
     )
     def arm_live(self, request: HttpRequest, form: ArmDialog, object_id: str) -> HttpResponse:
         return self._change(
-            request, object_id, lambda mode, by: switch.arm_live(by=by, now=timezone.now(), **form.answers)
+            request, object_id, lambda mode, by: daily_login.arm(Desk.from_settings(), by=by, **form.answers)
+        )
+
+    @dialog_action(
+        label="Disarm",
+        title="Disarm live trading?",
+        explanation="From now on no live order leaves, not one that closes either, and auto-trading is off. What rests "
+        "at Kite stays there, and can be cancelled. To stop and still be able to exit, halt instead.",
+        submit="Disarm",
+        form=SwitchDialog,
+        permissions=["risk.halt_trading", "live"],
+        icon="lock",
+        variant=ActionVariant.WARNING,
+    )
+    def disarm_live(self, request: HttpRequest, form: SwitchDialog, object_id: str) -> HttpResponse:
+        return self._change(
+            request, object_id, lambda mode, by: switch.disarm_live(by=by, now=timezone.now(), **form.answers)
         )
 
     @dialog_action(
@@ -240,11 +328,17 @@ class TradingControlAdmin(ReadOnlyAdmin):
     def auto_trading_shown(self, control: TradingControl) -> str:
         return auto_trading_badge(control)
 
+    @admin.display(description="what still works")
+    @once_a_row
+    def still_working(self, control: TradingControl) -> str:
+        return stopping_section.section(control)
+
     @admin.display(description="changed")
     def changed(self, control: TradingControl) -> str:
         return moment(control.changed_at)
 
     @admin.display(description="changes")
+    @once_a_row
     def history(self, control: TradingControl) -> str:
         events = TradingControlEvent.objects.filter(mode=control.mode)[:HISTORY_SHOWN]
         rows = [
@@ -264,10 +358,18 @@ def _pointless(control: TradingControl) -> set[str]:
     return {
         "auto_trading_on" if control.auto_trading or not active else "",
         "" if control.auto_trading else "auto_trading_off",
-        "" if active else "reduce_only",
+        "" if control.armed_user_id else "disarm_live",
+        "" if active or _entries_rest(control) else "reduce_only",
         "resume" if active else "",
         "halt" if halted and not control.lifts_to and not Order.objects.unfinished(control.mode).exists() else "",
     }
+
+
+def _entries_rest(control: TradingControl) -> bool:
+    """Return whether something is left that only closing orders would not allow, and nobody asked to cancel."""
+    if control.state != TradingState.REDUCE_ONLY:
+        return False
+    return any(opens(order) for order in Order.objects.unfinished(control.mode).filter(cancel_requested_at=None))
 
 
 def _cancels(orders: list[Order]) -> str:

@@ -9,8 +9,8 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 
 from orders.desk import rupees
-from orders.lifecycle import OrderStatus
-from orders.models import Decision, Order, Signal
+from orders.lifecycle import ModificationState, OrderStatus
+from orders.models import Decision, Order, OrderModification, Signal
 from risk.admin.display import NOTHING, Tone, badge
 from risk.engine.rules import CATALOGUE
 
@@ -25,6 +25,16 @@ ORDER_TONES = {
     OrderStatus.IN_DOUBT: (Tone.LOUD, "question_mark"),
     OrderStatus.NOT_PLACED: (Tone.WARNING, "cloud_off"),
     OrderStatus.WITHDRAWN: (Tone.PLAIN, "undo"),
+}
+MODIFICATION_TONES = {
+    ModificationState.WISHED: (Tone.PLAIN, "schedule"),
+    ModificationState.SENDING: (Tone.INFO, "upload"),
+    ModificationState.ACCEPTED: (Tone.INFO, "hourglass_top"),
+    ModificationState.REFUSED: (Tone.BAD, "block"),
+    ModificationState.IN_DOUBT: (Tone.LOUD, "question_mark"),
+    ModificationState.TOOK_EFFECT: (Tone.GOOD, "check"),
+    ModificationState.DID_NOT: (Tone.WARNING, "cloud_off"),
+    ModificationState.WITHDRAWN: (Tone.PLAIN, "undo"),
 }
 SIGNAL_TONES = {
     Signal.Status.RECEIVED: (Tone.INFO, "schedule"),
@@ -49,6 +59,11 @@ def order_badge(order: Order) -> str:
     if order.is_unfinished and order.cancel_requested_at is not None:
         return badge(f"{order.get_status_display()}, cancelling", Tone.WARNING, "pending")
     return badge(order.get_status_display(), tone, icon)
+
+
+def modification_badge(modification: OrderModification) -> str:
+    tone, icon = MODIFICATION_TONES[ModificationState(modification.state)]
+    return badge(modification.get_state_display(), tone, icon)
 
 
 def status_words(status: str) -> str:
