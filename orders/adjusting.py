@@ -9,11 +9,12 @@ from decimal import Decimal
 from django.db import transaction
 
 from orders.average_cost import Net, net_of
-from orders.desk import Desk
+from orders.desk import Desk, trading_date
 from orders.differences import difference_is_explained
 from orders.ledger import FOUR_PLACES, VALUE_MAX, Line, own_quantity, recompute_position, steps_of
 from orders.models import Adjustment, Order, Position
 from orders.models.order import dated_since
+from risk.audit.who import explained
 from risk.models import TradingControl
 
 QUANTITY_MAX = 2_000_000_000  # the column's
@@ -44,6 +45,7 @@ class Wish:
     price: Decimal | None = None
 
 
+@explained
 def adjust(desk: Desk, position: Position, wish: Wish) -> Adjustment:
     """Write the adjustment down and bring the position in line with it. Raise `AdjustmentRefused`."""
     if position.mode != desk.mode:
@@ -89,7 +91,8 @@ def _ratio(wish: Wish) -> tuple[int, int]:
 def _restatement(position: Position, wish: Wish, net: Net, now: datetime) -> tuple[int, Decimal | None]:
     """Return the shares from now on, and what each cost: none for a flat position."""
     accepts = wish.kind == Adjustment.Kind.BROKER
-    working = Order.objects.unfinished(position.mode).filter(exchange=position.exchange, symbol=position.symbol)
+    may_fill = Order.objects.may_fill(position.mode, trading_date(now))
+    working = may_fill.filter(exchange=position.exchange, symbol=position.symbol)
     if working.exists():
         raise AdjustmentRefused("an order of the symbol is unfinished: wait for its end, or what it fills may be lost")
     quantity = _accepted(position, wish, now) if accepts else wish.quantity

@@ -90,16 +90,15 @@ class Restated:
 Step = Traded | Scaled | Restated
 
 
-def net_of(steps: Iterable[Step]) -> Net:
-    """Return the position after these steps, in the order given."""
-    net = Net()
+def net_of(steps: Iterable[Step], net: Net = Net()) -> Net:
+    """Return the position after these steps, in the order given, upon what there was before."""
     for step in steps:
         net = step.applied_to(net)
     return net
 
 
-def realised_on(steps: Iterable[Step], day: date) -> Decimal:
-    """Return INR realised on this date in Mumbai. The steps are in the order of time."""
+def realised_on(steps: Iterable[Step], day: date, opening: Net = Net()) -> Decimal:
+    """Return INR realised on this date in Mumbai. The steps are in the order of time, upon what there was before."""
     until = [step for step in steps if step.at.astimezone(IST).date() <= day]
     before = [step for step in until if step.at.astimezone(IST).date() < day]
-    return net_of(until).realised_pnl - net_of(before).realised_pnl
+    return net_of(until, opening).realised_pnl - net_of(before, opening).realised_pnl

@@ -12,7 +12,7 @@ from itertools import islice
 
 import structlog
 
-from orders.broker.kite import IST
+from orders.broker.kite_rows import IST
 from orders.desk import Desk
 from orders.inbox import Received
 from risk.models import Incident

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 
 from django.db import transaction
 
 from orders.broker.gateway import BrokerBook, BrokerUnreachable, SessionRefused
 from orders.counted_fills import statement
-from orders.deciding import ManualOrder, decide_manual, made_earlier
+from orders.deciding import ManualOrder, decide_manual, made_earlier, may_be_made_again
 from orders.desk import Desk, trading_date
 from orders.execution import submit
 from orders.ledger import VALUE_MAX, settle
 from orders.lifecycle import ENDED_AT_THE_BROKER, OrderStatus
 from orders.models import Fill, Order, Position
+from orders.models.order import BORNE_OUT
 from orders.quotes import broker_positions
+from orders.terms import end_modification
+from risk.audit.who import explained
 from risk.engine.facts import OrderType, Origin, Side
 from risk.models import TradingControl
 
@@ -62,28 +66,83 @@ def exit_position(desk: Desk, position: Position, *, token: str, by: str) -> Ord
     """
     Close the position at the market: works while trading is halted, on a freshly read position.
 
-    Raise `NothingToExit` or `OrderDenied`.
+    The same form exits again where the broker refused it the last time. Raise `NothingToExit` or `OrderDenied`.
     """
-    if earlier := made_earlier(desk, token):
+    earlier = made_earlier(desk, token)
+    if earlier is not None and not may_be_made_again(desk, earlier):
         return submit(desk, earlier)  # which sends it only if the process that wrote it down died before it could
+    _check_what_was_turned_away(desk, position, by=by)
+    return place(desk, replace(exit_wish(desk, position, token=token, by=by), may_be_repeated=True))
+
+
+def exit_wish(desk: Desk, position: Position, *, token: str, by: str, why: str = "") -> ManualOrder:
+    """Return the order that closes what can be closed of the position now. Raise `NothingToExit`."""
     position.refresh_from_db()
     if position.quantity == 0:
         raise NothingToExit(f"there is no open position in {position.symbol}")
     quantity = _closable(desk, position)
     if quantity == 0:
         raise NothingToExit(f"nothing of {position.symbol} can be closed: it is being closed, or not at the broker")
-    wish = ManualOrder(
+    return ManualOrder(
         token=token,
         side=Side.SELL if position.quantity > 0 else Side.BUY,
         exchange=position.exchange,
         symbol=position.symbol,
+        product=position.product,
         quantity=quantity,
         order_type=OrderType.MARKET,
         limit_price=None,
         by=by,
         is_exit=True,
+        why=why,
     )
-    return place(desk, wish)
+
+
+def _check_what_was_turned_away(desk: Desk, position: Position, *, by: str) -> None:
+    """
+    Raise `NothingToExit` while an order of the symbol that was answered 429 may work after all.
+
+    It may until a book that was read some seconds after the answer lacks it. Then it is written down as borne out.
+    """
+    turned_away = Order.objects.not_borne_out(desk.mode, desk.today()).filter(
+        exchange=position.exchange, symbol=position.symbol
+    )
+    if not turned_away.exists():
+        return
+    try:
+        book = _fresh_book(desk)
+        for order in turned_away:
+            _check_it_is_complete(desk, order, book)
+            _check_broker(order, book)
+            _check_it_would_be_shown(desk, order, book)
+    except MarkRefused as refusal:
+        raise NothingToExit(f"an order before was answered 429, and {refusal}") from refusal
+    with transaction.atomic(durable=True):
+        TradingControl.objects.locked(desk.mode)
+        for order in turned_away.all():  # anew: the book may have shown one meanwhile
+            order.note(BORNE_OUT, at=desk.clock(), actor=by)
+
+
+def _check_it_is_complete(desk: Desk, order: Order, book: BrokerBook) -> None:
+    """
+    Raise `MarkRefused` where the book lacks what it should have: then nothing is proved by what else it lacks.
+
+    Not for ever: what the order was to fill shows in the broker's position by then.
+    """
+    window = timedelta(seconds=desk.rules.absence_window_seconds)
+    if order.ended_at is not None and abs(book.as_of - order.ended_at) > window:
+        return
+    known = Order.objects.ours(desk.mode).filter(trading_date=desk.today()).exclude(broker_order_id="")
+    shown = {report.broker_order_id for report in book.orders}
+    if book.unreadable or set(known.values_list("broker_order_id", flat=True)) - shown:
+        raise MarkRefused("the broker's book is not complete: look for it in the broker's own app, and exit there")
+
+
+def _check_it_would_be_shown(desk: Desk, order: Order, book: BrokerBook) -> None:
+    window = timedelta(seconds=desk.rules.turned_away_window_seconds)
+    if order.ended_at is not None and abs(book.as_of - order.ended_at) <= window:
+        seconds = f"{window.total_seconds():.0f} seconds"
+        raise MarkRefused(f"only {seconds} later the book says whether that was true: then press Exit again")
 
 
 def _closable(desk: Desk, position: Position) -> int:
@@ -96,11 +155,13 @@ def _closable(desk: Desk, position: Position) -> int:
     closing = Order.objects.unfinished(desk.mode).filter(
         exchange=position.exchange, symbol=position.symbol, side=(Side.SELL if long else Side.BUY).value
     )
-    working = sum(order.unfilled_quantity for order in closing)
-    ours = min(position.quantity, held) if long else min(-position.quantity, -held)
-    return max(0, ours - working)
+    working = [(order.product, max(0, order.fillable_quantity - order.filled_quantity)) for order in closing]
+    ours = abs(position.quantity) - sum(left for product, left in working if product == position.product)
+    at_the_broker = (held if long else -held) - sum(left for _, left in working)  # who tells all products as one
+    return max(0, min(ours, at_the_broker))
 
 
+@explained
 def mark_filled(desk: Desk, order: Order, fill: HandFill) -> Order:
     """
     Record a fill by hand, for an order that the broker's book does not explain or shows as ended.
@@ -141,9 +202,12 @@ def mark_filled(desk: Desk, order: Order, fill: HandFill) -> Order:
         )
         order.note(f"{fill.quantity} at {fill.price} marked as filled: {fill.reason}", at=now, actor=fill.by)
         settle(order, now=now, actor=fill.by)
+        if not order.is_unfinished:  # no book will tell of what was asked of it
+            end_modification(order, now=now, note=f"the order was marked as filled: {fill.reason}", actor=fill.by)
     return order
 
 
+@explained
 def close_past_day(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
     """
     Close an unfinished order of an earlier trading date, which the broker's book of today can say nothing about.
@@ -175,6 +239,7 @@ def close_past_day(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
         note = f"its day is over; closed by hand: {reason}"
         if not order.advance(ended, at=desk.clock(), note=note, actor=by):
             raise CloseRefused(f"the order is {order.get_status_display().lower()}: there is nothing to close")
+        end_modification(order, now=desk.clock(), note=note, actor=by)
     return order
 
 

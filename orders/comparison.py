@@ -12,15 +12,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from orders.broker.gateway import BrokerBook, OrderReport, TradeReport
 from orders.lifecycle import ENDED_AT_THE_BROKER, UNFINISHED, OrderStatus
+from orders.models.order import FUTURE_MAX
 from risk.engine.facts import Origin
 
 
-@dataclass(frozen=True, kw_only=True)
-class Believed:
-    """One of our orders as the ledger has it when the comparison is made."""
+class Believed(NamedTuple):
+    """One of our orders as the ledger has it when the comparison is made. There are thousands: a tuple is made fast."""
 
     pk: int
     client_order_id: str
@@ -32,11 +33,14 @@ class Believed:
     quantity: int
     price: Decimal | None
     broker_status: str  # as last taken over
-    broker_fills: int  # how many of the broker's trades are recorded
     filled_quantity: int = 0  # shares, what was marked by hand included
     cancel_requested_at: datetime | None = None
     missed_at: datetime | None = None  # when a book that should have shown it did not
     origin: str = Origin.AUTO.value
+    ended_at: datetime | None = None
+    broker_fills: int = 0  # how many of the broker's trades are recorded
+    is_turned_away: bool = False  # answered 429, and no book has borne that out yet
+    being_modified: bool = False  # then what the book does not show is news, too
 
     @property
     def is_ours(self) -> bool:
@@ -44,7 +48,7 @@ class Believed:
 
     @property
     def is_unfinished(self) -> bool:
-        return OrderStatus(self.status) in UNFINISHED
+        return self.status in UNFINISHED
 
     def price_by(self, report: OrderReport) -> Decimal | None:
         """Return the limit price to go by: a protected MARKET order may be reported as a LIMIT at the band's edge."""
@@ -52,18 +56,21 @@ class Believed:
 
     def has_all_of(self, report: OrderReport, trades: tuple[TradeReport, ...]) -> bool:
         """Return whether the ledger knows all of this already, and has drawn the consequence."""
-        explained = sum(trade.quantity for trade in trades) >= report.quantity
-        works_behind_our_back = works(report) and not self.is_unfinished and not explained and self.is_ours
-        untold = works_behind_our_back and self.cancel_requested_at is None
-        ended = status_of(report, self.filled_quantity) not in UNFINISHED
-        return not (untold or (ended and self.is_unfinished)) and (
+        same = (
             self.missed_at is None
+            and not self.being_modified
+            and self.broker_fills == len(trades)
             and self.broker_order_id == report.broker_order_id
             and self.broker_status == report.status
             and self.quantity == report.quantity
             and self.price == self.price_by(report)
-            and self.broker_fills == len(trades)
         )
+        if not same:
+            return False
+        if self.is_unfinished:
+            return status_of(report, self.filled_quantity) in UNFINISHED
+        untold = works(report) and self.is_ours and self.cancel_requested_at is None
+        return not untold or sum(trade.quantity for trade in trades) >= report.quantity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +90,7 @@ class Comparison:
     as_of: datetime
     matches: list[Match] = field(default_factory=list)
     absent: list[int] = field(default_factory=list)  # in doubt, and not in a book that should show them by now
+    turned_away: list[int] = field(default_factory=list)  # likewise what it answered 429
     vanished: list[int] = field(default_factory=list)  # the broker knew them, and its book of today lacks them
     doubled: list[tuple[OrderReport, tuple[TradeReport, ...]]] = field(default_factory=list)  # a tag of ours, again
     unknown: list[OrderReport] = field(default_factory=list)  # our prefix, no row of ours
@@ -96,6 +104,7 @@ def compare(
     prefix: str,
     book_date: date,
     absence_window: timedelta,
+    turned_away_window: timedelta = timedelta(0),
 ) -> Comparison:
     """Match the broker's book of one date with what we believe."""
     found = Comparison(as_of=book.as_of)
@@ -123,10 +132,13 @@ def compare(
     unseen = [order for order in orders if order.pk not in seen and order.trading_date == book_date]
     found.vanished = [order.pk for order in unseen if order.broker_order_id and order.is_unfinished]
     # A book that lacks what it should have, ended orders too, or that could not all be read, proves nothing by what
-    # else it lacks.
+    # else it lacks. But an exit that was answered 429 cannot wait for a complete one all day.
     lacks_known = any(order.broker_order_id and order.is_ours for order in unseen)
-    if not lacks_known and not book.unreadable:
+    is_complete = not lacks_known and not book.unreadable
+    if is_complete:
         found.absent = [order.pk for order in unseen if _is_absent(order, book, absence_window)]
+    window = turned_away_window if is_complete else absence_window
+    found.turned_away = [order.pk for order in unseen if _is_surely_turned_away(order, book, window)]
     return found
 
 
@@ -159,3 +171,11 @@ def _is_absent(order: Believed, book: BrokerBook, absence_window: timedelta) -> 
     if order.status != OrderStatus.IN_DOUBT or order.submitted_at is None or order.broker_order_id:
         return False
     return book.as_of > order.submitted_at + absence_window
+
+
+def _is_surely_turned_away(order: Believed, book: BrokerBook, window: timedelta) -> bool:
+    """Return whether the book bears the 429 out: that an order answered so was not placed is only an inference."""
+    if not order.is_turned_away or order.ended_at is None:
+        return False
+    set_back = order.ended_at > book.as_of + FUTURE_MAX  # the clock, since: it must not be waited for
+    return set_back or book.as_of > order.ended_at + window

@@ -2,44 +2,111 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any, NamedTuple
 
+from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet, Sum
+
+from orders import external
 from orders.counted_fills import counted_fills
 from orders.desk import Desk, trading_date
+from orders.external import Key
 from orders.models import Fill, Order, Position
+from orders.models.order import OrderQuerySet
+from orders.reckoning import midnight
 from risk.engine.day import DayOfSymbol, DayResult, day_result
-from risk.engine.facts import Side
+from risk.engine.facts import Origin, Side
+from risk.questions import Question, together
 
 Line = tuple[str, str, str]  # exchange, symbol, product
+_OF_A_DAY = ("trading_date", "bought", "sold", "paid", "received", "newest_at", "newest_fill", "newest_price")
 
 
-def day_of_account(desk: Desk, *, charges_percent: Decimal, now: datetime) -> DayResult:
-    """Return what our own orders made of the day, in INR. What was traded elsewhere is not in it."""
-    return day_result(symbols_of_day(desk, now=now), charges_percent=charges_percent)
+def day_of_account(desk: Desk, *, charges_percent: Decimal, now: datetime, include_external: bool = False) -> DayResult:
+    """Return what our own orders made of the day, in INR, or with what is external what the whole account did."""
+    if include_external:
+        return day_result(symbols_in_all(desk, now=now), charges_percent=charges_percent)
+    with together():
+        positions, day = POSITIONS.ask(mode=desk.mode), ask_day(desk, now)
+    return day(positions(), charges_percent)
 
 
-def symbols_of_day(desk: Desk, *, now: datetime) -> list[DayOfSymbol]:
-    """Return each position that is open or was traded on this date."""
-    traded = _traded_on(desk, trading_date(now))
-    symbols = []
+def ask_day(desk: Desk, now: datetime) -> Callable[[Iterable[Position], Decimal], DayResult]:
+    """Ask for what our own orders made of the day; what is returned tells it, for all positions of the desk."""
+    reckoned = _RECKONED.ask(mode=desk.mode, day=trading_date(now))
+
+    def told(positions: Iterable[Position], charges_percent: Decimal) -> DayResult:
+        traded = _traded_by_us(desk.mode, trading_date(now), reckoned())
+        symbols = [_day_of(desk, position, traded, now) for position in positions]
+        return day_result(symbols, charges_percent=charges_percent)
+
+    return told
+
+
+def days_of_positions(
+    desk: Desk, positions: Iterable[Position], *, now: datetime
+) -> Iterator[tuple[Position, DayOfSymbol]]:
+    """Yield each of the desk's positions with what this date brought it."""
+    day = trading_date(now)
+    traded = _traded_by_us(desk.mode, day)
+    for position in positions:
+        yield position, _day_of(desk, position, traded, now)
+
+
+def _day_of(desk: Desk, position: Position, traded: dict[Line, _Traded], now: datetime) -> DayOfSymbol:
+    of_it = traded.get((position.exchange, position.symbol, position.product), _Traded())
+    return DayOfSymbol(
+        name=position.symbol,
+        quantity=position.quantity,
+        bought=of_it.bought,
+        sold=of_it.sold,
+        paid=of_it.paid,
+        received=of_it.received,
+        # Not of what is flat: whatever is asked for, the stream is made to follow.
+        last_price=_price_now(desk, position, of_it, now) if position.quantity else None,
+        close_price=position.close_price,
+    )
+
+
+def symbols_in_all(desk: Desk, *, now: datetime) -> list[DayOfSymbol]:
+    """
+    Return each symbol that the account holds or traded on this date, by whomever.
+
+    What is external is by the broker's own numbers: its shares, its trades of the day and its close before. Where one
+    is missing the result is unknown, and so it is before the broker's positions were noted at all.
+    """
+    traded: defaultdict[Key, _Traded] = defaultdict(_Traded)
+    day = trading_date(now)
+    ours = _traded_by_us(desk.mode, day)
+    for by_whom in (ours, _traded_by_others(desk.mode, day)):
+        for (exchange, symbol, _), of_line in by_whom.items():
+            traded[exchange, symbol].join(of_line)
+    rows: defaultdict[Key, list[Position]] = defaultdict(list)
     for position in Position.objects.filter(mode=desk.mode):
-        of_it = traded.get((position.exchange, position.symbol, position.product), _Traded())
+        rows[position.exchange, position.symbol].append(position)
+    account = external.whole_account(desk.mode)
+    symbols = []
+    for key in sorted(rows.keys() | traded.keys()):
+        of_it, shares = traded[key], account[key].shares if key in account else 0
+        prices = [_price_now(desk, row, of_it, now) for row in rows[key]] if shares else []
         symbols.append(
             DayOfSymbol(
-                name=position.symbol,
-                quantity=position.quantity,
+                name=key[1],
+                quantity=shares,
                 bought=of_it.bought,
                 sold=of_it.sold,
                 paid=of_it.paid,
                 received=of_it.received,
-                # Not of what is flat: whatever is asked for, the stream is made to follow.
-                last_price=_price_now(desk, position, of_it, now) if position.quantity else None,
-                close_price=position.close_price,
+                last_price=next((price for price in prices if price is not None), None),
+                close_price=next((row.close_price for row in rows[key] if row.close_price is not None), None),
             )
         )
-    return symbols
+    unknown = [] if external.is_known(desk) else [DayOfSymbol(name="what is external", quantity=1)]
+    return symbols + unknown
 
 
 def last_price(desk: Desk, position: Position, now: datetime) -> Decimal | None:
@@ -63,6 +130,14 @@ def _price_now(desk: Desk, position: Position, traded: _Traded, now: datetime) -
     return None if read_since else newest.price
 
 
+class _Newest(NamedTuple):
+    """The fill that was written down last, at INR a share."""
+
+    recorded_at: datetime
+    pk: int
+    price: Decimal
+
+
 @dataclass
 class _Traded:
     """Shares and INR of one line's executions, and the one that was written down last."""
@@ -71,24 +146,91 @@ class _Traded:
     sold: int = 0
     paid: Decimal = Decimal(0)
     received: Decimal = Decimal(0)
-    newest: Fill | None = None
+    newest: _Newest | None = None
 
-    def add(self, side: str, quantity: int, price: Decimal) -> None:
-        if side == Side.BUY:
-            self.bought, self.paid = self.bought + quantity, self.paid + quantity * price
-        else:
-            self.sold, self.received = self.sold + quantity, self.received + quantity * price
+    def join(self, other: _Traded) -> None:
+        self.bought, self.paid = self.bought + other.bought, self.paid + other.paid
+        self.sold, self.received = self.sold + other.sold, self.received + other.received
+        self.newest = max(filter(None, [self.newest, other.newest]), default=None)
+
+    @classmethod
+    def of(cls, side: str, quantity: int, value: Decimal) -> _Traded:
+        return cls(bought=quantity, paid=value) if side == Side.BUY else cls(sold=quantity, received=value)
 
 
-def _traded_on(desk: Desk, day: date) -> dict[Line, _Traded]:
+def _traded_by_us(mode: str, day: date, reckoned: Iterable[tuple[Any, ...]] | None = None) -> dict[Line, _Traded]:
+    """
+    Return what our orders traded on this date, as it was `reckoned` with the positions; without that it is read.
+
+    Where that was for another date and something was traded since, or does not say it at all, the fills are added up.
+    """
     traded: dict[Line, _Traded] = {}
-    orders = Order.objects.ours(desk.mode).filter(fills__trading_date=day).distinct().prefetch_related("fills")
-    for order in orders:
+    unknown: set[Line] = set()
+    if reckoned is None:
+        reckoned = _RECKONED.rows(mode=mode, day=day)
+    for exchange, symbol, product, in_force, its_date, *of_it in reckoned:
+        if not in_force or its_date != day:
+            unknown.add((exchange, symbol, product))
+            continue
+        bought, sold, paid, received, *newest = of_it
+        known = _Newest(*newest) if newest[0] is not None else None
+        traded[exchange, symbol, product] = _Traded(
+            bought=bought, sold=sold, paid=paid, received=received, newest=known
+        )  # fmt: skip
+    if unknown:
+        of_them = _traded_on(Order.objects.ours(mode).filter(symbol__in={symbol for _, symbol, _ in unknown}), day)
+        traded.update((line, of_line) for line, of_line in of_them.items() if line in unknown)
+    return traded
+
+
+def _reckoned(mode: str, day: date) -> QuerySet[Position, Any]:
+    """Return the day of each position that may have been traded on this date, or since."""
+    in_force = Q(day__reckoned_at=F("updated_at"))
+    has_moved = ~Q(quantity=0) | ~Q(cost=0) | ~Q(realised_pnl=0)  # else it is only there to show what is external
+    unreckoned = Q(day__isnull=True) & has_moved | Q(day__isnull=False) & ~in_force
+    may_have = unreckoned | Q(day__last_traded__gte=day)
+    return (
+        Position.objects.filter(may_have, mode=mode)
+        .order_by()
+        .annotate(in_force=ExpressionWrapper(in_force, BooleanField()))
+        .values_list("exchange", "symbol", "product", "in_force", *(f"day__{name}" for name in _OF_A_DAY))
+    )
+
+
+# What a decision goes by of each position, and no more: a desk may have hundreds.
+POSITIONS = Question[Position](
+    lambda mode: Position.objects.filter(mode=mode).only(
+        "exchange", "symbol", "product", "quantity", "average_price", "last_price", "close_price", "broker_as_of"
+    ),
+    mode=str,
+)
+_RECKONED = Question[tuple[Any, ...]](_reckoned, mode=str, day=date)
+
+
+def _traded_by_others(mode: str, day: date) -> dict[Line, _Traded]:
+    """Return what others' orders traded: the broker's fills alone, for nobody marks what is not ours by hand."""
+    theirs = Order.objects.filter(mode=mode, origin=Origin.EXTERNAL.value, fills__trading_date=day).order_by()
+    fills = Fill.objects.filter(order__in=theirs.values("pk")).order_by()
+    line = ("order__exchange", "order__symbol", "order__product")
+    of_day = fills.filter(filled_at__gte=midnight(day), filled_at__lt=midnight(day + timedelta(days=1)))
+    sums = of_day.values(*line, "order__side").annotate(shares=Sum("quantity"), value=Sum(F("quantity") * F("price")))
+    traded: defaultdict[Line, _Traded] = defaultdict(_Traded)
+    for exchange, symbol, product, side, shares, value in sums.values_list(*line, "order__side", "shares", "value"):
+        traded[exchange, symbol, product].join(_Traded.of(side, shares, value))
+    newest = fills.order_by(*line, "-recorded_at", "-pk").distinct(*line)
+    for exchange, symbol, product, *fill in newest.values_list(*line, "recorded_at", "pk", "price"):
+        traded[exchange, symbol, product].newest = _Newest(*fill)
+    return dict(traded)
+
+
+def _traded_on(orders: OrderQuerySet, day: date) -> dict[Line, _Traded]:
+    """Add up what these orders traded on the date: of those with a fill of it, each execution by its own time."""
+    traded: dict[Line, _Traded] = {}
+    for order in orders.filter(fills__trading_date=day).distinct().prefetch_related("fills"):
         of_line = traded.setdefault((order.exchange, order.symbol, order.product), _Traded())
-        of_line.newest = max(
-            filter(None, [of_line.newest, *order.fills.all()]), key=lambda fill: (fill.recorded_at, fill.pk)
-        )
+        newest = max(_Newest(fill.recorded_at, fill.pk, fill.price) for fill in order.fills.all())
+        of_line.join(_Traded(newest=newest))
         for each in counted_fills(order.fills.all()):
             if trading_date(each.at) == day:
-                of_line.add(order.side, each.quantity, each.price)
+                of_line.join(_Traded.of(order.side, each.quantity, each.quantity * each.price))
     return traded

@@ -7,34 +7,42 @@ writes the order. What the broker must be asked for is asked before, without the
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 import structlog
 from django.db import transaction
 
+from orders import missed_exits
 from orders.desk import Desk, trading_date
 from orders.execution import carry_out_cancel
 from orders.identity import client_order_id
 from orders.ledger import own_quantity
-from orders.models import Decision, Instrument, Order, Signal
-from orders.portfolio import NOTHING_OBSERVED, Observed, observe, snapshot
-from orders.proposal import propose_for_signal
+from orders.lifecycle import OrderStatus
+from orders.models import Decision, Instrument, MissedExit, Order, Signal
+from orders.observed import Observed, at_hand, observe, without_observed
+from orders.portfolio import snapshot
+from orders.proposal import propose_for_signal, sized
+from orders.signal_facts import look
+from orders.waiting import must_wait
 from risk import limit_versions
 from risk.engine.control import plain
 from risk.engine.decision import Decision as Assessment
 from risk.engine.decision import assess
 from risk.engine.facts import OrderType, Origin, Portfolio, ProposedOrder, Side, TradingSignalType, is_closing
 from risk.engine.kept_facts import kept
-from risk.engine.limits import Limits
-from risk.engine.rates import RATE_LIMIT_EXCEEDED, tightest_for_opening
-from risk.engine.rules import RULES, SCREEN, Outcome
+from risk.engine.rates import RATE_LIMIT_EXCEEDED
+from risk.engine.rules import RULES, SCREEN, Applies, Outcome
 from risk.engine.sizing import into_band
 from risk.models import Incident, TradingControl
+from risk.writing import insert
 
 log = structlog.get_logger(__name__)
 
+_OF_THE_BOOK = frozenset(control.code for control in SCREEN)
 QUANTITY_MAX = 10_000_000  # shares: what the columns hold, far beyond any limit
 PRICE_MAX = Decimal(100_000_000)  # INR
 
@@ -66,7 +74,9 @@ class ManualOrder:
     """
     What a person, or a script, asks for. `token` makes it one order however often it is sent: a form's, or a fresh one.
 
-    `limit_price` is INR and None for MARKET. `is_exit` is for a person who may exit while trading is halted.
+    `limit_price` is INR and None for MARKET. Without a `product` it is of the desk's. `is_exit` is for a person who may
+    exit while trading is halted, and `why` is kept with the order. What `may_be_repeated` is made once more where the
+    broker refused it the last time. `check` is asked under the lock, and raises when the order is not wanted any more.
     """
 
     token: str
@@ -77,7 +87,11 @@ class ManualOrder:
     order_type: OrderType
     limit_price: Decimal | None
     by: str
+    product: str = ""
     is_exit: bool = False
+    why: str = ""
+    may_be_repeated: bool = False
+    check: Callable[[TradingControl], None] = lambda control: None
 
 
 def decide(desk: Desk, signal: Signal) -> Order | None:
@@ -86,55 +100,77 @@ def decide(desk: Desk, signal: Signal) -> Order | None:
 
     A SELL waits while our own BUY of that symbol is working: that is cancelled first, and the book must show its end.
     """
-    instrument = Instrument.objects.filter(exchange=signal.exchange, symbol=signal.symbol).first()
+    instrument = Instrument.objects.named(signal.exchange, signal.symbol)
     if instrument is None:
         unknown = f"unknown symbol {signal.exchange}:{signal.symbol}: the broker does not list it"
+        missed_exits.keep(desk, signal, why=unknown)  # first: what comes between, is decided again
         signal.conclude(Signal.Status.MALFORMED, reason=unknown, now=desk.clock())
         return None
-    observed = None
-    if _passes_the_screen(desk, signal, instrument):
-        with_position = signal.signal_type == TradingSignalType.SELL
-        observed = observe(
-            desk, signal.exchange, signal.symbol, with_position=with_position, with_funds=not with_position, waits=True
-        )
-    with transaction.atomic(durable=True):
-        order, crossing = _decide_under_the_lock(desk, signal, instrument, observed)
-    for buy in crossing:
+    buys = signal.signal_type == TradingSignalType.BUY
+    observed = at_hand(desk, signal.exchange, signal.symbol) if buys else None
+    found = _decide_in_one_commit(desk, signal, instrument, observed, was_asked=False)
+    if found.asks_the_broker:
+        sells = signal.signal_type == TradingSignalType.SELL
+        observed = observe(desk, signal.exchange, signal.symbol, with_position=sells, with_funds=not sells, waits=True)
+        found = _decide_in_one_commit(desk, signal, instrument, observed, was_asked=True)
+    for buy in found.crossing:
         if buy.cancel_tried_at is None:  # the tracker repeats it, ever less often
             carry_out_cancel(desk, buy)
-    return order
+    return found.order
+
+
+class _Found(NamedTuple):
+    """What came of a look: an order, or our own buys that must end first, or that the broker must be asked first."""
+
+    order: Order | None = None
+    crossing: tuple[Order, ...] = ()
+    asks_the_broker: bool = False
 
 
 def decide_manual(desk: Desk, wish: ManualOrder) -> Order:
     """
-    Decide a person's order and return it, PENDING. The same token again returns the order it made the first time.
+    Decide a person's order and return it, PENDING. The same token again returns the order it made the first time, but
+    for an exit that the broker refused: that is made anew.
 
     Raise `OrderDenied` with the decision, `UnknownInstrument`, or `InvalidOrder` for terms no order can have.
     """
-    instrument = Instrument.objects.filter(exchange=wish.exchange, symbol=wish.symbol).first()
+    instrument = Instrument.objects.named(wish.exchange, wish.symbol)
     if instrument is None:
         raise UnknownInstrument(f"{wish.exchange}:{wish.symbol} is not in the broker's list of instruments")
-    _check_terms(wish)
+    check_terms(wish)
     short = own_quantity(desk.mode, wish.exchange, wish.symbol) < 0
     buys = wish.side == Side.BUY
     observed = observe(desk, wish.exchange, wish.symbol, with_position=short or not buys, with_funds=buys)
     with transaction.atomic(durable=True):
         control = TradingControl.objects.locked(desk.mode)
-        if earlier := made_earlier(desk, wish.token):
+        wish.check(control)
+        earlier = made_earlier(desk, wish.token)
+        if earlier is not None and not (wish.may_be_repeated and may_be_made_again(desk, earlier)):
             return earlier
         now = desk.clock()
         limits = desk.tighten(limit_versions.settle_for_instrument(instrument.exchange, instrument.symbol, now=now))
         portfolio = snapshot(desk, control, instrument, observed, limits=limits, now=now)
-        proposed = _as_proposed(desk, wish, instrument, portfolio)
+        proposed = proposed_by_hand(desk, wish, instrument, portfolio)
         assessment = assess(proposed, portfolio, limits, now)
-        decision = _keep(desk, control, proposed, portfolio, assessment, limits.version, now, actor=wish.by)
+        decision = keep_decision(desk, control, proposed, portfolio, assessment, limits.version, now, actor=wish.by)
         if assessment.outcome == Outcome.APPROVED:
-            our_id = _id_by_hand(control, wish.token)
-            return _write(desk, proposed, decision, our_id=our_id, now=now, created_by=wish.by)
+            attempt = 1 if earlier is None else earlier.attempt + 1
+            our_id = _id_by_hand(control, wish.token, attempt)
+            return _write(
+                desk,
+                proposed,
+                decision,
+                our_id=our_id,
+                now=now,
+                attempt=attempt,
+                created_by=wish.by,
+                why=wish.why,
+            )
     raise OrderDenied(decision)
 
 
-def _check_terms(wish: ManualOrder) -> None:
+def check_terms(wish: ManualOrder) -> None:
+    """Raise `InvalidOrder` for terms that no order can have."""
     if not 0 < wish.quantity <= QUANTITY_MAX:
         raise InvalidOrder(f"the quantity is {wish.quantity}: give 1 to {QUANTITY_MAX} shares")
     price = wish.limit_price
@@ -145,89 +181,89 @@ def _check_terms(wish: ManualOrder) -> None:
 
 
 def made_earlier(desk: Desk, token: str) -> Order | None:
-    """Return the order that this token made already."""
-    control = TradingControl.objects.get(mode=desk.mode)
-    return Order.objects.filter(client_order_id=_id_by_hand(control, token)).first()
+    """Return the order that this token made already; of several attempts the newest."""
+    return made_by(desk.mode, token, attempts=desk.rules.attempts_max)
 
 
-def _id_by_hand(control: TradingControl, token: str) -> str:
-    return client_order_id(control.order_id_prefix, f"manual:{token}", 1)
+def made_by(mode: str, token: str, *, attempts: int = 1) -> Order | None:
+    """Return the order of the mode that a token made, among its first so many attempts the newest."""
+    control = TradingControl.objects.get(mode=mode)
+    ids = [_id_by_hand(control, token, attempt) for attempt in range(1, attempts + 1)]
+    return Order.objects.filter(client_order_id__in=ids).order_by("-attempt").first()
 
 
-def _passes_the_screen(desk: Desk, signal: Signal, instrument: Instrument) -> bool:
-    """Return whether the broker is worth asking. Only a hint: what counts is said again under the lock."""
-    control = TradingControl.objects.get(mode=desk.mode)
-    now = desk.clock()
-    limits = desk.tighten(limit_versions.for_instrument(instrument.exchange, instrument.symbol, now=now))
-    portfolio = snapshot(desk, control, instrument, NOTHING_OBSERVED, limits=limits, now=now)
-    proposed = propose_for_signal(desk, signal, instrument, portfolio, limits)
-    return assess(proposed, portfolio, limits, now, rules=SCREEN).outcome == Outcome.APPROVED
+def may_be_made_again(desk: Desk, exit_order: Order) -> bool:
+    """Return whether the same form may exit once more: the broker refused it, so that nothing of it can fill."""
+    return exit_order.status == OrderStatus.REJECTED and exit_order.attempt < desk.rules.attempts_max
+
+
+def _id_by_hand(control: TradingControl, token: str, attempt: int) -> str:
+    return client_order_id(control.order_id_prefix, f"manual:{token}", attempt)
+
+
+def _decide_in_one_commit(
+    desk: Desk, signal: Signal, instrument: Instrument, observed: Observed | None, *, was_asked: bool
+) -> _Found:
+    with transaction.atomic(durable=True):
+        return _decide_under_the_lock(desk, signal, instrument, observed, was_asked=was_asked)
 
 
 def _decide_under_the_lock(
-    desk: Desk, signal: Signal, instrument: Instrument, observed: Observed | None
-) -> tuple[Order | None, list[Order]]:
-    """Return the order, if any, and our own buys that must be cancelled before the signal can be decided."""
+    desk: Desk, signal: Signal, instrument: Instrument, observed: Observed | None, *, was_asked: bool
+) -> _Found:
+    """
+    Decide by the book and by what was `observed` at the broker, or say that it must be asked first.
+
+    It is not asked for what the book alone refuses, and such a refusal is kept by the book alone.
+    """
     control = TradingControl.objects.locked(desk.mode)
-    signal.refresh_from_db()
-    if signal.status != Signal.Status.RECEIVED:
-        return None, []
     now = desk.clock()
-    attempt = signal.orders.count() + 1
-    if attempt > desk.rules.attempts_max:
+    seen = look(desk, control, signal, instrument, observed, now)
+    if signal.status != Signal.Status.RECEIVED:
+        return _Found()
+    if seen.attempt > desk.rules.attempts_max:
         _give_up(desk, signal, now)
-        return None, []
-    limits = desk.tighten(limit_versions.settle_for_instrument(instrument.exchange, instrument.symbol, now=now))
-    portfolio = snapshot(desk, control, instrument, observed or NOTHING_OBSERVED, limits=limits, now=now)
-    proposed = propose_for_signal(desk, signal, instrument, portfolio, limits)
-    if observed is not None and observed.broker_as_of is not None and portfolio.holding.broker is None:
-        return None, []  # the book moved while the broker was asked: ask again
+        return _Found()
+    portfolio, limits = seen.portfolio, seen.limits
+    if was_asked and observed is not None and observed.broker_as_of is not None and portfolio.holding.broker is None:
+        return _Found()  # the book moved while the broker was asked: ask again
+    proposed = propose_for_signal(desk, signal, instrument, portfolio, limits, newest_decided_at=seen.newest_decided_at)
     assessment = assess(proposed, portfolio, limits, now, rules=RULES if observed else SCREEN)
+    if not was_asked and observed is not None and _the_book_refuses(assessment):
+        portfolio, observed = without_observed(portfolio), None
+        proposed = sized(proposed, portfolio, limits)
+        assessment = assess(proposed, portfolio, limits, now, rules=SCREEN)
     if crossing := _crossing_buys(desk, signal, assessment, now):
-        return None, crossing
+        return _Found(crossing=tuple(crossing))
     if observed is None and assessment.outcome == Outcome.APPROVED:
-        return None, []  # something changed since the screen: ask again
-    if {breach.control for breach in assessment.breaches} == {"BROKER_POSITION_STALE"}:
-        return None, []  # only the broker's word is missing: ask again, for as long as the signal is fresh
-    if _must_wait_for_room(signal, assessment, portfolio, limits, now):
-        return None, []
-    decision = _keep(desk, control, proposed, portfolio, assessment, limits.version, now, signal=signal)
+        return _Found(asks_the_broker=not was_asked)
+    if must_wait(signal, assessment, portfolio, limits, now):
+        return _Found()
+    decision = keep_decision(desk, control, proposed, portfolio, assessment, limits.version, now, signal=signal)
     if assessment.outcome != Outcome.APPROVED:
         signal.conclude(_CONCLUSIONS[assessment.outcome], reason=assessment.reason, now=now)
-        _tell_of_an_exit_not_taken(desk, signal, portfolio, assessment, now)
-        return None, []
-    our_id = client_order_id(control.order_id_prefix, f"signal:{desk.mode}:{signal.signal_id}", attempt)
-    order = _write(desk, proposed, decision, our_id=our_id, now=now, signal=signal, attempt=attempt)
+        missed_exits.tell(desk, signal, portfolio, assessment, now)
+        return _Found()
+    our_id = client_order_id(control.order_id_prefix, f"signal:{desk.mode}:{signal.signal_id}", seen.attempt)
+    order = _write(desk, proposed, decision, our_id=our_id, now=now, signal=signal, attempt=seen.attempt)
     signal.conclude(Signal.Status.APPROVED, reason=proposed.size_note, now=now)
-    return order, []
+    return _Found(order)
 
 
-def waits_for_room(signal: Signal) -> bool:
-    """Return whether the signal, just looked at, was left undecided for want of room."""
-    return signal.status == Signal.Status.RECEIVED and signal.reason.startswith(RATE_LIMIT_EXCEEDED)
-
-
-def _must_wait_for_room(
-    signal: Signal, assessment: Assessment, portfolio: Portfolio, limits: Limits, now: datetime
-) -> bool:
-    """Return whether only the pace of orders speaks against it now, and write the first such reason on the signal."""
-    if {breach.control for breach in assessment.breaches} != {RATE_LIMIT_EXCEEDED}:
-        return False
-    if tightest_for_opening(portfolio.traffic, limits, now).room_at is None:
-        return False
-    if not signal.reason.startswith(RATE_LIMIT_EXCEEDED):
-        signal.wait(reason=assessment.reason)
-    return True
+def _the_book_refuses(assessment: Assessment) -> bool:
+    """Return whether it is refused by what needs no word of the broker."""
+    return any(breach.control in _OF_THE_BOOK for breach in assessment.breaches)
 
 
 def _crossing_buys(desk: Desk, signal: Signal, assessment: Assessment, now: datetime) -> list[Order]:
     """
     Ask for the cancel of our own working buys of a symbol that is to be sold, and return them.
 
-    Holding nothing yet is no reason against it: the buy that would change that is the one to cancel.
+    Holding nothing yet is no reason against it: the buy that would change that is the one to cancel. Nor is what only
+    keeps things from being opened, such as REDUCE_ONLY: a SELL with nothing to close counts as opening, and never does.
     """
-    screened = {control.code for control in SCREEN} - {"NOTHING_TO_SELL", RATE_LIMIT_EXCEEDED}
-    refused = any(breach.control in screened for breach in assessment.breaches)
+    against = {each.code for each in SCREEN if each.applies == Applies.ALWAYS or each.outcome != Outcome.DENIED}
+    refused = any(breach.control in against - {"NOTHING_TO_SELL"} for breach in assessment.breaches)
     if signal.signal_type != TradingSignalType.SELL or refused:
         return []
     buys = Order.objects.unfinished(desk.mode).filter(
@@ -239,12 +275,13 @@ def _crossing_buys(desk: Desk, signal: Signal, assessment: Assessment, now: date
     return crossing
 
 
-def _as_proposed(desk: Desk, wish: ManualOrder, instrument: Instrument, portfolio: Portfolio) -> ProposedOrder:
+def proposed_by_hand(desk: Desk, wish: ManualOrder, instrument: Instrument, portfolio: Portfolio) -> ProposedOrder:
+    """Return a person's order in the shape that the risk desk judges, its price clipped where it only closes."""
     proposed = ProposedOrder(
         action=TradingSignalType(wish.side.value),
         exchange=wish.exchange,
         symbol=wish.symbol,
-        product=desk.rules.product,
+        product=wish.product or desk.rules.product,
         quantity=wish.quantity,
         order_type=wish.order_type,
         limit_price=wish.limit_price,
@@ -263,7 +300,7 @@ def _as_proposed(desk: Desk, wish: ManualOrder, instrument: Instrument, portfoli
     return replace(proposed, limit_price=inside, size_note=note)
 
 
-def _keep(
+def keep_decision(
     desk: Desk,
     control: TradingControl,
     proposed: ProposedOrder,
@@ -276,19 +313,21 @@ def _keep(
     actor: str = "",
 ) -> Decision:
     """Keep the decision with the facts it saw and every verdict."""
-    return Decision.objects.create(
-        mode=desk.mode,
-        signal=signal,
-        at=now,
-        outcome=assessment.outcome.value,
-        reason=assessment.reason,
-        exchange=proposed.exchange,
-        symbol=proposed.symbol,
-        actor=actor,
-        facts=kept(proposed, portfolio),
-        verdicts=[asdict(verdict) for verdict in assessment.verdicts],
-        limits_version=limits_version,
-        control_version=control.version,
+    return insert(
+        Decision(
+            mode=desk.mode,
+            signal=signal,
+            at=now,
+            outcome=assessment.outcome.value,
+            reason=assessment.reason,
+            exchange=proposed.exchange,
+            symbol=proposed.symbol,
+            actor=actor,
+            facts=kept(proposed, portfolio),
+            verdicts=[vars(verdict) for verdict in assessment.verdicts],
+            limits_version=limits_version,
+            control_version=control.version,
+        )
     )
 
 
@@ -302,8 +341,9 @@ def _write(
     signal: Signal | None = None,
     attempt: int = 1,
     created_by: str = "",
+    why: str = "",
 ) -> Order:
-    order = Order.objects.create(
+    order = Order(
         mode=desk.mode,
         client_order_id=our_id,
         origin=proposed.origin.value,
@@ -322,39 +362,24 @@ def _write(
         trading_date=trading_date(now),
         created_at=now,
     )
+    actor, told = created_by or "executor", proposed.size_note or why or "written down"
     if signal is not None and signal.reason.startswith(RATE_LIMIT_EXCEEDED):
-        order.note(f"its signal waited: {signal.reason}", at=now, actor="executor")
-    order.note(proposed.size_note or "written down", at=now, actor=created_by or "executor")
+        order.write_down(f"its signal waited: {signal.reason}", at=now, actor="executor")
+        order.note(told, at=now, actor=actor)
+    else:
+        order.write_down(told, at=now, actor=actor)
     return order
 
 
 def _give_up(desk: Desk, signal: Signal, now: datetime) -> None:
-    reason = f"withdrawn unsent {desk.rules.attempts_max} times: the orders of this signal show why"
+    reason = f"none of its {desk.rules.attempts_max} orders came about: the orders of this signal show why"
     signal.conclude(Signal.Status.FAILED, reason=reason, now=now)
+    MissedExit.objects.open(signal, why=reason, at=now)
     Incident.objects.open(
         Incident.Kind.SIGNAL_FAILED,
         mode=desk.mode,
         subject=signal.signal_id[:60],
         title=f"{signal}: {reason}"[:200],
-        symbol=signal.symbol,
-        now=now,
-    )
-
-
-def _tell_of_an_exit_not_taken(
-    desk: Desk, signal: Signal, portfolio: Portfolio, assessment: Assessment, now: datetime
-) -> None:
-    """Open an incident when a strong signal to close was refused although there is something of ours to close."""
-    refused = {breach.control for breach in assessment.breaches}
-    weak = refused & {"CMS_SCORE_TOO_WEAK", "NOTHING_TO_SELL", "SIGNAL_OUT_OF_ORDER"}
-    if signal.signal_type != TradingSignalType.SELL or portfolio.holding.closable_by_sell == 0 or weak:
-        return
-    Incident.objects.open(
-        Incident.Kind.EXIT_NOT_TAKEN,
-        mode=desk.mode,
-        subject=f"{signal.exchange}:{signal.symbol}",
-        title=f"A signal to sell {signal.symbol} was not acted on: {assessment.reason}"[:200],
-        what_to_do="It will not be acted on later. Exit the position by hand if you want to be out of it.",
         symbol=signal.symbol,
         now=now,
     )

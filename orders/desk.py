@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from datetime import time as time_of_day
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -22,10 +23,12 @@ from django.utils import timezone
 
 from orders.broker.asked import AskedFunds, AskedPositions, AskedPrices
 from orders.broker.gateway import Gateway
-from orders.broker.kite import IST, KiteGateway
+from orders.broker.kite import KiteGateway
+from orders.broker.kite_rows import IST
 from orders.broker.prices import StreamedPrices
 from orders.broker.sessions import TokenVault
 from risk.engine.limits import Limits
+from risk.engine.loosening import held_to
 from risk.models import Mode
 
 Clock = Callable[[], datetime]
@@ -46,10 +49,13 @@ class DeskRules:
     answer_within_seconds: float = 12.0  # from the same moment to an answer; later the order is in doubt
     decision_age_max_seconds: float = 5.0  # an older decision is made again
     absence_window_seconds: float = 120.0  # after it, absence from the broker's book means "not placed"
+    turned_away_window_seconds: float = 5.0  # after a 429 absence from books begun later means that it was true
+    between_looks_seconds: float = 1.0  # two books that lack an order prove something when begun farther apart
     slow_seconds: float = 5.0  # an answer of the broker that takes longer is no better than none
     attempts_max: int = 5  # how often one signal is decided again after a withdrawal
     streamed_price_age_max_seconds: float = 2.0  # an older price of the broker's stream is asked for anew
     signal_time_zone: ZoneInfo = IST
+    end_of_day_at: time_of_day = time_of_day(15, 45)  # IST; where the calendar has no close of its own
     paper_keeps_market_hours: bool = False  # as the exchange does; else the paper market is open round the clock
 
 
@@ -75,7 +81,7 @@ class Desk:
     clock: Clock = timezone.now
     pause: Callable[[float], None] = time.sleep  # for so many seconds: how an exit waits for room
     rules: DeskRules = field(default_factory=DeskRules)
-    tighten: Callable[[Limits], Limits] = _as_they_are  # a script may hold itself to less than the limits allow
+    tighten: Callable[[Limits], Limits] = _as_they_are  # ceilings, and what a script holds itself to
     auto_trading_allowed: bool = True
     stream: StreamAddress | None = None
     asked_prices: AskedPrices = field(default_factory=AskedPrices)
@@ -114,17 +120,21 @@ class Desk:
         stream_url = settings.KITE_STREAM_URL if live else f"{root.replace('http', 'ws', 1)}/ws"
         return cls(
             mode=mode,
-            gateway=KiteGateway(api_key=api_key, root=root, access_token=vault.token),
+            gateway=KiteGateway(
+                api_key=api_key, root=root, access_token=vault.token, login_page=settings.KITE_LOGIN_URL
+            ),
             asked_prices=asked_prices(root, api_key),
             stream=StreamAddress(url=stream_url, api_key=api_key),
             vault=vault,
             clock=clock,
+            tighten=functools.partial(held_to, ceilings=settings.LIMIT_CEILINGS),
             rules=DeskRules(
                 default_exchange=settings.DEFAULT_EXCHANGE,
                 entry_order_type=settings.ENTRY_ORDER_TYPE,
                 absence_window_seconds=settings.ABSENCE_WINDOW_SECONDS,
                 slow_seconds=settings.BROKER_SLOW_SECONDS,
                 signal_time_zone=settings.SIGNAL_TIME_ZONE,
+                end_of_day_at=settings.END_OF_DAY_AT,
                 paper_keeps_market_hours=settings.PAPER_MARKET_HOURS == "nse",
                 streamed_price_age_max_seconds=settings.STREAMED_PRICE_AGE_MAX_SECONDS,
             ),
@@ -140,6 +150,11 @@ def asked_prices(root: str, api_key: str) -> AskedPrices:
 def trading_date(moment: datetime) -> date:
     """Return the date in Mumbai at that moment."""
     return moment.astimezone(IST).date()
+
+
+def start_of_day(moment: datetime) -> datetime:
+    """Return midnight in Mumbai before the moment."""
+    return datetime.combine(trading_date(moment), time_of_day.min, tzinfo=IST)
 
 
 def rupees(amount: Decimal) -> str:

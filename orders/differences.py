@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef
 
 from orders.broker.gateway import BrokerBook, OrderReport
 from orders.desk import Desk
-from orders.ledger import own_quantity
-from orders.lifecycle import UNFINISHED
-from orders.models import Adjustment, Order, Position
+from orders.holdings import note_holdings
+from orders.many_rows import write_columns
+from orders.models import Adjustment, Fill, Order, Position
 from orders.models.order import dated_since
+from risk import limit_versions
+from risk.engine.facts import Origin
 from risk.models import Incident, TradingControl
+
+EXCHANGE_MAX, SYMBOL_MAX = 10, 40  # letters, as the columns hold them
+NOTED = ("broker_quantity", "broker_as_of", "last_price", "close_price", "missing", "told_missing")  # of a position
 
 
 def compare_positions(desk: Desk, book: BrokerBook) -> None:
@@ -23,27 +30,86 @@ def compare_positions(desk: Desk, book: BrokerBook) -> None:
 
     More than ours is somebody else's trade and only shown. Less, in two reads with nothing changed between them, is
     an incident that stops new exposure in that symbol; it is opened once for the same difference.
+
+    It asks as much for a thousand positions as for one: who wants to send an order waits for the lock meanwhile.
     """
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
         now = desk.clock()
-        for position in Position.objects.filter(mode=desk.mode):
-            held = book.positions.get((position.exchange, position.symbol), 0)
-            ours = own_quantity(desk.mode, position.exchange, position.symbol)
-            moved = _moved_since(position, book.as_of, now)
-            lacking = 0 if moved else _lacking(ours, held)
-            told = position.told_missing if lacking or moved else 0  # a read that proves nothing clears nothing
+        if limit_versions.in_force(now=now).include_external:
+            _note_what_is_external(desk, book, now)
+        note_holdings(desk.mode, book)
+        positions = list(Position.objects.filter(mode=desk.mode))
+        own = _own_by_symbol(positions)
+        short_of = {key: lacking_shares(ours, book.positions.get(key, 0)) for key, ours in own.items()}
+        in_question = [each for each in positions if short_of[key_of(each)] or each.told_missing]
+        moved = _moved_since(desk.mode, map(key_of, in_question), book.as_of, now)
+        ever_ours = _ever_ours([each for each in in_question if own[key_of(each)] == 0])
+        changed = []
+        for position in positions:
+            key = key_of(position)
+            lacking = 0 if key in moved else short_of[key]
+            if lacking and own[key] == 0 and position.pk not in ever_ours:
+                lacking = 0
+            told = position.told_missing if lacking or key in moved else 0  # a read that proves nothing clears nothing
             if lacking and lacking == position.missing and lacking != told:
-                _tell_of_difference(position, ours, held, now)
+                _tell_of_difference(position, own[key], book.positions.get(key, 0), now)
                 told = lacking
-            Position.objects.filter(pk=position.pk).update(
-                broker_quantity=held,
-                broker_as_of=book.as_of,
-                last_price=book.last_prices.get((position.exchange, position.symbol)),
-                close_price=book.close_prices.get((position.exchange, position.symbol)),
-                missing=lacking,
-                told_missing=told,
-            )
+            if _note(position, book, missing=lacking, told_missing=told):
+                changed.append(position)
+        write_columns(changed, NOTED)
+        same = Position.objects.filter(mode=desk.mode).exclude(pk__in=[each.pk for each in changed])
+        same.update(broker_as_of=book.as_of)
+
+
+def key_of(position: Position) -> tuple[str, str]:
+    return position.exchange, position.symbol
+
+
+def _own_by_symbol(positions: list[Position]) -> dict[tuple[str, str], int]:
+    """Return the net shares that our own fills opened, all products of a symbol together."""
+    own: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for position in positions:
+        own[key_of(position)] += position.quantity
+    return own
+
+
+def _note(position: Position, book: BrokerBook, **found: int) -> bool:
+    """Set on the position what the book says of it, and return whether that is new. It is not saved."""
+    key = key_of(position)
+    said = {
+        "broker_quantity": book.positions.get(key, 0),
+        "last_price": book.last_prices.get(key),
+        "close_price": book.close_prices.get(key),
+        **found,
+    }
+    is_new = any(getattr(position, name) != value for name, value in said.items())
+    for name, value in said.items():
+        setattr(position, name, value)
+    position.broker_as_of = book.as_of
+    return is_new
+
+
+def _note_what_is_external(desk: Desk, book: BrokerBook, now: datetime) -> None:
+    """Give what the broker holds, and we never did, a position of no shares of ours: there its own number is noted."""
+    known = set(Position.objects.filter(mode=desk.mode).values_list("exchange", "symbol"))
+    for key in book.positions.keys() - known:
+        exchange, symbol = (str(word) for word in key)
+        fits = 0 < len(exchange) <= EXCHANGE_MAX and 0 < len(symbol) <= SYMBOL_MAX
+        if not (fits and f"{exchange}{symbol}".isprintable()):
+            tell_of_unreadable(desk.mode, f"a position in {key!r}", now)
+            continue
+        same = {"mode": desk.mode, "exchange": exchange, "symbol": symbol, "product": desk.rules.product}
+        Position.objects.create(**same, updated_at=now)
+
+
+def _ever_ours(positions: list[Position]) -> set[int]:
+    """Return the keys of those in whose symbol we ever had an order."""
+    if not positions:
+        return set()
+    of_it = Order.objects.ours(positions[0].mode).filter(exchange=OuterRef("exchange"), symbol=OuterRef("symbol"))
+    asked = Position.objects.filter(Exists(of_it), pk__in=[each.pk for each in positions])
+    return set(asked.values_list("pk", flat=True))
 
 
 def difference_is_explained(position: Position, *, by: str, note: str, now: datetime) -> None:
@@ -55,22 +121,32 @@ def difference_is_explained(position: Position, *, by: str, note: str, now: date
         incident.resolve(by=by, note=note, now=now)
 
 
-def _lacking(ours: int, held: int) -> int:
+def lacking_shares(ours: int, held: int) -> int:
     """Return how many shares of ours the broker does not have: a long position short of some, a short one of any."""
     return max(0, ours - held) if ours >= 0 else abs(held - ours)
 
 
-def _moved_since(position: Position, moment: datetime, now: datetime) -> bool:
+def _moved_since(mode: str, keys: Iterable[tuple[str, str]], moment: datetime, now: datetime) -> set[tuple[str, str]]:
     """
-    Return whether an order of the symbol is working, or was filled, or its position adjusted, after the moment.
+    Return which of these an order is working in, or was filled, or whose position was adjusted, after the moment.
 
     A read that began then proves nothing.
     """
-    same = {"mode": position.mode, "exchange": position.exchange, "symbol": position.symbol}
-    recent = dated_since("fills__recorded_at", moment, now) | Q(status__in=UNFINISHED)
-    if Adjustment.objects.filter(dated_since("at", moment, now), **same).exists():
-        return True
-    return Order.objects.ours(position.mode).filter(recent, **same).exists()
+    asked = set(keys)
+    if not asked:
+        return set()
+    symbols = {symbol for _, symbol in asked}
+    adjusted = Adjustment.objects.filter(dated_since("at", moment, now), mode=mode)
+    works = Order.objects.unfinished(mode).filter(symbol__in=symbols)
+    filled = Fill.objects.filter(dated_since("recorded_at", moment, now), mode=mode)
+    filled = filled.exclude(order__origin=Origin.EXTERNAL)
+    return asked.intersection(
+        [
+            *adjusted.values_list("exchange", "symbol"),
+            *works.values_list("exchange", "symbol"),
+            *filled.values_list("order__exchange", "order__symbol"),
+        ]
+    )
 
 
 def _tell_of_difference(position: Position, ours: int, held: int, now: datetime) -> None:
@@ -85,6 +161,22 @@ def _tell_of_difference(position: Position, ours: int, held: int, now: datetime)
         stops_opening=True,
         now=now,
     )
+
+
+def resolve_ended_doubts(desk: Desk) -> None:
+    """Resolve the incidents of doubts that have ended, by whatever evidence. Auto-trading stays as it is."""
+    told = Incident.objects.unresolved().filter(mode=desk.mode, kind=Incident.Kind.ORDER_IN_DOUBT)
+    if not told.exists():
+        return
+    with transaction.atomic(durable=True):  # so that no other doubt of the order is counted on it meanwhile
+        TradingControl.objects.locked(desk.mode)
+        now = desk.clock()
+        for incident in told:
+            order = Order.objects.filter(mode=desk.mode, client_order_id=incident.client_order_id).first()
+            if order is None or order.is_in_doubt:
+                continue
+            note = f"the doubt has ended: {order} is {order.get_status_display().lower()}"
+            incident.resolve(by="executor", note=note, now=now)
 
 
 def tell_of_late_appearance(order: Order, report: OrderReport, now: datetime) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import structlog
 from django.db import transaction
+from django.db.models import F
 
 from orders.broker.deadline import boot_clock
 from orders.broker.gateway import (
@@ -25,19 +26,20 @@ from orders.broker.gateway import (
     SessionRefused,
     TooManyRequests,
 )
-from orders.desk import Desk, trading_date
-from orders.governor import held_up, stop_when_turned_away_again
-from orders.ledger import take_broker_id
-from orders.lifecycle import OrderStatus
+from orders.desk import Desk
+from orders.governor import ask_held_up, pause_before_cancel, stop_after_rejections, stop_when_turned_away_again
+from orders.ledger import ask_strangers, take_broker_id
+from orders.lifecycle import TURNED_AWAY, OrderStatus
 from orders.logins import login_refused
-from orders.models import Instrument, Order
-from orders.rejections import stop_after_rejections
-from orders.session_hours import market_of
-from orders.traffic import TURNED_AWAY
+from orders.models import Flatten, Order
+from orders.withdrawing import Against, withdrawal
 from risk import control as switch
-from risk import limit_versions
-from risk.engine.facts import Origin, Side, TradingState
+from risk.audit.who import explained
 from risk.models import Incident, TradingControl
+from risk.questions import together
+
+CANCEL_TAKEN = "taken; the book has not shown the end yet"
+ANSWER_LENGTH_MAX = 300  # of what the broker says to a cancel: a proxy's page may be any length
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +64,7 @@ def submit(desk: Desk, order: Order) -> Order:
     except NotSent as late:
         with transaction.atomic(durable=True):
             TradingControl.objects.locked(desk.mode)
-            order.refresh_from_db()
+            order.read_again()
             _withdraw(order, reason=str(late), now=desk.clock())
     except OrderRefused as refusal:
         if isinstance(refusal, SessionRefused):
@@ -81,6 +83,7 @@ def submit(desk: Desk, order: Order) -> Order:
     return order
 
 
+@explained
 def cancel(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
     """
     Write the wish to cancel down, then carry it out if that is possible now; the tracker repeats it until it is done.
@@ -91,20 +94,28 @@ def cancel(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
     if order.mode != desk.mode:
         raise OtherMode(f"{order} belongs to {order.mode}, and this is {desk.mode}")
     with transaction.atomic(durable=True):
+        switch.wait_for_the_lock()
         TradingControl.objects.locked(desk.mode)
-        order.refresh_from_db()
+        order.read_again()
         ask_to_cancel(desk, [order], by=by, reason=reason)
     return carry_out_cancel(desk, order)
 
 
+@explained
 def cancel_all(desk: Desk, *, by: str, reason: str) -> list[Order]:
-    """Ask for the cancel of every unfinished order. The wishes are all written before the first one is carried out."""
+    """
+    Ask for the cancel of every unfinished order. The wishes are all written before the first one is carried out.
+
+    A flatten under way ends with it: it would only make new exits for those that are cancelled here.
+    """
     with transaction.atomic(durable=True):
         switch.wait_for_the_lock()
         TradingControl.objects.locked(desk.mode)
         orders = list(Order.objects.unfinished(desk.mode))
         ask_to_cancel(desk, orders, by=by, reason=reason)
-    return [carry_out_cancel(desk, order) for order in orders]
+        for each in Flatten.objects.under_way(desk.mode):
+            each.end(Flatten.State.ENDED, by=by, outcome=reason, at=desk.clock())
+    return carry_out_each(desk, orders)
 
 
 def ask_to_cancel(desk: Desk, orders: list[Order], *, by: str, reason: str) -> None:
@@ -120,18 +131,40 @@ def carry_out_cancel(desk: Desk, order: Order) -> Order:
     if order.cancel_requested_at is None or not order.works_at_the_broker:
         return order
     asked_at = desk.clock()
-    Order.objects.filter(pk=order.pk).update(cancel_tried_at=asked_at)
+    # Before it is sent, so that whoever comes by meanwhile knows that somebody has tried.
+    Order.objects.filter(pk=order.pk).update(cancel_tried_at=asked_at, cancel_tries=F("cancel_tries") + 1)
     try:
         desk.gateway.cancel(order.broker_order_id)
     except GatewayError as trouble:
         # Not the end of it: the wish stays, and the book decides. "Being processed" is also said of finished orders.
         log.warning("order.cancel_not_accepted", order=order.client_order_id, reason=str(trouble))
+        order.answer_to_cancel(str(trouble)[:ANSWER_LENGTH_MAX], at=desk.clock(), taken=False)
         if isinstance(trouble, SessionRefused):
             login_refused(desk, str(trouble), asked_at=asked_at)
-    order.refresh_from_db()
+    else:
+        order.answer_to_cancel(CANCEL_TAKEN, at=desk.clock(), taken=True)
+    order.read_again()
     return order
 
 
+def carry_out_each(desk: Desk, orders: list[Order]) -> list[Order]:
+    """
+    Carry the cancels of many orders out, no faster than the broker takes them. None is left out for that.
+
+    What another process carried out while this one waited for room is not sent a second time.
+    """
+    for order in orders:
+        if order.cancel_requested_at is None or not order.works_at_the_broker:
+            continue
+        tried_at = order.cancel_tried_at
+        pause_before_cancel(desk)
+        order.read_again()
+        if order.cancel_tried_at == tried_at:
+            carry_out_cancel(desk, order)
+    return orders
+
+
+@explained
 def halt(desk: Desk, *, by: str, reason: str) -> list[Order]:
     """Halt trading, which is committed first, then ask for the cancel of every unfinished order."""
     switch.halt(desk.mode, by=by, reason=reason, now=desk.clock())
@@ -142,7 +175,7 @@ def put_in_doubt(desk: Desk, order: Order, *, reason: str) -> None:
     """Mark a sent order as IN_DOUBT, turn auto-trading off and open an incident. Nothing is sent again."""
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
-        order.refresh_from_db()
+        order.read_again()
         now = desk.clock()
         if not order.advance(OrderStatus.IN_DOUBT, at=now, note=reason):
             return  # the book explained it first
@@ -178,7 +211,7 @@ def _restart_window(desk: Desk, order: Order) -> None:
     """Let the absence window of a doubt from the future begin now; else it would last until the clock has caught up."""
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
-        order.refresh_from_db()
+        order.read_again()
         if order.status != OrderStatus.IN_DOUBT:
             return  # the book explained it first
         now = desk.clock()
@@ -214,16 +247,21 @@ def _claim(desk: Desk, order: Order, waited: timedelta) -> bool | timedelta:
     """
     with transaction.atomic(durable=True):  # so that a crash cannot hide the attempt
         control = TradingControl.objects.locked(desk.mode)
-        order.refresh_from_db()
         now = desk.clock()
+        with together():
+            again = Order.ask_again(order.pk)
+            asked = Against.ask(desk, order, now)
+            room = ask_held_up(desk, order, now)
+        order.as_read(again())
         if order.status != OrderStatus.PENDING:
             return False
         if order.broker_order_id:
             return False  # the book has it already; what it says is taken over
-        if reason := _withdrawal(desk, order, control, now):
+        against = asked()
+        if reason := withdrawal(desk, order, control, against, now):
             _withdraw(order, reason=reason, now=now)
             return False
-        if held := held_up(desk, order, waited, now):
+        if held := room(against.limits, waited):
             if held.withdrawn_because:
                 _withdraw(order, reason=held.withdrawn_because, now=now)
             return held.pause or False
@@ -248,80 +286,33 @@ def _withdraw(order: Order, *, reason: str, now: datetime) -> None:
         order.signal.reopen(reason=f"to be decided again: {reason}")
 
 
-def _withdrawal(desk: Desk, order: Order, control: TradingControl, now: datetime) -> str | None:
-    """Return why the order must not be sent any more; None when it still may."""
-    if order.mode != desk.mode:
-        return f"it belongs to {order.mode}, this is {desk.mode}"
-    if order.cancel_requested_at is not None:
-        return f"its cancel was asked for: {order.cancel_reason}"
-    if order.trading_date != trading_date(now):
-        return "it was decided on another trading date"
-    # Also one from the future: the clock was set back, and nobody knows how old it is.
-    if abs(now - order.created_at) > timedelta(seconds=desk.rules.decision_age_max_seconds):
-        return "the decision is too old"
-    return (
-        _switch_is_against(order, control, now)
-        or _broker_is_against(desk, order, control, now)
-        or _market_is_against(desk, order, now)
-    )
-
-
-def _switch_is_against(order: Order, control: TradingControl, now: datetime) -> str | None:
-    assert order.decision is not None, "an order of ours was decided"
-    if control.state == TradingState.HALTED and not order.is_exit:
-        return "trading was halted"
-    if order.origin == Origin.AUTO and not control.auto_trading:
-        return "auto-trading was turned off"
-    if control.version != order.decision.control_version:
-        return "trading control changed after the decision"
-    if limit_versions.settle(now=now).version != order.decision.limits_version:
-        return "the limits changed after the decision"
-    return None
-
-
-def _broker_is_against(desk: Desk, order: Order, control: TradingControl, now: datetime) -> str | None:
-    if not desk.vault.is_valid(now):
-        return "there is no valid login at the broker"
-    if desk.is_live and desk.vault.row().user_id != control.armed_user_id:
-        return f"the login is not of {control.armed_user_id or 'an account'} that live trading is armed for"
-    if order.side == Side.BUY and not order.is_exit and (reason := _opening_is_stopped(desk, order)):
-        return reason
-    return None
-
-
-def _market_is_against(desk: Desk, order: Order, now: datetime) -> str | None:
-    """Return that the market is in another phase than when the order was decided: for that one it was approved."""
-    instrument = Instrument.objects.filter(exchange=order.exchange, symbol=order.symbol).first()
-    if instrument is None or order.decision is None:
-        return None  # what was decided is listed, and what is not listed was not decided
-    decided = order.decision.facts["portfolio"].get("market", {}).get("phase")
-    phase = market_of(desk, instrument, now=now).phase
-    return None if phase == decided else f"the market was {decided} when it was decided and is {phase} now"
-
-
-def _opening_is_stopped(desk: Desk, order: Order) -> str | None:
-    """Return what came up since the decision and stops new exposure; None when nothing did."""
-    if Order.objects.in_doubt(desk.mode).exists():
-        return "an order came to be in doubt after the decision"
-    incident = Incident.objects.stopping(desk.mode, order.symbol).first()
-    return None if incident is None else f"an incident stops new exposure: {incident.title}"
-
-
 def _bind(desk: Desk, order: Order, broker_order_id: str) -> None:
     """Write the broker's id down. If the book was read first it is there already, and there is nothing to do."""
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
-        order.refresh_from_db()
-        if not order.broker_order_id:
-            take_broker_id(order, broker_order_id, now=desk.clock())
-        if order.status in {OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT}:
-            order.advance(OrderStatus.OPEN, at=desk.clock(), note=f"accepted by the broker as {broker_order_id}")
+        with together():
+            again = Order.ask_again(order.pk)
+            strangers = ask_strangers(order, broker_order_id)
+        order.as_read(again())
+        _take_the_answer(order, broker_order_id, is_known=bool(strangers()), now=desk.clock())
+
+
+def _take_the_answer(order: Order, broker_order_id: str, *, is_known: bool, now: datetime) -> None:
+    """Write id and status in one statement, unless the id `is_known` as somebody else's: that row gives it up first."""
+    note = f"accepted by the broker as {broker_order_id}"
+    if not order.broker_order_id and is_known:
+        take_broker_id(order, broker_order_id, now=now)
+    if order.status in {OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT}:
+        new = {} if order.broker_order_id else {"broker_order_id": broker_order_id}
+        order.advance(OrderStatus.OPEN, at=now, note=note, **new)
+    elif not order.broker_order_id:
+        take_broker_id(order, broker_order_id, now=now)
 
 
 def _conclude(desk: Desk, order: Order, status: OrderStatus, *, note: str) -> None:
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
-        order.refresh_from_db()
+        order.read_again()
         if order.status not in {OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT}:
             return  # the book has explained it already
         if order.advance(status, at=desk.clock(), note=note) and status == OrderStatus.REJECTED:

@@ -16,15 +16,19 @@ from typing import Any
 
 from django.conf import settings
 
-from orders import by_hand
+from orders import by_hand, modifying
 from orders.broker.gateway import Gateway
 from orders.deciding import InvalidOrder, ManualOrder, OrderDenied, UnknownInstrument
 from orders.desk import Desk
+from orders.execution import halt
+from orders.flattening import flatten
 from orders.ledger import own_quantity
 from orders.listener import Listener
-from orders.models import Instrument, Order
-from orders.portfolio import NOTHING_OBSERVED, observe, snapshot
+from orders.models import Flatten, Instrument, Order, OrderModification
+from orders.observed import NOTHING_OBSERVED, observe
+from orders.portfolio import snapshot
 from orders.reconciliation import reconcile
+from orders.stopping import reduce_only
 from risk import limit_versions
 from risk.engine.decision import assess
 from risk.engine.exposure_rules import money_left, value_elsewhere
@@ -90,7 +94,7 @@ class OrderExecutor:
             desk,
             gateway=kite_client or desk.gateway,
             stream=None if kite_client else desk.stream,  # which tells of another broker's orders and prices
-            tighten=lambda limits: _tightened(limits, caps),
+            tighten=lambda limits: _tightened(desk.tighten(limits), caps),
             auto_trading_allowed=enable_auto_trading is not False,
         )
         self._redis_url = _url_of(redis_client) if redis_client is not None else settings.REDIS_URL
@@ -145,9 +149,7 @@ class OrderExecutor:
         try:
             return by_hand.place(self.desk, wish)
         except OrderDenied as denial:
-            refusals = [verdict for verdict in denial.decision.verdicts if not verdict["passed"]]
-            control = next(each["control"] for each in refusals if each["outcome"] == denial.decision.outcome)
-            raise RiskManagementError(str(denial), control=control) from denial
+            raise _told(denial) from denial
         except UnknownInstrument as unknown:
             raise RiskManagementError(str(unknown), control="UNKNOWN_INSTRUMENT") from unknown
         except InvalidOrder as invalid:
@@ -167,6 +169,50 @@ class OrderExecutor:
             token=secrets.token_hex(8), quantity=quantity, price=Decimal(str(price)), by=by, reason=reason
         )
         return by_hand.mark_filled(self.desk, order, fill)
+
+    def halt(self, *, reason: str, by: str = "script") -> list[Order]:
+        """Halt trading, then ask for the cancel of every unfinished order; those are returned."""
+        return halt(self.desk, by=by, reason=reason)
+
+    def reduce_only(self, *, reason: str, by: str = "script") -> list[Order]:
+        """Let only closing orders go; the entries that are asked to cancel are returned."""
+        return reduce_only(self.desk, by=by, reason=reason)
+
+    def flatten(self, *, reason: str, by: str = "script", token: str = "") -> Flatten:
+        """
+        Exit every open position, also while halted; `.positions` of the answer says what became of each so far.
+
+        A running executor does what is left, or `orders.flattening.carry_on`. Raise `FlattenRefused`.
+        """
+        return flatten(self.desk, token=token or secrets.token_hex(16), by=by, reason=reason)
+
+    def modify_order(
+        self,
+        order: Order,
+        *,
+        quantity: int | None = None,
+        price: Decimal | float | None = None,
+        reason: str,
+        by: str = "script",
+        token: str = "",
+    ) -> OrderModification:
+        """
+        Ask the broker for another quantity in all, limit price in INR, or both, and return what it answered.
+
+        The order has them when `check_order_status` finds them in the broker's book. The same `token` is never sent
+        twice. Raise `RiskManagementError`, or `modifying.ModificationRefused` for an order that cannot be modified so.
+        """
+        wish = modifying.Wish(
+            token=token or secrets.token_hex(16),
+            quantity=quantity,
+            price=None if price is None else Decimal(str(price)),
+            by=by,
+            reason=reason,
+        )
+        try:
+            return modifying.modify(self.desk, order, wish)
+        except OrderDenied as denial:
+            raise _told(denial) from denial
 
     def start(self) -> None:
         """Get ready to listen. Another executor that leads already keeps leading; this one then stands by."""
@@ -248,6 +294,13 @@ class OrderExecutor:
                 spendable=money_left(book, limits),
             )
         return quantity, limit_price
+
+
+def _told(denial: OrderDenied) -> RiskManagementError:
+    """Return the denial as the face tells it: with the code of the control that decided."""
+    refusals = [verdict for verdict in denial.decision.verdicts if not verdict["passed"]]
+    control = next(each["control"] for each in refusals if each["outcome"] == denial.decision.outcome)
+    return RiskManagementError(str(denial), control=control)
 
 
 def _score(given: Any) -> Decimal:

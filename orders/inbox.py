@@ -8,20 +8,25 @@ defect of ours is written down by itself, as failed, and takes no other with it.
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
+from operator import attrgetter
+from typing import NamedTuple
 
 import structlog
 from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import F, Max, Value
 from django.db.models.functions import Concat
 
+from orders.copying import copy_in
 from orders.desk import Desk
-from orders.messages import RAW_BYTES_KEPT, MalformedSignal, SignalMessage, malformed_digest, parse
-from orders.models import Signal
-from risk.models import Incident
+from orders.messages import RAW_BYTES_KEPT, MalformedSignal, SignalMessage, malformed_digest, parse, readable_part
+from orders.models import MissedExit, Signal
+from risk.models import Incident, TradingControl
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +54,7 @@ class Received:
     raw: bytes
     source: Signal.Source
     stream_entry_id: str = ""
+    replay_of: int | None = None  # the primary key of the signal that a person has repeated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +65,54 @@ class Recorded:
     malformed: int
     duplicates: int
     failed: int = 0
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row of signals before it is written: a tenth of what an instance of the model costs. Its fields are columns."""
+
+    mode: str
+    source: str
+    stream_entry_id: str
+    raw: bytes
+    received_at: datetime
+    replay_of_id: int | None
+    signal_id: str = ""
+    digest: str = ""
+    signal_type: str = ""
+    exchange: str = ""
+    symbol: str = ""
+    cms_score: Decimal | None = None
+    signal_at: datetime | None = None
+    price: Decimal | None = None
+    quantity: int | None = None
+    order_type: str = ""
+    strategy: str = ""
+    seq: int | None = None
+    status: str = Signal.Status.RECEIVED.value
+    reason: str = ""
+    decided_at: datetime | None = None
+    duplicates: int = 0
+
+    @property
+    def is_malformed(self) -> bool:
+        return self.status == Signal.Status.MALFORMED
+
+    def refuse(self, reason: str, now: datetime) -> None:
+        self.status, self.reason, self.decided_at = Signal.Status.MALFORMED.value, reason, now
+
+
+_COLUMNS = tuple(field.name for field in fields(_Row))
+_values = attrgetter(*_COLUMNS)
+
+
+class _Known(NamedTuple):
+    """What a signal that was written down before is known by."""
+
+    pk: int
+    signal_id: str
+    digest: str
+    stream_entry_id: str
 
 
 def record(desk: Desk, messages: Sequence[Received]) -> Recorded:
@@ -86,11 +140,14 @@ def _record_alone(desk: Desk, message: Received) -> Recorded:
 
 
 def _keep_as_failed(desk: Desk, message: Received, reason: str) -> None:
-    """Keep the bytes of a message that could not be taken in, and tell of it. Nothing of them is looked at again."""
+    """Keep the bytes of a message that could not be taken in, and tell of it; one to close waits for a person."""
     now = desk.clock()
     digest = malformed_digest(message.raw)
+    about = _what_it_is_about(desk, message)
     with transaction.atomic():
-        _, created = Signal.objects.get_or_create(
+        if about:
+            TradingControl.objects.locked(desk.mode)
+        row, created = Signal.objects.get_or_create(
             mode=desk.mode,
             signal_id=f"failed:{digest[:32]}",
             defaults={
@@ -102,8 +159,11 @@ def _keep_as_failed(desk: Desk, message: Received, reason: str) -> None:
                 "status": Signal.Status.FAILED,
                 "reason": f"a defect of ours: {reason}",
                 "decided_at": now,
+                **about,
             },
         )
+        with contextlib.suppress(*_DEFECTS), transaction.atomic():  # it may have been this that it tripped over
+            MissedExit.objects.open(row, why=row.reason, at=now)
         if not created:
             Signal.objects.filter(mode=desk.mode, signal_id=f"failed:{digest[:32]}").update(
                 duplicates=F("duplicates") + 1
@@ -119,13 +179,27 @@ def _keep_as_failed(desk: Desk, message: Received, reason: str) -> None:
         )
 
 
+def _what_it_is_about(desk: Desk, message: Received) -> dict[str, str]:
+    """Return what can be read of a message in spite of the defect; nothing where that trips over it, too."""
+    try:
+        subject = readable_part(message.raw, default_exchange=desk.rules.default_exchange)
+    except _DEFECTS:
+        return {}
+    if subject is None:
+        return {}
+    return {"signal_type": subject.signal_type.value, "exchange": subject.exchange, "symbol": subject.symbol}
+
+
 def _record(desk: Desk, messages: Sequence[Received]) -> Recorded:
     now = desk.clock()
     rows = [_row(desk, message, now) for message in messages]
     with transaction.atomic():
+        if any(row.is_malformed and row.signal_type for row in rows):
+            TradingControl.objects.locked(desk.mode)  # before any other: whether something is open shall stay true
         _one_at_a_time(desk.mode)
         known = _known(desk.mode, {row.signal_id for row in rows})
-        fresh: dict[str, Signal] = {}
+        fresh: dict[str, _Row] = {}
+        again: Counter[int] = Counter()
         duplicates = 0
         for row in rows:
             twin = known.get(row.signal_id) or fresh.get(row.signal_id)
@@ -136,13 +210,27 @@ def _record(desk: Desk, messages: Sequence[Received]) -> Recorded:
                 fresh[row.signal_id] = row
             elif not (row.stream_entry_id and row.stream_entry_id == twin.stream_entry_id):
                 duplicates += 1
-                _count_duplicate(twin, fresh)
+                if isinstance(twin, _Row):
+                    twin.duplicates += 1  # of the same batch: it is written with its count
+                else:
+                    again[twin.pk] += 1
+        Signal.objects.count_again(again)
         _tell_gaps(desk, fresh.values(), now)
-        Signal.objects.bulk_create(fresh.values())
-    malformed = sum(row.status == Signal.Status.MALFORMED for row in fresh.values())
+        copy_in(Signal, _COLUMNS, map(_values, fresh.values()))
+        # Of these so much could be read that it is known what they would have done.
+        _keep_missed_exits(desk.mode, [row for row in fresh.values() if row.is_malformed and row.signal_type], now)
+    malformed = sum(row.is_malformed for row in fresh.values())
     recorded = Recorded(new=len(fresh) - malformed, malformed=malformed, duplicates=duplicates)
     log.info("signals.recorded", new=recorded.new, malformed=malformed, duplicates=duplicates)
     return recorded
+
+
+def _keep_missed_exits(mode: str, rows: Sequence[_Row], now: datetime) -> None:
+    if not rows:
+        return
+    written = Signal.objects.filter(mode=mode, signal_id__in=[row.signal_id for row in rows]).order_by("id")
+    for signal in written.defer("raw"):
+        MissedExit.objects.open(signal, why=signal.reason, at=now)
 
 
 def _one_at_a_time(mode: str) -> None:
@@ -151,26 +239,29 @@ def _one_at_a_time(mode: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('orders.inbox'), hashtext(%s))", [mode])
 
 
-def _row(desk: Desk, message: Received, now: datetime) -> Signal:
-    row = Signal(
+def _row(desk: Desk, message: Received, now: datetime) -> _Row:
+    row = _Row(
         mode=desk.mode,
-        source=message.source,
+        source=message.source.value,
         stream_entry_id=message.stream_entry_id,
         raw=message.raw[:RAW_BYTES_KEPT],
         received_at=now,
+        replay_of_id=message.replay_of,
     )
     rules = desk.rules
     try:
         parsed = parse(message.raw, now=now, time_zone=rules.signal_time_zone, default_exchange=rules.default_exchange)
     except MalformedSignal as trouble:
-        row.status, row.reason, row.decided_at = Signal.Status.MALFORMED, str(trouble), now
+        row.refuse(str(trouble), now)
         row.digest = malformed_digest(message.raw)
         row.signal_id = f"malformed:{row.digest[:32]}"
+        for name, value in _what_it_is_about(desk, message).items():
+            setattr(row, name, value)
         return row
     return _filled(row, parsed)
 
 
-def _filled(row: Signal, parsed: SignalMessage) -> Signal:
+def _filled(row: _Row, parsed: SignalMessage) -> _Row:
     row.signal_id, row.digest = parsed.identity, parsed.digest()
     row.signal_type, row.exchange, row.symbol = parsed.signal_type.value, parsed.exchange, parsed.symbol
     row.cms_score = parsed.cms_score.quantize(_SCORE_GRID, rounding=ROUND_DOWN)
@@ -180,24 +271,27 @@ def _filled(row: Signal, parsed: SignalMessage) -> Signal:
     return row
 
 
-def _known(mode: str, signal_ids: set[str]) -> dict[str, Signal]:
-    rows = Signal.objects.filter(mode=mode, signal_id__in=signal_ids)
-    return {row.signal_id: row for row in rows.only("signal_id", "digest", "stream_entry_id", "duplicates")}
+# Each id is looked up by the unique index, also while the planner thinks the table as small as it was an hour ago: of a
+# list of ids it would then read every signal there is.
+_WRITTEN_BEFORE = """
+SELECT signal.* FROM unnest(%s::text[]) AS asked(signal_id) CROSS JOIN LATERAL (
+    SELECT id, signal_id, digest, stream_entry_id FROM orders_signal
+    WHERE mode = %s AND signal_id = asked.signal_id LIMIT 1
+) AS signal
+"""
 
 
-def _count_duplicate(twin: Signal, fresh: dict[str, Signal]) -> None:
-    if twin.signal_id in fresh:  # of the same batch: it is written with its count
-        twin.duplicates += 1
-    else:
-        Signal.objects.filter(pk=twin.pk).update(duplicates=F("duplicates") + 1)
+def _known(mode: str, signal_ids: set[str]) -> dict[str, _Known]:
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITTEN_BEFORE, [list(signal_ids), mode])
+        return {row[1]: _Known(*row) for row in cursor}
 
 
-def _conflict(row: Signal, now: datetime) -> Signal:
+def _conflict(row: _Row, now: datetime) -> _Row:
     """Keep a signal whose id stands for another one already: a row of its own, not acted on, and an incident."""
     taken = row.signal_id
     row.signal_id = f"{taken[:60]}#conflict:{row.digest[:24]}"
-    row.status, row.decided_at = Signal.Status.MALFORMED, now
-    row.reason = f"the id {taken} was used before for a different signal: which one is meant?"
+    row.refuse(f"the id {taken} was used before for a different signal: which one is meant?", now)
     Incident.objects.open(
         Incident.Kind.SIGNAL_CONFLICT,
         mode=row.mode,
@@ -209,7 +303,7 @@ def _conflict(row: Signal, now: datetime) -> Signal:
     return row
 
 
-def _tell_gaps(desk: Desk, rows: Iterable[Signal], now: datetime) -> None:
+def _tell_gaps(desk: Desk, rows: Iterable[_Row], now: datetime) -> None:
     """Open an incident where a publisher's sequence numbers skip some: signals that we never received."""
     numbered: dict[str, set[int]] = {}
     for row in rows:

@@ -35,6 +35,7 @@ REIGN_SECONDS = 3.0  # less than the silence after which another may take over
 SILENCE_SECONDS = 4.0
 # Later settings win: a beat that hangs must not outlast what it grants.
 LOCK_SESSION = " -c statement_timeout=2s -c lock_timeout=2s -c idle_in_transaction_session_timeout=5s"
+APPLICATION = "order-executor leader"
 PASSED_ON = frozenset(
     {"host", "port", "user", "password", "dbname", "sslmode", "sslrootcert", "connect_timeout", "options"}
     | {"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
@@ -144,11 +145,23 @@ class Leadership:
             self._connection = None
 
 
+def standing_by(mode: str) -> int:
+    """Return how many executors wait for the lock of the leader: they have a connection like its own."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND datname = current_database()"
+            " AND pid NOT IN (SELECT backend_pid FROM orders_executorheartbeat WHERE mode = %s)",
+            [APPLICATION, mode],
+        )
+        found: int = cursor.fetchone()[0]
+    return found
+
+
 _TABLE = sql.Identifier("orders_executorheartbeat")
 # Both by the database's clock, and through the lock's own connection: no beat without the lock.
 _TAKE = sql.SQL(
     "INSERT INTO {table} (mode, host, pid, backend_pid, started_at, beat_at)"
-    " VALUES (%s, %s, %s, pg_backend_pid(), clock_timestamp(), clock_timestamp())"
+    " SELECT %s, %s, %s, pg_backend_pid(), taken_at, taken_at FROM clock_timestamp() AS taken_at"
     " ON CONFLICT (mode) DO UPDATE SET host = excluded.host, pid = excluded.pid,"
     " backend_pid = excluded.backend_pid, started_at = excluded.started_at, beat_at = excluded.beat_at"
     " RETURNING started_at"
@@ -162,4 +175,4 @@ _BEAT = sql.SQL(
 def _direct_connection() -> psycopg.Connection[tuple[Any, ...]]:
     parameters = {name: value for name, value in connection.get_connection_params().items() if name in PASSED_ON}
     parameters["options"] = f"{parameters.get('options', '')}{LOCK_SESSION}"
-    return psycopg.connect(**parameters, autocommit=True, application_name="order-executor leader")
+    return psycopg.connect(**parameters, autocommit=True, application_name=APPLICATION)

@@ -24,10 +24,12 @@ from orders.broker.deadline import boot_clock
 from orders.broker.prices import StreamedPrices
 from orders.broker.stream import KiteStream
 from orders.desk import Desk
+from orders.end_of_day import DayEnd
 from orders.leadership import HEARTBEAT_SECONDS, Leadership, LeadershipLost, Reign
 from orders.logins import login_refused
 from orders.loops import Loop
 from orders.receivers import ChannelReceiver, StreamReceiver, connect
+from orders.sealer import Sealer
 from orders.tracker import Tracker
 from orders.worker import Worker
 
@@ -51,7 +53,7 @@ class Listener:
         self._stopping = threading.Event()
         self._reign = reign = Reign()
         ready = threading.Event()
-        tracker = Tracker(desk, ready=ready, leads=reign.leads)
+        tracker = Tracker(desk, ready=ready, leads=reign.leads, at_day_end=DayEnd(desk).look)
         self._wake_tracker = tracker.nudge
         worker = Worker(desk, ready=ready, sent=tracker.nudge, leads=reign.leads, took=tracker.order_took)
         consumer = f"{socket.gethostname()}-{os.getpid()}"
@@ -68,11 +70,13 @@ class Listener:
                 leads=reign.leads,
             ),
         ]
+        # No part of a reign: two that seal take turns, and a new one waits for no seal.
+        self._loops = [*self._led, Loop("sealer", Sealer(desk, self._stopping), self._stopping, leads=reign.leads)]
         # The channel forgets what nobody hears, so it is listened to until another executor is known to do so.
         self._channel = ChannelReceiver(
             desk, connect(redis_url), channel=channel, heard=worker.heard, leads=reign.leads, rests=reign.another_leads
         )
-        self._loops = [*self._led, Loop("channel", self._channel, self._stopping)]
+        self._loops.append(Loop("channel", self._channel, self._stopping))
         # It only listens: no new reign has to wait for the end of its turn.
         self._broker_stream = broker_stream(desk, nudge=tracker.nudge)
         if self._broker_stream is not None:

@@ -26,7 +26,7 @@ def login_refused(desk: Desk, reason: str, *, asked_at: datetime) -> None:
         now = desk.clock()
         session = desk.vault.row()
         expired = session.valid_until is None or session.valid_until <= now
-        if not desk.vault.refuse(reason, asked_at=asked_at) or expired or not is_in_session(desk):
+        if not desk.vault.refuse(reason, asked_at=asked_at, now=now) or expired or not is_in_session(desk):
             return
         switch.halt_for_login(desk.mode, reason=f"the broker refused the login: {reason}", now=now)
         Incident.objects.open(

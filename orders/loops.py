@@ -16,6 +16,7 @@ import structlog
 from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, connection
 
 from orders.receivers import REDIS_AWAY
+from risk.audit.who import acting
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,10 @@ class Loop(threading.Thread):
         self.at_rest.set()
 
     def run(self) -> None:
+        with acting(f"executor: {self.name}"):
+            self._take_turns()
+
+    def _take_turns(self) -> None:
         pause = 0.0
         try:
             while not self._stopping.wait(pause):

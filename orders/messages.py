@@ -62,8 +62,8 @@ Upper = BeforeValidator(_upper)
 Number = BeforeValidator(_number)
 
 
-class SignalMessage(BaseModel):
-    """A signal's wire form, parsed and normalised. Prices are INR, quantities shares, `cms_score` −100 to 100."""
+class Subject(BaseModel):
+    """What a signal is about: the part of it that may be readable though the rest is not."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, str_strip_whitespace=True)
 
@@ -74,6 +74,11 @@ class SignalMessage(BaseModel):
         validation_alias=AliasChoices("symbol", "tradingsymbol", "ticker"), pattern=_SYMBOL
     )
     exchange: Annotated[str, Upper] = Field(pattern=_EXCHANGE)
+
+
+class SignalMessage(Subject):
+    """A signal's wire form, parsed and normalised. Prices are INR, quantities shares, `cms_score` −100 to 100."""
+
     cms_score: Annotated[Decimal, Number] = Field(ge=-100, le=100)
     timestamp: Annotated[datetime, BeforeValidator(_aware_text)] = Field(
         validation_alias=AliasChoices("timestamp", "signal_at")
@@ -110,12 +115,7 @@ def parse(raw: bytes, *, now: datetime, time_zone: ZoneInfo, default_exchange: s
 
     A time without an offset is taken to be in `time_zone`; a time ahead of `now` by more than 30 s is refused.
     """
-    fields = _fields(raw)
-    symbol = next((fields[key] for key in ("symbol", "tradingsymbol", "ticker") if key in fields), None)
-    if isinstance(symbol, str) and ":" in symbol:
-        exchange, _, name = symbol.partition(":")
-        fields = {**fields, "exchange": exchange, "symbol": name}
-    fields.setdefault("exchange", default_exchange)
+    fields = _fields(raw, default_exchange)
     try:
         message = SignalMessage.model_validate(fields)
     except ValidationError as error:
@@ -123,11 +123,29 @@ def parse(raw: bytes, *, now: datetime, time_zone: ZoneInfo, default_exchange: s
     return _in_time(message, now=now, time_zone=time_zone)
 
 
+def readable_part(raw: bytes, *, default_exchange: str) -> Subject | None:
+    """Return what a malformed message would have done in which symbol; None where not even that can be read."""
+    try:
+        return Subject.model_validate(_fields(raw, default_exchange))
+    except (MalformedSignal, ValidationError):
+        return None
+
+
 def malformed_digest(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def _fields(raw: bytes) -> dict[str, Any]:
+def _fields(raw: bytes, default_exchange: str) -> dict[str, Any]:
+    fields = _object(raw)
+    symbol = next((fields[key] for key in ("symbol", "tradingsymbol", "ticker") if key in fields), None)
+    if isinstance(symbol, str) and ":" in symbol:
+        exchange, _, name = symbol.partition(":")
+        fields = {**fields, "exchange": exchange, "symbol": name}
+    fields.setdefault("exchange", default_exchange)
+    return fields
+
+
+def _object(raw: bytes) -> dict[str, Any]:
     if len(raw) > MESSAGE_BYTES_MAX:
         raise MalformedSignal(f"{len(raw)} bytes: a signal has at most {MESSAGE_BYTES_MAX}")
     try:

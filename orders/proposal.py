@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
+
+from django.db.models import Max, QuerySet, Value
 
 from orders.desk import Desk
 from orders.models import Instrument, Signal
@@ -21,10 +25,34 @@ from risk.engine.facts import (
 )
 from risk.engine.limits import Limits
 from risk.engine.sizing import Sized, into_band, marketable_limit, size_entry, to_tick, worst_price
+from risk.questions import Later, Question
+
+
+def ask_newest_decided(signal: Signal) -> Later[datetime | None]:
+    """Ask for the signal time of the newest decided one of the same symbol and strategy."""
+    alike = {name: getattr(signal, name) for name in ("mode", "exchange", "symbol", "strategy")}
+    asked = _NEWEST_DECIDED.ask(**alike, pk=signal.pk)
+    return lambda: asked()[0][0]
+
+
+def _newest_decided(mode: str, exchange: str, symbol: str, strategy: str, pk: int) -> QuerySet[Signal, Any]:
+    alike = Signal.objects.decided(mode).filter(exchange=exchange, symbol=symbol, strategy=strategy).exclude(pk=pk)
+    return alike.order_by().values(in_all=Value(1)).annotate(newest=Max("signal_at")).values_list("newest")
+
+
+_NEWEST_DECIDED = Question[tuple[datetime | None]](
+    _newest_decided, mode=str, exchange=str, symbol=str, strategy=str, pk=int
+)
 
 
 def propose_for_signal(
-    desk: Desk, signal: Signal, instrument: Instrument, portfolio: Portfolio, limits: Limits
+    desk: Desk,
+    signal: Signal,
+    instrument: Instrument,
+    portfolio: Portfolio,
+    limits: Limits,
+    *,
+    newest_decided_at: datetime | None,
 ) -> ProposedOrder:
     """Return the order as it would be sent; of quantity 0 when there is nothing to send, with the reason."""
     assert signal.cms_score is not None, "a received signal has a score"
@@ -49,7 +77,7 @@ def propose_for_signal(
             signal_at=signal.signal_at,
             # The price of a LIMIT is what the strategy would pay, and not where it saw the market.
             signal_price=None if signal.order_type == OrderType.LIMIT else signal.price,
-            newest_decided_at=Signal.objects.newest_decided_at(signal),
+            newest_decided_at=newest_decided_at,
         ),
         advice=Advice(
             order_type=order_type,

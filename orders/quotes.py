@@ -60,6 +60,16 @@ def available_funds(desk: Desk) -> Funds | None:
     return desk.asked_funds.last(lambda: _ask_funds(desk), clock=desk.clock)
 
 
+def funds_at_hand(desk: Desk) -> Funds | None:
+    """Return them as read within the last second; None when they were not: nobody is asked."""
+    return desk.asked_funds.at_hand(desk.clock())
+
+
+def heard(desk: Desk, exchange: str, symbol: str) -> Told:
+    """Return what the stream told a moment ago; None for what it did not. Nobody is asked."""
+    return _heard(desk, (exchange, symbol), desk.clock())
+
+
 def _heard(desk: Desk, key: Key, now: datetime) -> Told:
     """Return what the stream told of the price a moment ago, and the band that is remembered."""
     streamed = desk.streamed_prices

@@ -33,6 +33,18 @@ def connect(url: str) -> redis.Redis:
     )
 
 
+def channel_listeners(url: str, channel: str, *, within_seconds: float = 1.0) -> int | None:
+    """Return how many listen to the channel now; None when Redis does not say so in time."""
+    client = redis.Redis.from_url(
+        url, protocol=2, socket_timeout=within_seconds, socket_connect_timeout=within_seconds, retry=None
+    )
+    with contextlib.closing(client):
+        try:
+            return int(client.pubsub_numsub(channel)[0][1])
+        except redis.RedisError:
+            return None
+
+
 # Every error of Redis, a wrong type of key or a full memory included: receiving waits, tracking and cancels go on.
 REDIS_AWAY = (redis.RedisError,)
 BATCH = 500

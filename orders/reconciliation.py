@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import fields
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import DataError, IntegrityError, transaction
-from django.db.models import Count, Q
 
-from orders.broker.gateway import BrokerBook, OrderReport, SessionRefused, TradeReport
-from orders.comparison import Believed, Comparison, Match, compare, status_of, works
+from orders.believed import believed
+from orders.broker.gateway import OrderReport, SessionRefused, TradeReport
+from orders.comparison import Comparison, Match, compare, status_of, works
 from orders.desk import Desk, trading_date
 from orders.differences import (
     compare_positions,
+    resolve_ended_doubts,
     tell_of_doubled,
     tell_of_late_appearance,
     tell_of_overfill,
@@ -28,22 +28,21 @@ from orders.differences import (
     tell_of_unreadable,
     tell_of_vanished,
 )
-from orders.execution import carry_out_cancel
-from orders.governor import tell_when_the_day_runs_out
+from orders.execution import carry_out_cancel, carry_out_each
+from orders.governor import stop_after_rejections, tell_when_the_day_runs_out, until_the_next_try
 from orders.ledger import settle, take_broker_id
-from orders.lifecycle import INFERRED, UNFINISHED, OrderStatus
+from orders.lifecycle import INFERRED, OrderStatus
 from orders.logins import lift_halt_after_login, login_refused
-from orders.models import BrokerSession, Fill, Order
-from orders.models.order import FUTURE_MAX
-from orders.rejections import stop_after_rejections
-from orders.traffic import CHANGED_ELSEWHERE
+from orders.models import BrokerMessage, BrokerSession, Fill, Order
+from orders.models.order import BORNE_OUT, FUTURE_MAX
+from orders.plain_matches import MovedMeanwhile, fill_of, runs_of, take_plain_over
+from orders.terms import judge_modification, tell_of_new_terms
 from risk.engine.facts import Origin
 from risk.models import TradingControl
 
-CANCEL_AGAIN_AFTER = timedelta(seconds=2)
-CANCEL_AGAIN_AFTER_MAX = timedelta(minutes=1)
-
 log = structlog.get_logger(__name__)
+
+TOGETHER_MIN = 5  # orders that moved: fewer are taken over one by one, each in a moment of its own
 
 
 def reconcile(desk: Desk) -> Comparison:
@@ -61,19 +60,22 @@ def reconcile(desk: Desk) -> Comparison:
     except SessionRefused as refusal:
         login_refused(desk, str(refusal), asked_at=as_of)
         raise
-    rules = desk.rules
     found = compare(
-        _believed(desk, book, trading_date(as_of)),
+        believed(desk.mode, book, trading_date(as_of)),
         book,
         prefix=control.order_id_prefix,
         book_date=trading_date(as_of),
-        absence_window=timedelta(seconds=rules.send_within_seconds + rules.absence_window_seconds),
+        absence_window=_until_absence_proves(desk),
+        turned_away_window=timedelta(seconds=desk.rules.turned_away_window_seconds),
     )
     if trading_date(desk.clock()) != trading_date(as_of):
-        found.absent, found.vanished = [], []  # the day turned while it was read: which day's book was it?
+        # The day turned while it was read: which day's book was it?
+        found.absent, found.turned_away, found.vanished = [], [], []
     _take_over_all(desk, found)
     for pk in found.absent:
         _miss(desk, pk, as_of, then=_not_placed)
+    for pk in found.turned_away:
+        _miss(desk, pk, as_of, then=_bear_out)
     for pk in found.vanished:
         _miss(desk, pk, as_of, then=tell_of_vanished)
     for report in found.unknown:
@@ -81,6 +83,7 @@ def reconcile(desk: Desk) -> Comparison:
     for row in book.unreadable:
         tell_of_unreadable(desk.mode, row, desk.clock())
     compare_positions(desk, book)
+    resolve_ended_doubts(desk)
     tell_when_the_day_runs_out(desk)
     BrokerSession.objects.filter(mode=desk.mode).update(reconciled_at=as_of, last_error="")
     if not (book.unreadable or found.unknown or found.vanished or found.doubled):
@@ -88,11 +91,16 @@ def reconcile(desk: Desk) -> Comparison:
     return found
 
 
+def _until_absence_proves(desk: Desk) -> timedelta:
+    """Return how long after it was claimed what was sent may still turn up in the broker's book."""
+    return timedelta(seconds=desk.rules.send_within_seconds + desk.rules.absence_window_seconds)
+
+
 def carry_out_cancels(desk: Desk) -> int:
-    """Repeat the cancels that the book does not show yet, less often the longer it takes. Return how many were sent."""
+    """Repeat the cancels that the book does not show yet, ever less often. Return how many were sent."""
     now = desk.clock()
     due = [order for order in Order.objects.to_cancel(desk.mode, desk.today()) if _cancel_is_due(order, now)]
-    return len([carry_out_cancel(desk, order) for order in due])
+    return len(carry_out_each(desk, due))
 
 
 def _cancel_is_due(order: Order, now: datetime) -> bool:
@@ -100,9 +108,8 @@ def _cancel_is_due(order: Order, now: datetime) -> bool:
         return True
     if order.cancel_tried_at > now + FUTURE_MAX:
         return True  # the clock was set back meanwhile: it must not be waited for
-    assert order.cancel_requested_at is not None, "a cancel is tried when it was wished for"
-    waited = order.cancel_tried_at - order.cancel_requested_at
-    return now - order.cancel_tried_at > min(max(CANCEL_AGAIN_AFTER, waited / 4), CANCEL_AGAIN_AFTER_MAX)
+    # By how often it was sent, not by how old the wish is: the broker may have come to know the order just now.
+    return now - order.cancel_tried_at > until_the_next_try(order.cancel_tries)
 
 
 def _check_account(desk: Desk, control: TradingControl) -> None:
@@ -112,19 +119,8 @@ def _check_account(desk: Desk, control: TradingControl) -> None:
         raise SessionRefused(f"logged in as {user_id}, and live trading is armed for {control.armed_user_id}")
 
 
-def _believed(desk: Desk, book: BrokerBook, book_date: date) -> list[Believed]:
-    """Return what may be matched: the orders of the book's date, the unfinished ones, and all that the book names."""
-    named = Q(client_order_id__in=[report.tag for report in book.orders if report.tag])
-    named |= Q(broker_order_id__in=[report.broker_order_id for report in book.orders])
-    orders = Order.objects.filter(mode=desk.mode)
-    orders = orders.filter(Q(trading_date=book_date) | Q(status__in=UNFINISHED) | named)
-    orders = orders.annotate(broker_fills=Count("fills", filter=Q(fills__source=Fill.Source.BROKER)))
-    names = [each.name for each in fields(Believed)]
-    return [Believed(**{**row, "client_order_id": row["client_order_id"] or ""}) for row in orders.values(*names)]
-
-
 def _take_over_all(desk: Desk, found: Comparison) -> None:
-    for match in found.matches:
+    for match in _left_of_the_plain(desk, found):
         with _odd_rows_are_incidents(desk, match.report):
             _take_over(desk, match, found.as_of)
     for report, trades in found.external:
@@ -134,6 +130,25 @@ def _take_over_all(desk: Desk, found: Comparison) -> None:
         with _odd_rows_are_incidents(desk, report):
             _record_external(desk, report, trades, found.as_of)
             _stop_doubled(desk, report)
+
+
+def _left_of_the_plain(desk: Desk, found: Comparison) -> list[Match]:
+    """Take over together what is plain, where many moved, and return the others in the book's order."""
+    if len(found.matches) < TOGETHER_MIN:
+        return found.matches
+    left = {match.pk for run in runs_of(found.matches) for match in _take_over_together(desk, run, found.as_of)}
+    return [match for match in found.matches if match.pk in left]
+
+
+def _take_over_together(desk: Desk, run: list[Match], as_of: datetime) -> list[Match]:
+    """Return what is left to be taken over one by one: what is odd, or all when the database refuses some row."""
+    try:
+        with transaction.atomic(durable=True):
+            TradingControl.objects.locked(desk.mode)
+            return take_plain_over(desk.mode, run, as_of, desk.clock())
+    except (IntegrityError, DataError, MovedMeanwhile) as refusal:
+        log.warning("orders.not_taken_over_together", count=len(run), reason=repr(refusal))
+        return run
 
 
 @contextlib.contextmanager
@@ -159,6 +174,10 @@ def _take_over(desk: Desk, match: Match, as_of: datetime) -> None:
             take_broker_id(order, match.report.broker_order_id, now=now)
         if not older:
             _restate(order, match, now, as_of)
+            after_429 = timedelta(seconds=desk.rules.turned_away_window_seconds)
+            wait = _until_absence_proves(desk)
+            judge_modification(order, match, as_of, now=now, wait=wait, wait_after_429=after_429)
+            BrokerMessage.objects.keep(order, match.report.raw, at=now)
         _record_fills(order, match.trades, now)
         settle(order, now=now, actor="broker")
         status = status_of(match.report, order.filled_quantity)
@@ -166,7 +185,7 @@ def _take_over(desk: Desk, match: Match, as_of: datetime) -> None:
             note = match.report.status_message or f"the broker says {match.report.status}"
             if order.advance(status, at=now, note=note, actor="broker") and status == OrderStatus.REJECTED:
                 stop_after_rejections(desk.mode, now=now)
-        if order.filled_quantity > order.quantity:
+        if order.filled_quantity > order.fillable_quantity:
             tell_of_overfill(order, now)
         revived = inferred and not ended_meanwhile and OrderStatus(order.status) not in INFERRED
         # A fill between the reading of the orders and that of the trades is nothing behind our back.
@@ -189,7 +208,7 @@ def _restate(order: Order, match: Match, now: datetime, as_of: datetime) -> None
     """Take over the broker's status and terms: an order may have been changed in the broker's own app."""
     report = match.report
     if order.broker_status and (order.quantity, order.price) != (report.quantity, match.price):
-        order.note(f"{CHANGED_ELSEWHERE}: {report.quantity} at {match.price}", at=now, actor="broker")
+        tell_of_new_terms(order, report.quantity, match.price, now=now)
     Order.objects.filter(pk=order.pk).update(
         broker_status=report.status,
         book_as_of=as_of,
@@ -202,40 +221,40 @@ def _restate(order: Order, match: Match, now: datetime, as_of: datetime) -> None
 
 def _record_fills(order: Order, trades: tuple[TradeReport, ...], now: datetime) -> None:
     Fill.objects.bulk_create(
-        [
-            Fill(
-                order=order,
-                mode=order.mode,
-                exchange=trade.exchange,
-                broker_order_id=trade.broker_order_id,
-                trade_id=trade.trade_id,
-                trading_date=trading_date(trade.filled_at),
-                quantity=trade.quantity,
-                price=trade.price,
-                filled_at=trade.filled_at,
-                source=Fill.Source.BROKER,
-                recorded_at=now,
-            )
-            for trade in trades
-        ],
+        [fill_of(order, trade, now) for trade in trades],
         ignore_conflicts=True,  # the unique constraint is what makes a fill count once
     )
 
 
 def _miss(desk: Desk, pk: int, as_of: datetime, *, then: Callable[[Order, datetime], object]) -> None:
-    """Note that a book which should show the order lacks it; when a second one does, draw the conclusion."""
+    """
+    Note that a book which should show the order lacks it; when a second one does, draw the conclusion.
+
+    Not one of the same moment: another process may have asked, and been told the same.
+    """
+    a_look = timedelta(seconds=desk.rules.between_looks_seconds)
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(desk.mode)
         order = Order.objects.get(pk=pk)
-        if order.missed_at is None:
+        if order.missed_at is None or order.missed_at > as_of + FUTURE_MAX:  # the clock was set back meanwhile
             Order.objects.filter(pk=pk).update(missed_at=as_of)
-        elif as_of > order.missed_at:
+        elif as_of > order.missed_at + a_look:
             then(order, desk.clock())
 
 
 def _not_placed(order: Order, now: datetime) -> None:
     note = "absent from the broker's book of its own day, in two reads after the absence window"
     order.advance(OrderStatus.NOT_PLACED, at=now, note=note)
+
+
+def _bear_out(order: Order, now: datetime) -> None:
+    """Believe a 429, for two books that would show the order by now lack it, and have a signal's exit decided again."""
+    if not order.was_turned_away:
+        return
+    order.note(BORNE_OUT, at=now, actor="executor")
+    if Order.objects.to_be_tried_again(order.mode, order.trading_date).filter(pk=order.pk).exists():
+        assert order.signal is not None, "what is to be tried again is of a signal"
+        order.signal.reopen(reason=f"to be decided again: {order.status_reason}")
 
 
 def _record_external(desk: Desk, report: OrderReport, trades: tuple[TradeReport, ...], as_of: datetime) -> None:
@@ -269,8 +288,12 @@ def _record_external(desk: Desk, report: OrderReport, trades: tuple[TradeReport,
 def _stop_doubled(desk: Desk, report: OrderReport) -> None:
     """Ask for the cancel of a second order at the broker that carries the id of one of ours."""
     tell_of_doubled(desk.mode, report, desk.clock())
-    extra = Order.objects.get(
-        mode=desk.mode, broker_order_id=report.broker_order_id, trading_date=trading_date(report.placed_at)
-    )
-    if extra.request_cancel(by="executor", reason="a second order with the id of one of ours", at=desk.clock()):
+    with transaction.atomic(durable=True):
+        TradingControl.objects.locked(desk.mode)
+        extra = Order.objects.get(
+            mode=desk.mode, broker_order_id=report.broker_order_id, trading_date=trading_date(report.placed_at)
+        )
+        reason = "a second order with the id of one of ours"
+        is_news = extra.request_cancel(by="executor", reason=reason, at=desk.clock())
+    if is_news:
         carry_out_cancel(desk, extra)

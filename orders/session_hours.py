@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from orders.desk import Desk
 from orders.models import Instrument
 from risk import calendar
 from risk.engine.sessions import ROUND_THE_CLOCK, InstrumentGroup, MarketSession, Phase
-from risk.models import Incident
+from risk.models import Incident, SessionRule
 
+TOLD_BEFORE = timedelta(days=7)
 DERIVATIVES = frozenset({"NFO", "BFO"})
 SHARES = (InstrumentGroup.EQ_NO_FNO, InstrumentGroup.EQ_FNO_UNDERLYING)
 
@@ -19,6 +20,14 @@ def market_of(desk: Desk, instrument: Instrument, *, now: datetime) -> MarketSes
     if not desk.keeps_market_hours:
         return ROUND_THE_CLOCK
     return calendar.load().session(group_of(instrument), now)
+
+
+def market_of_listed(desk: Desk, exchange: str, symbol: str, *, now: datetime) -> MarketSession | None:
+    """Return likewise what it says of what the broker lists under that name; None when it lists nothing."""
+    if not desk.keeps_market_hours:
+        return ROUND_THE_CLOCK
+    instrument = Instrument.objects.named(exchange, symbol)
+    return None if instrument is None else market_of(desk, instrument, now=now)
 
 
 def group_of(instrument: Instrument) -> InstrumentGroup:
@@ -38,9 +47,27 @@ def is_in_session(desk: Desk) -> bool:
 
 
 def tell_of_the_calendar(desk: Desk) -> None:
-    """Open an incident, once a year, when a year should be complete by now: from December on the next one, too."""
+    """
+    Open an incident, once a year, when a year should be complete by now: from December on the next one, too.
+
+    Likewise once for hours that only one source has, from a week before they begin until a person confirms them.
+    """
     if not desk.keeps_market_hours:
         return
+    for rule in SessionRule.objects.not_confirmed().filter(effective_from__lte=desk.today() + TOLD_BEFORE):
+        Incident.objects.open(
+            Incident.Kind.HOURS_NOT_CONFIRMED,
+            mode=desk.mode,
+            subject=f"{rule.group} {rule.effective_from}",
+            once=True,
+            title=f"The hours of {rule} are not confirmed",
+            detail=f"Source: {rule.source}. {rule.note}".strip(),
+            what_to_do=(
+                "They apply from that day all the same. Compare them with the exchange's circular, correct them on the "
+                "Session hours page if they differ, and confirm them there."
+            ),
+            now=desk.clock(),
+        )
     for year in calendar.load().years_lacking(desk.today()):
         Incident.objects.open(
             Incident.Kind.CALENDAR_INCOMPLETE,

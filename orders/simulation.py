@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from orders.models import Decision
 from orders.proposal import sized
@@ -54,14 +55,14 @@ class Simulation:
         return self.looked_at - self.unreadable - len(self.changed)
 
 
-def simulate(mode: str, limits: Limits, *, last: int = LAST) -> Simulation:
+def simulate(mode: str, limits: Limits, *, now: datetime, last: int = LAST) -> Simulation:
     """Make the mode's last decisions again under these limits; newest first."""
-    return simulated(Decision.objects.filter(mode=mode)[:last], limits)
+    return simulated(Decision.objects.filter(mode=mode)[:last], limits, now=now)
 
 
-def simulated(decisions: Iterable[Decision], limits: Limits) -> Simulation:
+def simulated(decisions: Iterable[Decision], limits: Limits, *, now: datetime) -> Simulation:
     """Make each of these decisions again under these limits, and under its symbol's own as they are in force."""
-    none, of_instruments = InstrumentLimits(), limit_versions.of_instruments()
+    none, of_instruments = InstrumentLimits(), limit_versions.of_instruments(now=now)
     looked_at = unreadable = 0
     outcomes: Counter[str] = Counter()
     outcomes_then: Counter[str] = Counter()
@@ -109,4 +110,5 @@ def in_words(proposed: ProposedOrder) -> str:
     if proposed.quantity == 0:
         return f"{proposed.action} {proposed.symbol}"
     price = "at the market" if proposed.limit_price is None else f"at {plain(proposed.limit_price)}"
-    return f"{proposed.action} {proposed.quantity} {proposed.symbol} {price}"
+    left = "" if proposed.replaces is None else ", left of a modified order"
+    return f"{proposed.action} {proposed.quantity} {proposed.symbol} {price}{left}"

@@ -10,9 +10,24 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
 from orders.desk import Desk
-from orders.models import Decision, Fill, Order, OrderEvent, Position, Signal
+from orders.models import (
+    Adjustment,
+    BrokerMessage,
+    DayPoint,
+    Decision,
+    EndOfDay,
+    Fill,
+    Flatten,
+    FlattenedPosition,
+    Holding,
+    MissedExit,
+    Order,
+    OrderEvent,
+    OrderModification,
+    Position,
+    Signal,
+)
 from risk import limit_versions
-from risk.engine.loosening import above_ceilings
 from risk.models import Incident, Mode, TradingControl
 
 log = structlog.get_logger(__name__)
@@ -42,9 +57,7 @@ def prepare_start(desk: Desk) -> None:
             )
     if desk.is_live:
         desk.vault.keep_from_environment(settings.KITE_ACCESS_TOKEN, now=desk.clock())
-    limits = limit_versions.in_force(now=desk.clock()).numbers()
-    for name in above_ceilings(limits, settings.LIMIT_CEILINGS):
-        log.warning("limits.above_ceiling", limit=name, in_force=limits[name], ceiling=settings.LIMIT_CEILINGS[name])
+    limit_versions.keep_within(settings.LIMIT_CEILINGS, mode=desk.mode, now=desk.clock())
     for name, (environment, row) in limit_versions.differences(settings.FIRST_LIMITS, now=desk.clock()).items():
         log.warning("limits.differ", limit=name, environment=environment, in_force=row, applied="in_force")
 
@@ -80,12 +93,21 @@ def forget_paper_book() -> int:
         gone = 0
         for rows in (
             OrderEvent.objects.filter(order__mode=Mode.PAPER),
+            BrokerMessage.objects.filter(order__mode=Mode.PAPER),
             Fill.objects.filter(mode=Mode.PAPER),
+            OrderModification.objects.filter(order__mode=Mode.PAPER),
             Order.objects.filter(mode=Mode.PAPER),
             Decision.objects.filter(mode=Mode.PAPER),
+            MissedExit.objects.filter(mode=Mode.PAPER),
             Signal.objects.filter(mode=Mode.PAPER),
+            FlattenedPosition.objects.filter(flatten__mode=Mode.PAPER),
+            Flatten.objects.filter(mode=Mode.PAPER),
+            Adjustment.objects.filter(mode=Mode.PAPER),
             Position.objects.filter(mode=Mode.PAPER),
+            Holding.objects.filter(mode=Mode.PAPER),
+            DayPoint.objects.filter(mode=Mode.PAPER),
             Incident.objects.filter(mode=Mode.PAPER),
+            EndOfDay.objects.filter(mode=Mode.PAPER),
         ):
             gone += rows.delete()[0]
     log.warning("paper_book.forgotten", rows=gone)

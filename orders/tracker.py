@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 
 import structlog
+from django.db import transaction
 from django.db.models import Value
 from django.db.models.functions import Concat
 from django.utils import timezone
@@ -16,10 +17,13 @@ from orders.broker.gateway import BrokerUnreachable, SessionRefused
 from orders.desk import Desk
 from orders.differences import tell_of_past_days
 from orders.execution import doubt_overdue
+from orders.flattening import carry_on
 from orders.logins import login_refused
 from orders.loops import always
 from orders.losses import watch_limits
-from orders.models import BrokerSession, Order
+from orders.models import BrokerSession, Flatten, Order
+from orders.modifying import finish_modifications
+from orders.observations import Observations
 from orders.quotes import follow_prices, load_instruments
 from orders.reconciliation import carry_out_cancels, reconcile
 from orders.session_hours import is_in_session, tell_of_the_calendar
@@ -47,10 +51,14 @@ class Tracker:
         idle_seconds: float = 60.0,
         leads: Callable[[], bool] = always,
         stopwatch: Callable[[], float] = time.monotonic,
+        at_day_end: Callable[[], None] = lambda: None,
     ) -> None:
+        """`at_day_end` is called after each good reading of the book, and looks itself whether the day is over."""
         self._desk = desk
+        self._at_day_end = at_day_end
         self._leads = leads
         self._stopwatch = stopwatch
+        self._observations = Observations(desk, stopwatch=stopwatch)
         self._in_trouble_since: float | None = None
         self._order_took = 0.0  # seconds, since the last turn
         self._ready = ready
@@ -77,12 +85,14 @@ class Tracker:
         """Read the book once and carry out what cancels are due, then wait for a nudge or the next time."""
         self._nudge.clear()
         self._read_at = time.monotonic()
+        finish_modifications(self._desk)  # with or without a login: then the book, when it can be read, judges them
         if not self._desk.vault.is_valid(self._desk.clock()):
             # A gate, not an outage: until somebody logs in nothing is read and nothing is sent.
             if self._logged_in:
                 log.warning("broker.waiting_for_login", mode=self._desk.mode)
             self._logged_in = False
             doubt_overdue(self._desk)  # no book explains it first
+            carry_on(self._desk)  # which says what it waits for
             self._nudge.wait(self._busy_seconds)
             return
         carry_out_cancels(self._desk)  # first: a book that cannot be read must not keep a cancel from leaving
@@ -93,10 +103,15 @@ class Tracker:
             reconcile(self._desk)
             took = self._stopwatch() - asked_at
             carry_out_cancels(self._desk)
+            carry_on(self._desk)
             watch_limits(self._desk)
-            self._load_instruments()  # last: the book is followed without the list, too
+            self._observations.keep(with_funds=True)
+            self._load_instruments()  # the book is followed without the list, too
+            if self._leads():
+                self._at_day_end()  # last
         except (BrokerUnreachable, SessionRefused) as trouble:
             doubt_overdue(self._desk)
+            carry_on(self._desk)
             self._count_failure(str(trouble), since=asked_at)
         else:
             self._judge_pace(took, asked_at)
@@ -142,6 +157,7 @@ class Tracker:
         while (left := end - time.monotonic()) > 0:
             follow_prices(self._desk)
             watch_limits(self._desk)
+            self._observations.keep()
             if self._nudge.wait(min(left, LOOK_SECONDS)) or self._postback_came() or (not busy and self._is_busy()):
                 return
 
@@ -155,8 +171,14 @@ class Tracker:
         """Return whether the book may change by itself: then the stream is not relied on to say so."""
         if self._failures or not self._desk.is_live:
             return True
-        unfinished = Order.objects.unfinished(self._desk.mode).exists()
-        return unfinished or Order.objects.to_cancel(self._desk.mode, self._desk.today()).exists()
+        mode, today = self._desk.mode, self._desk.today()
+        open_ends = (
+            Order.objects.unfinished(mode),
+            Order.objects.to_cancel(mode, today),
+            Order.objects.not_borne_out(mode, today),
+            Flatten.objects.under_way(mode),
+        )
+        return any(rows.exists() for rows in open_ends)
 
     def _postback_came(self) -> bool:
         """Return whether the web process took a postback since this was last asked."""
@@ -195,14 +217,19 @@ class Tracker:
         overdue = self._stopwatch() - min(since, self._in_trouble_since) > PATIENCE * self._desk.rules.slow_seconds
         if not (overdue or self._failures >= FAILED_READS_MAX) or self._outage_told or not is_in_session(self._desk):
             return
-        now = self._desk.clock()
-        switch.auto_trading_off(self._desk.mode, by="executor", reason=title[0].lower() + title[1:], now=now)
-        Incident.objects.open(
-            Incident.Kind.BROKER_UNREACHABLE,
-            mode=self._desk.mode,
-            title=title,
-            detail=reason,
-            what_to_do="Auto-trading was turned off. Turn it on again when the broker answers.",
-            now=now,
-        )
+        self._stop_for_an_outage(title, reason)
         self._outage_told = True  # not before: the database may be away, too
+
+    def _stop_for_an_outage(self, title: str, reason: str) -> None:
+        """Turn auto-trading off and open an incident: both, or neither, and it is tried again."""
+        mode, now = self._desk.mode, self._desk.clock()
+        with transaction.atomic(durable=True):
+            switch.auto_trading_off(mode, by="executor", reason=title[0].lower() + title[1:], now=now)
+            Incident.objects.open(
+                Incident.Kind.BROKER_UNREACHABLE,
+                mode=mode,
+                title=title,
+                detail=reason,
+                what_to_do="Auto-trading was turned off. Turn it on again when the broker answers.",
+                now=now,
+            )

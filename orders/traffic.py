@@ -7,54 +7,122 @@ processes never take the same last slot. How many may be sent is for `risk.engin
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
-from django.db.models import F, Max, Q
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import (
+    BooleanField,
+    Case,
+    Count,
+    DateTimeField,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    Func,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce
 
 from orders.desk import Desk, trading_date
-from orders.lifecycle import OrderStatus
-from orders.models import Order, OrderEvent
+from orders.lifecycle import TURNED_AWAY, ModificationState, OrderStatus
+from orders.models import Order, OrderEvent, OrderModification
 from orders.models.order import FUTURE_MAX
 from risk.engine.facts import Origin, Traffic
-from risk.engine.rates import MINUTE, MODIFICATIONS_MAX, SECOND
+from risk.engine.rates import BROKER_MINUTE, MINUTE, SECOND
+from risk.questions import Later, Question
 
-TURNED_AWAY = "refused by the broker for its rate"  # begins the reason of an order that was answered 429
 CHANGED_ELSEWHERE = "changed at the broker"  # begins the note of a change that the broker's book showed
+REQUESTS_READ_MAX = BROKER_MINUTE + 1
 WHOLE_SECOND = timedelta(seconds=1)  # the broker's book tells its times in whole seconds
 
 
 def traffic(desk: Desk, now: datetime) -> Traffic:
     """Return the requests that count at that moment. What a clock dated that was set back since holds nothing up."""
-    began = now - MINUTE - timedelta(seconds=desk.rules.answer_within_seconds)
-    end = now + FUTURE_MAX
-    requested = Order.objects.requested_on(desk.mode, trading_date(began), trading_date(now))
-    answered = Q(events__before=OrderStatus.SUBMITTING) & ~Q(events__after=F("events__before"))
-    late = requested.filter(submitted_at__range=(began, end)).annotate(answered_at=Max("events__at", filter=answered))
-    placed, turned_away = [], []
-    for origin, status, reason, submitted_at, answered_at in late.values_list(
-        "origin", "status", "status_reason", "submitted_at", "answered_at"
-    ):
-        assert submitted_at is not None, "the range leaves none out"
-        there_by = _there_by(origin, status, submitted_at, answered_at, now)
-        placed.append(there_by)
-        if status == OrderStatus.REJECTED and reason.startswith(TURNED_AWAY):
-            turned_away.append(there_by)
-    tried = requested.filter(cancel_tried_at__range=(now - SECOND, end)).values_list("cancel_tried_at", flat=True)
-    return Traffic(
-        placed=tuple(sorted(moment for moment in placed if moment > now - MINUTE)),
-        cancelled=tuple(sorted(moment for moment in tried if moment is not None)),
-        turned_away_at=max(turned_away, default=None),
-        today=requests_of_today(desk, now),
+    return ask_traffic(desk, now)()
+
+
+def ask_traffic(desk: Desk, now: datetime) -> Later[Traffic]:
+    """Ask for the requests that count at that moment."""
+    unanswered = timedelta(seconds=desk.rules.answer_within_seconds)  # an answer came by then, or none will
+    days = {"first_day": trading_date(now - MINUTE - unanswered), "today": trading_date(now)}
+    placed = _PLACED.ask(mode=desk.mode, now=now, began=now - MINUTE - unanswered, **days)
+    modified = _MODIFIED.ask(mode=desk.mode, now=now, began=now - MINUTE - unanswered)
+    counted = _COUNTED.ask(mode=desk.mode, now=now, **days)
+
+    def told() -> Traffic:
+        requests = [(datetime.fromtimestamp(at, UTC), was_turned_away) for at, was_turned_away in placed()]
+        requests += _there_by(modified(), now)
+        ((today, cancelled),) = counted()
+        return Traffic(
+            placed=tuple(sorted(moment for moment, _ in requests if moment > now - MINUTE)),
+            cancelled=tuple(sorted(cancelled or ())),
+            turned_away_at=max((moment for moment, was_turned_away in requests if was_turned_away), default=None),
+            today=today,
+        )
+
+    return told
+
+
+class _Seconds(Func):
+    """Seconds since 1970, exact to the microsecond: read in a tenth of the time that a moment takes."""
+
+    template = "EXTRACT(epoch FROM %(expressions)s)::float8"
+    output_field = FloatField()
+
+
+def _placed(mode: str, now: datetime, began: datetime, first_day: date, today: date) -> QuerySet[Order, Any]:
+    """
+    Return of each order the latest moment at which the broker may have counted it, and whether it was one too many.
+
+    An unanswered one may be counted just now. No more than the broker takes in a minute are read: then it is full.
+    """
+    there_by = Case(
+        When(origin=Origin.EXTERNAL, then=F("submitted_at") + WHOLE_SECOND),
+        When(status=OrderStatus.SUBMITTING, then=Value(now, DateTimeField())),
+        default=Coalesce("answered_at", "submitted_at"),
+        output_field=DateTimeField(),
     )
+    refused = Q(status=OrderStatus.REJECTED, status_reason__startswith=TURNED_AWAY)
+    sent = Order.objects.requested_on(mode, first_day, today).filter(submitted_at__range=(began, now + FUTURE_MAX))
+    counted = sent.annotate(there_by=there_by, refused=ExpressionWrapper(refused, BooleanField()))
+    latest = counted.filter(Q(there_by__gt=now - MINUTE) | refused).order_by("-there_by")
+    return latest.values_list(_Seconds("there_by"), "refused")[:REQUESTS_READ_MAX]
+
+
+def _modified(mode: str, now: datetime, began: datetime) -> QuerySet[OrderModification, Any]:
+    sent = OrderModification.objects.left().filter(order__mode=mode, sent_at__range=(began, now + FUTURE_MAX))
+    return sent.values_list("state", "state_reason", "answer_by", "answered_at")
+
+
+def _counted(mode: str, now: datetime, first_day: date, today: date) -> QuerySet[Order, Any]:
+    """Return how many of today there are, and when cancels were tried in the last second: one row."""
+    lately = Q(cancel_tried_at__range=(now - SECOND, now + FUTURE_MAX))
+    requested = Order.objects.requested_on(mode, first_day, today).order_by().values(in_all=Value(1))
+    return requested.annotate(
+        today=Count("pk", filter=Q(trading_date=today)), tried=ArrayAgg("cancel_tried_at", filter=lately)
+    ).values_list("today", "tried")
+
+
+_PLACED = Question[tuple[float, bool]](_placed, mode=str, now=datetime, began=datetime, first_day=date, today=date)
+_MODIFIED = Question[tuple[str, str, datetime | None, datetime | None]](
+    _modified, mode=str, now=datetime, began=datetime
+)
+_COUNTED = Question[tuple[int, list[datetime] | None]](_counted, mode=str, now=datetime, first_day=date, today=date)
 
 
 def _there_by(
-    origin: str, status: str, submitted_at: datetime, answered_at: datetime | None, now: datetime
-) -> datetime:
-    """Return the latest moment at which the broker may have counted it: an unanswered one may be counted just now."""
-    if origin == Origin.EXTERNAL:
-        return submitted_at + WHOLE_SECOND
-    return now if status == OrderStatus.SUBMITTING else answered_at or submitted_at
+    modified: list[tuple[str, str, datetime | None, datetime | None]], now: datetime
+) -> Iterator[tuple[datetime, bool]]:
+    """Yield of each modification that left the latest moment it may have arrived, and whether it was one too many."""
+    for state, reason, answer_by, answered_at in modified:
+        unanswered = state == ModificationState.SENDING
+        there_by = now if unanswered else answered_at or min(answer_by or now, now)
+        yield there_by, reason.startswith(TURNED_AWAY)
 
 
 def requests_of_today(desk: Desk, now: datetime) -> int:
@@ -63,13 +131,18 @@ def requests_of_today(desk: Desk, now: datetime) -> int:
 
 
 def is_turned_away_again(desk: Desk) -> bool:
-    """Return whether the broker refused our last two orders of today for their rate."""
-    requested = Order.objects.requested_on(desk.mode, desk.today()).exclude(origin=Origin.EXTERNAL)
-    last_two = requested.order_by("-submitted_at", "-id")[:2]
-    return [each.status_reason.startswith(TURNED_AWAY) for each in last_two] == [True, True]
+    """Return whether the broker refused our last two requests of today for their rate: orders, or modifications."""
+    placed = Order.objects.requested_on(desk.mode, desk.today()).exclude(origin=Origin.EXTERNAL)
+    modified = OrderModification.objects.left().filter(order__mode=desk.mode, order__trading_date=desk.today())
+    requests = [
+        *placed.order_by("-submitted_at", "-id").values_list("submitted_at", "status_reason")[:2],
+        *modified.order_by("-sent_at", "-id").values_list("sent_at", "state_reason")[:2],
+    ]
+    last_two = sorted(requests, reverse=True)[:2]
+    return [reason.startswith(TURNED_AWAY) for _, reason in last_two] == [True, True]
 
 
-def modifications_left(order: Order) -> int:
-    """Return how many changes of this order the broker will still take; those made in its own app count, too."""
-    changes = OrderEvent.objects.filter(order=order, note__startswith=CHANGED_ELSEWHERE).count()
-    return max(0, MODIFICATIONS_MAX - changes)
+def times_modified(order: Order) -> int:
+    """Return how often the broker may have counted the order as modified: all that we sent, and what its app did."""
+    elsewhere = OrderEvent.objects.filter(order=order, note__startswith=CHANGED_ELSEWHERE).count()
+    return elsewhere + OrderModification.objects.left().filter(order=order).count()

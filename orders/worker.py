@@ -10,18 +10,27 @@ from datetime import timedelta
 import structlog
 from django.db.models import Q
 
-from orders.deciding import decide, waits_for_room
+from orders import missed_exits
+from orders.agenda import agenda
+from orders.deciding import decide
 from orders.desk import Desk
 from orders.execution import cancel, doubt_overdue, submit
+from orders.governor import pause_before_cancel
 from orders.lifecycle import OrderStatus
 from orders.loops import AWAY, always
 from orders.models import Order, Signal
 from orders.quotes import expect_quotes
-from risk import limit_versions
+from orders.screening import Run, conclude_what_leads_nowhere
+from orders.waiting import waits_for_room
+from risk import calendar_approvals, limit_versions
 from risk.engine.facts import Origin, Side, TradingState
 from risk.models import Incident, TradingControl
 
 log = structlog.get_logger(__name__)
+
+READY_SECONDS = 0.2  # how long a turn waits for a book that was read
+IDLE_SECONDS = 0.25  # how long for a signal; what another process wrote down is found after it
+RUNS_MAX = 4  # of decisions that lead nowhere, in one turn
 
 
 class Worker:
@@ -54,15 +63,22 @@ class Worker:
 
     def turn(self) -> None:
         """Finish what was begun, then decide what waits. Work comes first, so that a restart is no special case."""
-        ready = self._ready.wait(0.2)
-        self._finish_the_halt()  # cancels do not wait for a book that can be read
+        ready = self._ready.wait(READY_SECONDS)
+        self._wake.clear()  # before looking: what comes from here on rings again
+        there_is = agenda(self._desk.mode)
+        if there_is.is_halted:
+            self._finish_the_halt()  # cancels do not wait for a book that can be read
         if not ready:
             return
-        self._wake.clear()
-        self._finish_what_was_begun()
-        if self._decide_all(list(Signal.objects.next_of_each_symbol(self._desk.mode))):
-            limit_versions.carry_out(now=self._desk.clock())  # nothing is left to decide but what must wait
-            self._wake.wait(0.25)
+        if there_is.begun:
+            self._finish_what_was_begun()
+        # The signal of an order that was begun and is withdrawn waits again.
+        if (there_is.waiting or there_is.begun) and not self._decide_what_waits(several=there_is.waiting > 1):
+            return
+        if there_is.wished:  # nothing is left to decide but what must wait
+            limit_versions.carry_out(now=self._desk.clock())
+            calendar_approvals.carry_out(now=self._desk.clock())
+        self._wake.wait(IDLE_SECONDS)
 
     def reset(self) -> None:
         self._wake.clear()
@@ -83,7 +99,39 @@ class Worker:
             return
         # Whatever their times say: the halt was dated before it had the lock, and by another machine's clock perhaps.
         for order in Order.objects.unfinished(self._desk.mode).filter(is_exit=False, cancel_requested_at=None):
+            pause_before_cancel(self._desk)
             cancel(self._desk, order, by=control.changed_by, reason=f"trading halted: {control.reason}")
+
+    def _decide_what_waits(self, *, several: bool) -> bool:
+        """Decide what waits. Return whether nothing but what must wait is left of it."""
+        runs = self._conclude_what_leads_nowhere() if several else None
+        oldest = list(Signal.objects.next_of_each_symbol(self._desk.mode))
+        if runs is None:
+            return self._decide_all(oldest)
+        must_wait = self._decide_all([signal for signal in oldest if runs.leaves(signal)])
+        return must_wait and (runs.is_the_end or runs.concluded == 0)
+
+    def _conclude_what_leads_nowhere(self) -> Run | None:
+        """
+        Decide what leads nowhere in a few runs, and return what they saw; None when that tripped over something.
+
+        No more of them than a signal to close may wait for: the rest is for the next turn.
+        """
+        run = None
+        try:
+            for _ in range(RUNS_MAX):
+                if not self._leads():
+                    return None
+                run = conclude_what_leads_nowhere(self._desk, since=run)
+                if run.is_the_end:
+                    break
+        except AWAY:
+            raise
+        except Exception:
+            # One signal it is that trips over a defect of ours; decided alone, it holds up no other.
+            log.critical("signals.run_failed", exc_info=True)
+            return None
+        return run
 
     def _decide_all(self, signals: list[Signal]) -> bool:
         """Decide what closes first, then what opens until one finds no room. Return whether all of them must wait."""
@@ -157,5 +205,6 @@ class Worker:
             symbol=signal.symbol,
             now=now,
         )
+        missed_exits.keep(self._desk, signal, why=f"a defect of ours: {reason}")
         # Last: whatever comes between, no signal is failed without its incident.
         signal.conclude(Signal.Status.FAILED, reason=f"a defect of ours: {reason}", now=now)

@@ -21,8 +21,8 @@ Key = tuple[str, str]  # exchange and symbol
 Positions = tuple[dict[Key, int], datetime]
 Answer = TypeVar("Answer")
 
-WANTED_MAX = 100  # instruments in one question, the latest wanted; Kite takes 500
-WANTED_FOR = timedelta(seconds=5)
+WANTED_MAX = 500  # instruments in one question, the latest wanted: as many as Kite takes
+WANTED_FOR = timedelta(seconds=30)  # longer than a turn over many signals takes
 
 
 def is_within(moment: datetime | None, span: timedelta, now: datetime) -> bool:
@@ -110,16 +110,19 @@ class _AskedOnce(Generic[Answer]):
     def __init__(self, *, seconds: float = 1.0) -> None:
         self._span = timedelta(seconds=seconds)
         self._asking = threading.Lock()
-        self._answer: Answer | None = None
-        self._answered_at: datetime | None = None
+        self._latest: tuple[Answer | None, datetime | None] = (None, None)  # one thing: it is read without the lock
 
     def last(self, ask: Callable[[], Answer | None], *, clock: Callable[[], datetime]) -> Answer | None:
         """Return what `ask` returned within the last second, None for a failure included; else ask."""
         with self._asking:
-            if not is_within(self._answered_at, self._span, clock()):
-                self._answer = ask()
-                self._answered_at = clock()
-            return self._answer
+            if not is_within(self._latest[1], self._span, clock()):
+                self._latest = (ask(), clock())
+            return self._latest[0]
+
+    def at_hand(self, now: datetime) -> Answer | None:
+        """Return what was answered within the last second; None when nothing was, or it failed."""
+        answer, answered_at = self._latest
+        return answer if is_within(answered_at, self._span, now) else None
 
 
 class AskedPositions(_AskedOnce[Positions]):

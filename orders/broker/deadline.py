@@ -10,12 +10,14 @@ the call as a whole has taken too long.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -24,6 +26,11 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
 from orders.broker.gateway import NotSent
+from orders.broker.rows_as_sent import AnswerWithRows
+
+LONG_LISTS = frozenset({"/orders", "/trades"})
+
+IDLE_SECONDS = 60.0  # how long the watchdog sleeps when nothing is under way
 
 
 class Call:
@@ -46,7 +53,7 @@ class Call:
         """End the call from outside: whoever waits on the socket sees the connection close."""
         self.given_up = True
         if self.sock is not None:
-            with contextlib.suppress(OSError):  # closed already: the call has ended by itself
+            with contextlib.suppress(OSError, ValueError):  # closed already: the call has ended by itself
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
@@ -67,14 +74,60 @@ def deadline(seconds: float, *, send_by: float | None = None) -> Iterator[Call]:
     """
     call = Call(send_by)
     token = _current.set(call)
-    watchdog = threading.Timer(seconds, call.give_up)
-    watchdog.daemon = True
-    watchdog.start()
     try:
+        _WATCHDOG.watch(call, seconds)
         yield call
     finally:
-        watchdog.cancel()
+        _WATCHDOG.forget(call)
         _current.reset(token)
+
+
+class _Watchdog:
+    """
+    One thread that ends the calls which take too long.
+
+    A thread for each call would have to be waited for until it runs, while an order waits to leave.
+    """
+
+    def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Know of no call: in a forked process there is neither the thread nor any call of the parent's."""
+        self._changed = threading.Condition()
+        self._ends: dict[Call, float] = {}  # by the monotonic clock
+        self._wakes_at = 0.0
+        self._thread: threading.Thread | None = None
+
+    def watch(self, call: Call, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        with self._changed:
+            self._ends[call] = end
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                thread.start()
+                self._thread = thread
+            elif end < self._wakes_at:
+                self._changed.notify()
+
+    def forget(self, call: Call) -> None:
+        """Leave the call alone from now on: its socket may carry the next one."""
+        with self._changed:
+            self._ends.pop(call, None)
+
+    def _run(self) -> None:
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                for call in [call for call, end in self._ends.items() if end <= now]:
+                    del self._ends[call]
+                    call.give_up()
+                self._wakes_at = min(self._ends.values(), default=now + IDLE_SECONDS)
+                self._changed.wait(self._wakes_at - now)
+
+
+_WATCHDOG = _Watchdog()
+os.register_at_fork(after_in_child=_WATCHDOG.begin_anew)
 
 
 class _LastLook:
@@ -113,6 +166,12 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         manager: PoolManager = self.poolmanager
         manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        response = super().build_response(req, resp)
+        if req.method == "GET" and urlsplit(req.url or "").path in LONG_LISTS:
+            response.__class__ = AnswerWithRows  # which class it makes is nothing that `requests` lets one choose
+        return response
 
 
 class DeadlineSession(requests.Session):

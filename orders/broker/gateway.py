@@ -2,7 +2,8 @@
 How the rest of the system speaks to a broker: in values, and with three outcomes for an order.
 
 Placing an order ends in a broker's id, in `OrderRefused` (surely not placed) or in `OutcomeUnknown` (everything that
-is not surely one of the two). The third is never retried: only the broker's own book explains it.
+is not surely one of the two). The third is never retried: only the broker's own book explains it. Modifying one ends in
+the same three, and even the first only says that the broker took the request.
 
     GatewayError
     ├── OrderRefused        surely not placed, or not changed
@@ -65,6 +66,14 @@ class OrderRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a LIMIT order is to have: shares in all, filled ones included, and its price in INR."""
+
+    quantity: int
+    price: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderReport:
     """An order as the broker's book shows it. `status` is the broker's own word."""
 
@@ -81,6 +90,7 @@ class OrderReport:
     filled_quantity: int
     price: Decimal | None
     placed_at: datetime
+    raw: str = field(default="", compare=False)  # the broker's own row, for a person to read; up to a bound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +123,28 @@ class InstrumentReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HoldingReport:
+    """
+    Shares of one symbol that were carried over night, as the broker's book shows them; prices in INR.
+
+    Of `quantity`, `t1_quantity` is not in demat yet, and `sold_today` was sold since: that is among the positions.
+    """
+
+    exchange: str
+    symbol: str
+    isin: str
+    quantity: int
+    t1_quantity: int
+    sold_today: int
+    authorised_quantity: int
+    collateral_quantity: int
+    average_price: Decimal | None
+    last_price: Decimal | None
+    close_price: Decimal | None
+    discrepancy: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class BrokerBook:
     """
     The broker's day: its orders, trades and net shares by (exchange, symbol), holdings included.
@@ -126,6 +158,7 @@ class BrokerBook:
     positions: dict[tuple[str, str], int] = field(default_factory=dict)
     last_prices: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # INR, of what is in `positions`
     close_prices: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # likewise, of the trading day before
+    holdings: tuple[HoldingReport, ...] = ()
     unreadable: tuple[str, ...] = ()  # rows that made no sense, in words; with any of them absence proves nothing
 
 
@@ -147,6 +180,13 @@ class Gateway(Protocol):
 
         `send_by` is a reading of `time.clock_gettime(CLOCK_BOOTTIME)`, which goes on while the machine sleeps.
         Raise `NotSent`, `OrderRefused` or `OutcomeUnknown`.
+        """
+
+    def modify(self, broker_order_id: str, terms: Terms, *, send_by: float) -> None:
+        """
+        Ask for other terms of a LIMIT order. Only the book says whether they came about; the old ones may hold still.
+
+        `send_by` as for `place`. Raise `NotSent`, `OrderRefused` (surely unchanged by this) or `OutcomeUnknown`.
         """
 
     def cancel(self, broker_order_id: str) -> None:

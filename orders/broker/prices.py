@@ -31,6 +31,7 @@ class StreamedPrices:
         self._quotes: dict[int, Quote] = {}
         self._asked: OrderedDict[Key, None] = OrderedDict()
         self._bands: dict[Key, PriceBand] = {}
+        self._heard_at: datetime | None = None
 
     def last(self, exchange: str, symbol: str, *, now: datetime) -> Quote | None:
         """Return the last price if it is young enough, and remember that it was asked for."""
@@ -73,9 +74,15 @@ class StreamedPrices:
         with self._lock:
             return frozenset(self._tokens.values())
 
+    def heard_at(self) -> datetime | None:
+        """Return when the stream was last heard, its heartbeats included; None while the link is down."""
+        with self._lock:
+            return self._heard_at
+
     def hear(self, ticks: Iterable[Tick], *, heard_at: datetime) -> None:
         """Take over what the stream told. A tick without the exchange's time is of unknown age and left out."""
         with self._lock:
+            self._heard_at = heard_at
             followed = frozenset(self._tokens.values())
             for tick in ticks:
                 if tick.exchange_at is None or tick.last_price <= 0 or tick.token not in followed:
@@ -89,3 +96,4 @@ class StreamedPrices:
         """The link is down: nobody would tell us of a newer price."""
         with self._lock:
             self._quotes.clear()
+            self._heard_at = None

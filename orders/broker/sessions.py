@@ -13,15 +13,21 @@ from datetime import datetime, time, timedelta
 
 import structlog
 from cryptography.fernet import Fernet, InvalidToken
+from django.db.models import Q, QuerySet
 
-from orders.broker.kite import IST
+from orders.broker.kite_rows import IST
 from orders.models import BrokerSession
+from orders.redaction import hide, strike_out
 from risk.models import Mode
+from risk.questions import Question
 
 log = structlog.get_logger(__name__)
 
 PAPER_TOKEN = "paper"  # noqa: S105 — the paper server takes any token; this one says what it is
 EXPIRY = time(6, 0)  # Kite logs everybody out then, by regulation
+
+
+SESSION = Question[BrokerSession](lambda mode: BrokerSession.objects.filter(mode=mode), mode=str)
 
 
 def expiry_after(moment: datetime) -> datetime:
@@ -40,6 +46,8 @@ class TokenVault:
         self._fernet = Fernet(base64.urlsafe_b64encode(key))
 
     def row(self) -> BrokerSession:
+        for row in SESSION.rows(mode=self.mode):
+            return row
         return BrokerSession.objects.get_or_create(mode=self.mode)[0]
 
     def token(self) -> str:
@@ -47,13 +55,15 @@ class TokenVault:
         if self.mode == Mode.PAPER:
             return PAPER_TOKEN
         try:
-            return self._fernet.decrypt(self.row().access_token.encode()).decode()
+            token = self._fernet.decrypt(self.row().access_token.encode()).decode()
         except InvalidToken:  # empty, or kept under a secret key that was changed since
             return ""
+        hide(token)
+        return token
 
-    def is_valid(self, now: datetime) -> bool:
-        """Return whether there is a login that the broker should accept now."""
-        row = self.row()
+    def is_valid(self, now: datetime, row: BrokerSession | None = None) -> bool:
+        """Return whether there is a login that the broker should accept now; `row` is it, as just read."""
+        row = row or self.row()
         if self.mode == Mode.PAPER:
             return True
         in_time = row.valid_until is not None and now < row.valid_until
@@ -62,31 +72,41 @@ class TokenVault:
     def keep(self, token: str, *, user_id: str, now: datetime) -> None:
         """Remember a new login in place of the old one."""
         self.row()
-        BrokerSession.objects.filter(mode=self.mode).update(
+        self._keep(BrokerSession.objects.filter(mode=self.mode), token, user_id=user_id, now=now)
+
+    def keep_from_environment(self, token: str, *, now: datetime) -> None:
+        """Take over KITE_ACCESS_TOKEN the first time that this one is seen."""
+        if not token:
+            return
+        self.row()
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        not_seen = BrokerSession.objects.filter(mode=self.mode).exclude(environment_token_digest=digest)
+        self._keep(not_seen, token, user_id="", now=now, environment_token_digest=digest)
+
+    def _keep(self, where: QuerySet[BrokerSession], token: str, *, user_id: str, now: datetime, **more: str) -> None:
+        """Write all of a login at once: half of it would be tried again, or replace a newer one."""
+        hide(token)
+        kept = where.update(
             access_token=self._fernet.encrypt(token.encode()).decode(),
             user_id=user_id,
             logged_in_at=now,
             valid_until=expiry_after(now),
             refused_at=None,
             last_error="",
+            **more,
         )
-        log.info("broker_session.opened", mode=self.mode, user_id=user_id)
+        if kept:
+            log.info("broker_session.opened", mode=self.mode, user_id=user_id)
 
-    def keep_from_environment(self, token: str, *, now: datetime) -> None:
-        """Take over KITE_ACCESS_TOKEN the first time that this one is seen."""
-        digest = hashlib.sha256(token.encode()).hexdigest()
-        if not token or self.row().environment_token_digest == digest:
-            return
-        self.keep(token, user_id="", now=now)
-        BrokerSession.objects.filter(mode=self.mode).update(environment_token_digest=digest)
-
-    def refuse(self, reason: str, *, asked_at: datetime) -> bool:
+    def refuse(self, reason: str, *, asked_at: datetime, now: datetime) -> bool:
         """
-        Remember that the broker did not accept the login that was used at that moment. Return whether that is news.
+        Remember that the broker did not accept the login that was used at `asked_at`. Return whether that is news.
 
-        A login made since then is another one, and stays.
+        A login made since then is another one, and stays. One that seems to come of the future is not: the clock was
+        set back, and it would be tried until that time has come.
         """
         if self.mode == Mode.PAPER:
             return False
-        used = BrokerSession.objects.filter(mode=self.mode, refused_at__isnull=True, logged_in_at__lte=asked_at)
-        return bool(used.update(refused_at=asked_at, last_error=reason))
+        used = Q(logged_in_at__lte=asked_at) | Q(logged_in_at__gt=now)
+        refused = BrokerSession.objects.filter(used, mode=self.mode, refused_at__isnull=True)
+        return bool(refused.update(refused_at=asked_at, last_error=strike_out(reason)))

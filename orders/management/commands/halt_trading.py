@@ -10,18 +10,19 @@ from django.utils import timezone
 
 from orders.desk import Desk, DeskNotWired
 from orders.execution import halt
+from orders.management.told import plain_reason, tell_what_remains
 from risk import control as switch
 
 
 class Command(BaseCommand):
-    help = "Halt trading at once, then ask for the cancel of every unfinished order."
+    help = "Halt trading at once, then ask for the cancel of every unfinished order, and list what still works."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--reason", required=True, help="kept with the halt, for whoever resumes")
 
     def handle(self, *args: Any, **options: Any) -> None:
         by = f"command line ({getpass.getuser()})"
-        reason = options["reason"].encode(errors="replace").decode()  # a terminal may send what is no UTF-8
+        reason = plain_reason(options["reason"])
         try:
             desk = Desk.from_settings()
         except DeskNotWired as trouble:  # stopping works without a broker too
@@ -32,3 +33,4 @@ class Command(BaseCommand):
         for order in orders:
             state = "withdrawn unsent" if not order.is_unfinished else "cancel asked for"
             self.stdout.write(f"  {order.client_order_id} {order}: {state}")
+        tell_what_remains(desk, self.stdout.write)

@@ -6,8 +6,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from orders.broker.gateway import BrokerUnreachable, SessionRefused
+from orders import daily_login
 from orders.broker.kite import KiteGateway
+from orders.daily_login import LoginNotKept
 from orders.desk import Desk
 
 
@@ -28,9 +29,7 @@ class Command(BaseCommand):
             self.stdout.write("   manage.py kite_login --request-token …")
             return
         try:
-            user_id, token = desk.gateway.exchange_request_token(options["request_token"], settings.KITE_API_SECRET)
-        except (SessionRefused, BrokerUnreachable) as trouble:
-            raise CommandError(f"Kite did not accept it: {trouble}. A request token works once; log in again") from None
-        now = desk.clock()
-        desk.vault.keep(token, user_id=user_id, now=now)
-        self.stdout.write(f"logged in as {user_id} until {desk.vault.row().valid_until:%d %b %H:%M} UTC")
+            session = daily_login.log_in(desk, options["request_token"], secret=settings.KITE_API_SECRET)
+        except LoginNotKept as refusal:
+            raise CommandError(str(refusal)) from None
+        self.stdout.write(f"logged in as {session.user_id} until {session.valid_until:%d %b %H:%M} UTC")

@@ -1,0 +1,104 @@
+"""
+The rows of a long list as the broker sent them: what a row says as it did before is not read a second time.
+
+A book of 5,000 orders is five megabytes of JSON, of which next to nothing is new from one second to the next. It is
+gone through row by row: decoded in one piece it would keep every other thread of the process waiting meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import requests
+
+_A_LIST = re.compile(r'\s*\{\s*"status"\s*:\s*"success"\s*,\s*"data"\s*:\s*\[')
+_ITS_END = re.compile(r"\s*\}\s*\Z")
+_BLANK = re.compile(r"[ \t\n\r]*")
+_read_value = json.JSONDecoder().raw_decode
+
+Report = TypeVar("Report")
+
+
+class RowsAsSent(Sequence[Any]):
+    """A list in JSON whose first row begins at `start` of the text. It is decoded for who asks for a row by itself."""
+
+    def __init__(self, text: str, start: int) -> None:
+        self.text = text
+        self.start = start
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, which: Any) -> Any:
+        return self._rows[which]
+
+    @cached_property
+    def _rows(self) -> list[Any]:
+        rows: list[Any] = json.loads(self.text)["data"]
+        return rows
+
+
+class AnswerWithRows(requests.Response):
+    """An answer whose list is left as it was sent; any other answer is decoded as ever."""
+
+    def json(self, **how: Any) -> Any:
+        try:
+            text = self.content.decode()
+        except UnicodeDecodeError:
+            return super().json(**how)
+        found = _A_LIST.match(text)
+        if found is None or not _ITS_END.match(text, text.rfind("]") + 1):
+            return super().json(**how)
+        return {"status": "success", "data": RowsAsSent(text, found.end())}
+
+
+class _Known(NamedTuple, Generic[Report]):
+    text: str
+    report: Report | None  # None for a row that made no sense: it is read again
+
+
+class RowReader(Generic[Report]):
+    """
+    Reads a list's rows, and remembers those of the last one, by their text and their place in it.
+
+    Threads may share it: what one of them remembers takes the place of what another did, each as a whole.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[_Known[Report]] = []
+
+    def reports(self, rows: RowsAsSent, read: Callable[[Any], Report | None]) -> tuple[Report, ...]:
+        """
+        Return the reports of the rows; `read` makes one of a row, or returns None when that is not possible.
+
+        Raise `ValueError` when the text is no list of rows.
+        """
+        text, at, known = rows.text, _next(rows.text, rows.start), self._known
+        now: list[_Known[Report]] = []
+        while now or text[at : at + 1] != "]":
+            before = known[len(now)] if len(now) < len(known) else None
+            if before is not None and before.report is not None and text.startswith(before.text, at):
+                row = before  # the same text is a whole object again, so it is the same row
+            else:
+                value, end = _read_value(text, at)
+                row = _Known(text[at:end], read(value))
+            now.append(row)
+            at = _next(text, at + len(row.text))
+            if text[at : at + 1] != ",":
+                break
+            at = _next(text, at + 1)
+        if text[at : at + 1] != "]" or not _ITS_END.match(text, at + 1):
+            raise ValueError(f"the next row or the end was expected at {at}, not {text[at : at + 20]!r}")
+        self._known = now
+        return tuple(row.report for row in now if row.report is not None)
+
+
+def _next(text: str, at: int) -> int:
+    """Return where the next thing that is not blank stands."""
+    found = _BLANK.match(text, at)
+    assert found is not None, "nothing is blank, too"
+    return found.end()
