@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from datetime import time, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import environ
@@ -16,6 +18,7 @@ from django.urls import reverse_lazy
 from config.local_folder import write_private
 from config.logging import configure_logging
 from config.unfold import UNFOLD as THEME
+from orders.redaction import hide
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -49,6 +52,13 @@ def _truth(name: str, *, default: bool) -> bool:
     return raw in {"true", "1", "yes", "on"}
 
 
+def _time_of_day(name: str, default: str) -> time:
+    raw = env.str(name, default=default).strip()
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", raw):
+        raise ImproperlyConfigured(f"{name} is {raw!r}: give a time of day, such as {default}")
+    return time.fromisoformat(raw)
+
+
 def _time_zone(name: str, default: str) -> ZoneInfo:
     raw = env.str(name, default=default)
     try:
@@ -75,13 +85,16 @@ KITE_API_SECRET = env.str("KITE_API_SECRET", default="").strip()
 KITE_ACCESS_TOKEN = env.str("KITE_ACCESS_TOKEN", default="").strip()
 KITE_ROOT_URL = env.str("KITE_ROOT_URL", default="https://api.kite.trade")
 KITE_STREAM_URL = env.str("KITE_STREAM_URL", default="wss://ws.kite.trade")
+KITE_LOGIN_URL = env.str("KITE_LOGIN_URL", default="https://kite.zerodha.com/connect/login")
 for _name, _url, _scheme in (
     ("KITE_ROOT_URL", KITE_ROOT_URL, "https://"),
+    ("KITE_LOGIN_URL", KITE_LOGIN_URL, "https://"),
     ("KITE_STREAM_URL", KITE_STREAM_URL, "wss://"),
 ):
     if not _url.startswith(_scheme) and urlsplit(_url).hostname not in ("127.0.0.1", "localhost"):
         raise ImproperlyConfigured(f"{_name} is {_url!r}: give one that begins with {_scheme}")
 STREAMED_PRICE_AGE_MAX_SECONDS = _integer("STREAMED_PRICE_AGE_MAX_SECONDS", 2, minimum=0, maximum=30)
+BROKER_CALL_AND_TRADE = env.str("BROKER_CALL_AND_TRADE", default="").strip()
 KITE_POSTBACK = _truth("KITE_POSTBACK", default=False)
 PAPER_KITE_URL = env.str("PAPER_KITE_URL", default="")
 PAPER_MARKET_HOURS = env.str("PAPER_MARKET_HOURS", default="") or "always"
@@ -177,6 +190,7 @@ ENTRY_ORDER_TYPE = env.str("ENTRY_ORDER_TYPE", default="LIMIT").upper()
 if ENTRY_ORDER_TYPE not in {"LIMIT", "MARKET"}:
     raise ImproperlyConfigured(f"ENTRY_ORDER_TYPE is {ENTRY_ORDER_TYPE!r}: give LIMIT or MARKET")
 ABSENCE_WINDOW_SECONDS = _integer("ABSENCE_WINDOW_SECONDS", 120, minimum=1, maximum=3600)
+END_OF_DAY_AT = _time_of_day("END_OF_DAY_AT", "15:45")
 BROKER_SLOW_SECONDS = _integer("BROKER_SLOW_SECONDS", 5, minimum=1, maximum=60)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
@@ -186,8 +200,38 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SECURE_COOKIES = _truth("SECURE_COOKIES", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+CSRF_COOKIE_HTTPONLY = True  # pages have its token in their forms
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE_COOKIES else None
+SECURE_SSL_REDIRECT = SECURE_COOKIES
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SECURE_COOKIES else 0
+# Whether every other name below the host's speaks TLS, and shall be listed as such for ever, is not ours to say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
+# From the log-in on, whatever is done meanwhile: the pages renew their strip by themselves, and would keep a session
+# that nobody sits at alive for ever.
+SESSION_COOKIE_AGE = 3600 * _integer("SESSION_HOURS", 12, minimum=1, maximum=24)
+REQUIRE_SECOND_FACTOR = _truth("REQUIRE_SECOND_FACTOR", default=False)
+OTP_TOTP_ISSUER = "Order Executor"
+TRUSTED_PROXIES = _integer("TRUSTED_PROXIES", 0, minimum=0, maximum=5)
+if DEBUG and TRADING_MODE == "LIVE":
+    raise ImproperlyConfigured("DEBUG is on, and its error pages show what is secret: turn it off to trade live")
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_pages.WithoutAddresses"
+
+# --- The lock-out of who guesses passwords ----------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # fifteen minutes, however often it is tried meanwhile
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "config.client_address.client_address"
+AXES_USERNAME_CALLABLE = "orders.admin.lock_outs.name_tried"
+AXES_LOCKOUT_CALLABLE = "orders.admin.lock_outs.locked_out"
+AXES_SENSITIVE_PARAMETERS = ["next", "csrfmiddlewaretoken"]  # the address asked for may hold Kite's request token
+AXES_ENABLE_ADMIN = False  # the desk has a page of its own
+AXES_VERBOSE = False
 
 INSTALLED_APPS = [
     "unfold",
@@ -198,20 +242,29 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "pgtrigger",
     "config",
     "risk",
     "orders",
 ]
 MIDDLEWARE = [
+    "config.request_ids.KnownRequests",
+    "config.middleware.content_policy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "config.middleware.SecondFactor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -221,11 +274,12 @@ TEMPLATES = [
         "APP_DIRS": True,
         "DIRS": [BASE_DIR / "orders" / "templates"],  # before the theme's own, to replace a few of them
         "OPTIONS": {
+            "libraries": {"empty_states": "orders.admin.empty_states"},
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
         },
     }
 ]
@@ -239,13 +293,16 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     # A process that is paused inside a transaction must not hold the book's lock for ever: no statement may run, and no
     # transaction idle, for as long as another waits for it.
     options="-c idle_in_transaction_session_timeout=5s -c statement_timeout=8s -c lock_timeout=8s"
-    " -c synchronous_commit=on",
+    " -c synchronous_commit=on"
+    # What is asked for lies in memory, or on a disk without arms: to look here and there costs little more.
+    " -c random_page_cost=1.1",
     connect_timeout=5,
     # A line that was cut without a word is noticed by both: by whoever waits for an answer, and by whoever sends.
     keepalives_idle=5,
     keepalives_interval=2,
     keepalives_count=3,
     tcp_user_timeout=10_000,
+    prepare_threshold=5,  # None would forbid what `risk.questions` asks for; Django's own cursors prepare nothing
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -264,4 +321,12 @@ LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 UNFOLD = THEME
 
 LOGGING_CONFIG = None
+for _secret in (
+    SECRET_KEY,
+    KITE_API_SECRET,
+    KITE_ACCESS_TOKEN,
+    DATABASES["default"].get("PASSWORD") or "",
+    unquote(urlsplit(REDIS_URL).password or ""),
+):
+    hide(_secret)
 configure_logging(level=env.str("LOG_LEVEL", default="INFO"), as_json=_truth("LOG_JSON", default=False))

@@ -22,6 +22,7 @@ from config.children import BACK_OFF_FIRST_SECONDS, BACK_OFF_MAX_SECONDS, Child,
 from config.first_admin import NAME
 from config.local_folder import PROJECT, LocalFolder, LocalServersFailed, lock
 from config.local_server import HOST, port_is_free
+from config.web_log import ACCESS_FORMAT
 
 TURN_SECONDS = 0.1
 LOOK_SECONDS = 1.0
@@ -205,9 +206,12 @@ class Supervisor:
         self._forward([])
 
 
+_LOG = ["--logger-class", "config.web_log.WebLog", "--access-logformat", ACCESS_FORMAT]
+
+
 def _web_command(port: int) -> list[str]:
     options = ["--bind", f"{HOST}:{port}", "--worker-class", "gthread", "--threads", "4", "--graceful-timeout", "5"]
-    return [sys.executable, "-m", "gunicorn", "config.wsgi:application", *options, "--no-control-socket"]
+    return [sys.executable, "-m", "gunicorn", "config.wsgi:application", *options, "--no-control-socket", *_LOG]
 
 
 def _answers(port: int) -> bool:

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
+from orders.admin import second_factor
+from orders.login_callback import kite_login
 from orders.postback import kite_postback
 
+handler500 = "config.request_ids.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/second-factor/", second_factor.show, name="second_factor"),
+    path("admin/second-factor/code/", second_factor.ask, name="second_factor_code"),
+    path("admin/", include("orders.admin.pages")),
     path("admin/", admin.site.urls),
+    path("kite/login", kite_login),
     path("kite/postback", kite_postback),
 ]
