@@ -26,6 +26,16 @@ GIVEN = {Postgres: "TEST_DATABASE_URL", Valkey: "TEST_REDIS_URL"}
 # The suite trades on paper, and only with the paper Kite server that a test starts.
 FOREIGN = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN", "PAPER_KITE_URL", "KITE_ROOT_URL")
 
+# A start holds the limits to the ceilings: those that most tests trade under (`ROOMY` in conftest.py) must fit.
+ROOMY_CEILINGS = {
+    "CEILING_OPEN_ORDERS": "1000",
+    "CEILING_SYMBOL_OPEN_ORDERS": "1000",
+    "CEILING_GROSS_EXPOSURE": "100000000",
+    "CEILING_POSITIONS": "1000",
+    "CEILING_REJECT_STREAK": "100",
+    "CEILING_REJECTIONS": "100",
+}
+
 
 class ThrowAwayServers:
     """The servers of this run. A test that stops one starts it again, on the same port and with the same data."""
@@ -94,6 +104,7 @@ def pytest_load_initial_conftests() -> Generator[None]:
     for variable in FOREIGN:
         os.environ.pop(variable, None)
     os.environ.update(SERVERS.start())
+    os.environ.update(ROOMY_CEILINGS)
     assert SERVERS.folder is not None
     os.environ[FOLDER_VARIABLE] = str(SERVERS.folder.root)  # nothing of the suite is kept in the real one
     yield

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from orders import by_hand
+from orders import by_hand, execution
 from orders.broker.kite import KiteGateway
 from orders.broker.sessions import TokenVault
 from orders.deciding import ManualOrder, OrderDenied
@@ -152,3 +153,20 @@ def test_the_daily_login_keeps_an_encrypted_token(zerodha, tmp_path: Path):
     assert vault.token()
     assert vault.token() not in session.access_token
     assert Order.objects.count() == 0
+
+
+def test_once_disarmed_nothing_is_sent_and_cancels_are(live, buy, zerodha):
+    arm("PAPER1", live)
+    zerodha.fault("place", "hold_fill")
+    resting = by_hand.place(live, buy)
+
+    control.disarm_live(by="priya", reason="month end", now=live.clock())
+    with pytest.raises(OrderDenied) as denial:
+        by_hand.place(live, replace(buy, token="form-2"))
+    execution.cancel(live, resting, by="priya", reason="month end")
+    reconcile(live)
+
+    resting.refresh_from_db()
+    assert "LIVE_NOT_ARMED" in refusals(denial)
+    assert zerodha.accepted() == [resting.broker_order_id]
+    assert resting.status == "CANCELLED"

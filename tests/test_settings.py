@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from risk.engine.loosening import LOOSER, Looser, contradictions
-from risk.limit_versions import first_values
+from risk.first_limits import first_values
 from risk.models import RiskSettings
 from tests.executor_process import REPOSITORY
 
@@ -39,6 +39,9 @@ def check(**environment: str) -> subprocess.CompletedProcess[str]:
         ({"SIGNAL_TIME_ZONE": "India"}, "SIGNAL_TIME_ZONE is 'India': give a time zone name"),
         ({"KITE_ROOT_URL": "http://api.kite.trade"}, "KITE_ROOT_URL is 'http://api.kite.trade': give one that begins"),
         ({"KITE_STREAM_URL": "ws://ws.kite.trade"}, "give one that begins with wss://"),
+        ({"END_OF_DAY_AT": "quarter to four"}, "END_OF_DAY_AT is 'quarter to four': give a time of day, such as 15:45"),
+        ({"END_OF_DAY_AT": "24:00"}, "END_OF_DAY_AT is '24:00': give a time of day"),
+        ({"KITE_LOGIN_URL": "http://kite.zerodha.com/connect/login"}, "KITE_LOGIN_URL is 'http://kite.zerodha.com/"),
         ({"STREAMED_PRICE_AGE_MAX_SECONDS": "31"}, "give a whole number from 0 to 30"),
         ({"KITE_POSTBACK": "maybe"}, "KITE_POSTBACK is 'maybe': give true or false"),
         ({"LOOSENING_NEEDS": "nothing"}, "LOOSENING_NEEDS is 'nothing': use confirmation or second_person"),
@@ -79,3 +82,18 @@ def test_every_limit_that_loosens_upwards_has_a_ceiling_above_its_first_value(se
     assert set(settings.LIMIT_CEILINGS) == upwards - without
     assert all(getattr(first, name) < ceiling for name, ceiling in settings.LIMIT_CEILINGS.items())
     assert contradictions(settings.LIMIT_CEILINGS) == []
+
+
+def test_the_passwords_of_the_servers_are_struck_out_of_every_log_by_their_value():
+    said = "from config import settings; from orders.redaction import strike_out; print(strike_out('{} and {}'))"
+    program = said.format("of the database", "of redis 100%")
+    addresses = {
+        "DATABASE_URL": "postgresql://desk:of%20the%20database@127.0.0.1/desk",
+        "REDIS_URL": "redis://:of%20redis%20100%25@cache:6379/0",
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, env={**os.environ, **addresses}, capture_output=True, text=True
+    )
+
+    assert done.stdout.strip() == "… and …", done.stderr

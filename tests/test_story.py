@@ -19,6 +19,7 @@ from tests.conftest import ROOMY, open_the_limits
 from tests.dying_executor import POINTS_SENT_ONCE
 from tests.executor_process import ExecutorProcess, manage
 from tests.orders.paper.paper_process import PaperProcess, until
+from tests.proofs import telling
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 
@@ -102,7 +103,10 @@ def test_what_the_stream_got_while_no_executor_ran_is_acted_on(start, valkey, au
     until(lambda: valkey.xpending("signals:stream", "order-executor")["pending"] == 0)
 
 
-@pytest.mark.parametrize("point", POINTS_SENT_ONCE)
+@pytest.mark.parametrize(
+    "point",
+    telling(POINTS_SENT_ONCE, "recorded, not acknowledged", "decided, not sent", "sent, answer not written"),
+)
 def test_killed_at_any_point_a_signal_still_is_one_order(point, start, valkey, auto_trading, paper):
     dying = start(dies_at=point)
     valkey.xadd("signals:stream", {"signal": signal_bytes(signal_id="one")})
@@ -146,6 +150,7 @@ def test_a_second_executor_stands_by_and_takes_over(start, valkey, auto_trading)
     assert filled(concluded("second")).sender.endswith(str(second.process.pid))
 
 
+@pytest.mark.proof
 def test_ten_thousand_messages_at_once_are_all_accounted_for(start, valkey):
     start()
     publish(valkey, signal_id="warm-up", signal_type="HOLD")

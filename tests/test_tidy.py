@@ -23,23 +23,47 @@ CONFINED = {
     r"transaction\.atomic": {
         "orders/adjusting.py",
         "orders/by_hand.py",
+        "orders/daily_login.py",
         "orders/deciding.py",
         "orders/differences.py",
+        "orders/end_of_day.py",
         "orders/execution.py",
+        "orders/flattening.py",
         "orders/governor.py",
         "orders/inbox.py",
         "orders/leadership.py",
         "orders/logins.py",
         "orders/losses.py",
+        "orders/missed_exits.py",
+        "orders/modifying.py",
         "orders/reconciliation.py",
+        "orders/replaying.py",
+        "orders/screening.py",
+        "orders/second_factor.py",
         "orders/start.py",
+        "orders/stopping.py",
+        "orders/tracker.py",
         "risk/approvals.py",
+        "risk/audit/rows.py",
+        "risk/audit/sealing.py",
         "risk/calendar.py",
+        "risk/calendar_approvals.py",
         "risk/control.py",
         "risk/limit_versions.py",
     },
-    r"select_for_update": {"risk/models/switch.py", "risk/limit_versions.py"},
-    r"except Exception": {"orders/loops.py", "orders/worker.py", "orders/broker/kite.py", "orders/paper/server/app.py"},
+    r"select_for_update": {
+        "orders/admin/people.py",
+        "risk/models/switch.py",
+        "risk/limit_versions.py",
+        "risk/questions.py",
+    },
+    r"except Exception": {
+        "orders/broker/kite.py",
+        "orders/end_of_day.py",
+        "orders/loops.py",
+        "orders/paper/server/app.py",
+        "orders/worker.py",
+    },
     r"\bfloat\(": {"config/children.py", "orders/broker/kite.py", "orders/paper/server/wire.py"},
     r"datetime\.now\(": {"orders/paper/program.py"},
 }
@@ -93,7 +117,7 @@ def test_nothing_but_advance_writes_an_orders_status():
 
 def test_every_variable_of_the_settings_is_in_the_example():
     settings = (ROOT / "config/settings.py").read_text()
-    read = set(re.findall(r"(?:env\.\w+|_decimal|_integer|_truth|_time_zone)\(\s*\"([A-Z_]+)\"", settings))
+    read = set(re.findall(r"(?:env\.\w+|_decimal|_integer|_truth|_time_of_day|_time_zone)\(\s*\"([A-Z_]+)\"", settings))
     shown = set(re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
 
     assert read == shown

@@ -1,9 +1,15 @@
-"""A real Chromium, the system's own, logged in as Tara, who may do everything; what it says on its console is kept."""
+"""
+A real Chromium, the system's own, and those who sit before it.
+
+`admin_page` is Tara's, who may do everything, logged in through the form. A journey takes `journey` instead: Tara,
+logged in without it, on a large dark screen and on a small light one; each page is looked at as `Person` does.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,13 +17,24 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from playwright.sync_api import expect
 
 from orders import by_hand
 from orders.deciding import ManualOrder
 from orders.desk import Desk
 from orders.models import Order
+from orders.quotes import load_instruments
+from orders.receivers import connect
 from risk.engine.facts import OrderType, Side
+from tests.orders.conftest import follow, held, resting, wish
+from tests.orders.paper.paper_process import PaperProcess
 
+from .staged_day import FIRST_LIMITS, START, StagedDay
+from .staged_time import StagedTime
+from .watching import LARGE_DARK, SMALL_LIGHT, Person, Screen
+
+__all__ = ["follow", "held", "resting", "wish"]  # of the cast that trades
+expect.set_options(timeout=20_000)  # how long a page may take to show it on a machine that does much else
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 
 
@@ -64,6 +81,62 @@ def placed(desk: Desk) -> Callable[..., Order]:
         return by_hand.place(desk, wish)
 
     return place
+
+
+@pytest.fixture
+def person(new_context: Any, live_server: Any) -> Iterator[Callable[..., Person]]:
+    """Let somebody sit down at a screen: with a name they are logged in, a superuser unless there is such a user."""
+
+    seated: list[Person] = []
+
+    def sit(screen: Screen, name: str = "") -> Person:
+        context = new_context(viewport={"width": screen.width, "height": screen.height}, color_scheme=screen.scheme)
+        somebody = Person(context, live_server.url)
+        seated.append(somebody)
+        if name:
+            user = User.objects.filter(username=name).first() or User.objects.create_superuser(name)
+            somebody.log_in(user)
+        return somebody
+
+    yield sit
+    for somebody in seated:
+        somebody.leave()
+
+
+@pytest.fixture(params=[LARGE_DARK, SMALL_LIGHT], ids=str)
+def screen(request: pytest.FixtureRequest) -> Screen:
+    return request.param
+
+
+@pytest.fixture
+def journey(person: Callable[..., Person], screen: Screen, desk: Desk) -> Person:
+    return person(screen, "tara")
+
+
+@pytest.fixture
+def step() -> timedelta:
+    return timedelta(hours=1)
+
+
+@pytest.fixture
+def staged_day(transactional_db: None, tmp_path: Path, settings: Any, step: timedelta) -> Iterator[StagedDay]:
+    """The day of `StagedDay`, played until a quarter past two, on a paper server of its own."""
+    paper = PaperProcess(tmp_path, "--clock", f"{START:%Y-%m-%dT%H:%M}")
+    times = StagedTime(paper, START)
+    settings.PAPER_KITE_URL, settings.LOOSENING_NEEDS = paper.root, "second_person"
+    settings.FIRST_LIMITS = FIRST_LIMITS
+    listener = connect(settings.REDIS_URL).pubsub()
+    listener.subscribe(settings.SIGNAL_CHANNEL)
+    try:
+        with times.for_everybody():
+            desk = Desk.from_settings(clock=times)
+            load_instruments(desk, "NSE")
+            day = StagedDay(desk, paper, times, step=step)
+            day.play()
+            yield day
+    finally:
+        listener.close()
+        paper.stop()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.dying_executor import dies_after, dies_before
 
 
 def arm(point: str) -> None:
-    from orders import by_hand, deciding, execution
+    from orders import by_hand, deciding, execution, flattening, modifying
     from orders.broker.kite import KiteGateway
     from risk import control
 
@@ -25,11 +25,16 @@ def arm(point: str) -> None:
         "sent, answer not written": lambda: dies_after(KiteGateway, "place"),
         "answer being written": lambda: dies_before(execution, "_bind"),
         "answer written": lambda: dies_after(execution, "_bind"),
+        "modification written, not sent": lambda: dies_before(modifying, "_send"),
+        "modification claimed, not sent": lambda: dies_before(KiteGateway, "modify"),
+        "modification sent": lambda: dies_after(KiteGateway, "modify"),
         "cancel wished, not committed": lambda: dies_after(execution.Order, "request_cancel"),
         "cancel wished, not sent": lambda: dies_before(execution, "carry_out_cancel"),
         "cancel sent": lambda: dies_after(KiteGateway, "cancel"),
         "halting, not committed": lambda: dies_after(control, "_change"),
         "halted, no cancel wished": lambda: dies_before(execution, "cancel_all"),
+        "flatten written, no cancel sent": lambda: dies_before(flattening, "carry_out_each"),
+        "flatten written, nothing sold": lambda: dies_before(flattening, "carry_on"),
         "marked, not committed": lambda: dies_after(by_hand, "settle"),
         "marked": lambda: dies_after(by_hand, "mark_filled"),
     }
@@ -37,7 +42,7 @@ def arm(point: str) -> None:
 
 
 def act(action: str) -> None:
-    from orders import by_hand, execution
+    from orders import by_hand, execution, flattening, modifying
     from orders.deciding import ManualOrder
     from orders.desk import Desk
     from orders.models import Order, Position
@@ -61,8 +66,15 @@ def act(action: str) -> None:
             by_hand.exit_position(desk, Position.objects.get(), token="form-2", by="priya")
         case "cancel":
             execution.cancel(desk, Order.objects.get(), by="priya", reason="changed my mind")
+        case "modify":
+            other = modifying.Wish(
+                token="form-4", quantity=2, price=Decimal("1391.00"), by="priya", reason="nearer to the market"
+            )
+            modifying.modify(desk, Order.objects.get(), other)
         case "halt":
             execution.halt(desk, by="priya", reason="stop everything")
+        case "flatten":
+            flattening.flatten(desk, token="form-4", by="priya", reason="out of everything")
         case "mark":
             fill = by_hand.HandFill(token="form-3", quantity=1, price=Decimal(1390), by="priya", reason="by phone")
             by_hand.mark_filled(desk, Order.objects.get(), fill)

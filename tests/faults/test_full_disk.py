@@ -63,6 +63,7 @@ def disk_of_the_book() -> Iterator[SmallDisk]:
                 other.execute("DROP TABLESPACE small_disk")
 
 
+@pytest.mark.proof
 def test_signals_wait_while_the_database_has_no_room_and_none_is_lost_or_half_written(
     disk_of_the_book, leader, valkey, auto_trading, paper
 ):
@@ -82,7 +83,7 @@ def test_signals_wait_while_the_database_has_no_room_and_none_is_lost_or_half_wr
     for _ in range(400):
         send_a_pair()
     # How many more find room in pages that a table has already is PostgreSQL's affair; the worker's may be full first.
-    until(lambda: said(executor, "channel.waiting_for_database") or send_a_pair(), 60)
+    until(lambda: said(executor, "channel.waiting_for_database") or send_a_pair(), 180)
     until(lambda: said(executor, NO_ROOM), 30)
     send(valkey, "buy")
     assert not recorded("buy")
@@ -90,8 +91,8 @@ def test_signals_wait_while_the_database_has_no_room_and_none_is_lost_or_half_wr
 
     pairs = next(numbers)
     everything = [f"{how}-{number}" for how in ("sent", "told") for number in range(pairs)]
-    until(lambda: recorded(*everything), 60)
-    filled(until(lambda: Signal.objects.filter(signal_id="buy", orders__status="FILLED").first(), 60))
+    until(lambda: recorded(*everything), 180)
+    filled(until(lambda: Signal.objects.filter(signal_id="buy", orders__status="FILLED").first(), 180))
     until(lambda: valkey.xpending("signals:stream", "order-executor")["pending"] == 0, 20)
     assert not Signal.objects.filter(duplicates__gt=0).exists()
     assert executor.process.poll() is None

@@ -8,6 +8,7 @@ from orders import by_hand
 from orders.models import Order, Position, Signal
 from risk.models import Incident, Mode, TradingControl
 from tests.orders.paper.paper_process import until
+from tests.proofs import telling
 from tests.test_story import concluded, filled
 
 from .conftest import said
@@ -21,7 +22,7 @@ SLOW = {  # each ends well within the eight seconds that one call may take
 }
 
 
-@pytest.mark.parametrize("how", SLOW)
+@pytest.mark.parametrize("how", telling([*SLOW], "trickling"))
 def test_reads_that_are_slow_and_never_fail_turn_auto_trading_off_once_and_staff_can_still_close(
     how, leader, valkey, auto_trading, paper, bare_desk
 ):

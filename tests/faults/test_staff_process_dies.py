@@ -10,13 +10,14 @@ import pytest
 
 from orders import by_hand
 from orders.deciding import ManualOrder
-from orders.models import Fill, Order, Position
+from orders.models import Fill, Flatten, Order, OrderModification, Position
 from orders.reconciliation import reconcile
 from risk.engine.facts import OrderType, Side
 from risk.models import TradingControl
 from tests.conftest import open_the_limits
 from tests.executor_process import REPOSITORY, environment
 from tests.orders.paper.paper_process import until
+from tests.proofs import telling
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 
@@ -34,23 +35,26 @@ def staff(paper):
     return act
 
 
+def wish(limit: str) -> ManualOrder:
+    return ManualOrder(
+        token=f"earlier at {limit}",
+        side=Side.BUY,
+        exchange="NSE",
+        symbol="RELIANCE",
+        quantity=1,
+        order_type=OrderType.LIMIT,
+        limit_price=Decimal(limit),
+        by="priya",
+    )
+
+
 @pytest.fixture
 def place(desk):
     """Place an order by hand, one that rests or one that fills at once, and read the book."""
     open_the_limits()
 
     def make(limit: str) -> Order:
-        wish = ManualOrder(
-            token="earlier",
-            side=Side.BUY,
-            exchange="NSE",
-            symbol="RELIANCE",
-            quantity=1,
-            order_type=OrderType.LIMIT,
-            limit_price=Decimal(limit),
-            by="priya",
-        )
-        order = by_hand.place(desk, wish)
+        order = by_hand.place(desk, wish(limit))
         reconcile(desk)
         return order
 
@@ -68,7 +72,7 @@ def books_agree(paper) -> None:
     assert len(placed) == len(set(placed))
 
 
-@pytest.mark.parametrize("point", SENT)
+@pytest.mark.parametrize("point", telling(SENT, "sent, answer not written"))
 def test_killed_after_a_manual_order_was_sent_it_is_found_again(staff, start, desk, paper, point):
     assert staff("place", point) == -9
 
@@ -82,7 +86,7 @@ def test_killed_after_a_manual_order_was_sent_it_is_found_again(staff, start, de
     assert len(paper.accepted()) == 1
 
 
-@pytest.mark.parametrize("point", UNSENT)
+@pytest.mark.parametrize("point", telling(UNSENT, "decided, not sent"))
 def test_killed_before_a_manual_order_was_sent_it_is_sent_when_asked_again_or_never(staff, start, desk, paper, point):
     assert staff("place", point) == -9
 
@@ -107,7 +111,7 @@ def test_killed_after_it_said_it_was_sending_a_manual_order_is_in_doubt_and_neve
     assert paper.accepted() == []
 
 
-@pytest.mark.parametrize("point", SENT)
+@pytest.mark.parametrize("point", telling(SENT, "answer being written"))
 def test_killed_after_an_exit_was_sent_it_is_found_again_and_not_doubled(staff, start, place, paper, point):
     place("1405.00")
     assert staff("exit", point) == -9
@@ -120,7 +124,7 @@ def test_killed_after_an_exit_was_sent_it_is_found_again_and_not_doubled(staff, 
     assert len(paper.accepted()) == 2
 
 
-@pytest.mark.parametrize("point", ["cancel wished, not sent", "cancel sent"])
+@pytest.mark.parametrize("point", telling(["cancel wished, not sent", "cancel sent"], "cancel wished, not sent"))
 def test_killed_after_a_cancel_was_wished_for_it_is_carried_out(staff, start, place, paper, point):
     place("1390.00")
     assert staff("cancel", point) == -9
@@ -129,6 +133,32 @@ def test_killed_after_a_cancel_was_wished_for_it_is_carried_out(staff, start, pl
 
     until(finished, 40)
     assert Order.objects.get().status == "CANCELLED"
+
+
+@pytest.mark.parametrize(
+    ("point", "state", "sent"),
+    telling(
+        [
+            ("modification written, not sent", "WITHDRAWN", 0),
+            ("modification claimed, not sent", "DID_NOT", 0),
+            ("modification sent", "TOOK_EFFECT", 1),
+        ],
+        ("modification sent", "TOOK_EFFECT", 1),
+    ),
+)
+def test_killed_while_an_order_was_modified_its_book_says_what_became_of_it_and_nothing_is_sent_again(
+    staff, start, place, paper, point, state, sent
+):
+    place("1390.00")
+    assert staff("modify", point) == -9
+
+    start(ABSENCE_WINDOW_SECONDS="3")
+
+    until(lambda: OrderModification.objects.filter(state=state).exists(), 60)
+    assert staff("modify") == 0  # the browser sends the form again
+    assert len([row for row in paper.journal() if row["event"] == "modified"]) == sent
+    order = Order.objects.get()
+    assert (order.status, order.quantity) == ("OPEN", 2 if sent else 1)
 
 
 def test_killed_before_its_wish_was_committed_a_cancel_was_never_asked_for(staff, start, place, paper):
@@ -142,7 +172,10 @@ def test_killed_before_its_wish_was_committed_a_cancel_was_never_asked_for(staff
     until(finished, 40)
 
 
-@pytest.mark.parametrize("point", ["halted, no cancel wished", "cancel wished, not sent", "cancel sent"])
+@pytest.mark.parametrize(
+    "point",
+    telling(["halted, no cancel wished", "cancel wished, not sent", "cancel sent"], "halted, no cancel wished"),
+)
 def test_killed_after_the_halt_every_unfinished_order_is_cancelled_all_the_same(staff, start, place, paper, point):
     place("1390.00")
     assert staff("halt", point) == -9
@@ -164,7 +197,39 @@ def test_killed_before_the_halt_was_committed_nothing_is_halted_and_asking_again
     assert TradingControl.objects.get(mode="PAPER").state == "HALTED"
 
 
-@pytest.mark.parametrize(("point", "fills"), [("marked, not committed", 0), ("marked", 1)])
+@pytest.mark.parametrize(
+    "point",
+    telling(
+        [
+            "flatten written, no cancel sent",
+            "flatten written, nothing sold",
+            "deciding, not committed",
+            "decided, not sent",
+            "sent, answer not written",
+        ],
+        "flatten written, no cancel sent",
+        "sent, answer not written",
+    ),
+)
+def test_killed_anywhere_in_a_flatten_the_executor_gets_out_with_one_exit(staff, start, place, desk, paper, point):
+    place("1405.00")
+    held = Order.objects.get()
+    resting = by_hand.place(desk, wish("1390.00")) if "cancel" in point else held
+    assert staff("flatten", point) == -9
+    assert TradingControl.objects.get(mode="PAPER").state == "REDUCE_ONLY"
+
+    start()
+
+    until(lambda: Flatten.objects.get().state == "FLAT", 60)
+    resting.refresh_from_db()
+    assert resting.status == ("CANCELLED" if "cancel" in point else "FILLED")
+    assert Position.objects.get().quantity == 0
+    sold = [row["quantity"] for row in paper.journal() if row["event"] == "accepted" and "SELL" in str(row)]
+    assert sold == [1]
+    books_agree(paper)
+
+
+@pytest.mark.parametrize(("point", "fills"), telling([("marked, not committed", 0), ("marked", 1)], ("marked", 1)))
 def test_killed_while_an_order_is_marked_as_filled_the_fill_is_there_whole_or_not_and_once(
     staff, place, desk, paper, point, fills
 ):

@@ -15,6 +15,7 @@ import pytest
 
 from orders.models import ExecutorHeartbeat, Order, OrderEvent, Position, Signal
 from tests.orders.paper.paper_process import until
+from tests.proofs import telling
 from tests.test_story import concluded, filled, publish, signal_bytes
 
 from .conftest import leads, paused, said, stands_still
@@ -46,7 +47,7 @@ def wake(executor) -> None:
     until(lambda: said(executor, "leadership.lost") and said(executor, "leadership.standing_by"), 20)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
+@pytest.mark.parametrize("how", telling([signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP], signal.SIGSTOP))
 def test_a_standby_takes_over_from_a_leader_that_was_killed_stopped_or_paused(leader, start, valkey, auto_trading, how):
     first = leader()
     second = stand_by(start)
@@ -73,7 +74,7 @@ def test_a_leader_that_was_paused_for_too_short_to_be_missed_leads_on(leader, st
     assert not said(second, "leadership.taken")
 
 
-@pytest.mark.parametrize("point", ["deciding, not committed", "decided, not sent", "claiming"])
+@pytest.mark.parametrize("point", telling(["deciding, not committed", "decided, not sent", "claiming"], "claiming"))
 def test_a_sender_paused_before_its_claim_sends_nothing_when_it_wakes_and_the_new_leader_sends_once(
     start, leader, valkey, auto_trading, paper, point
 ):
@@ -91,7 +92,7 @@ def test_a_sender_paused_before_its_claim_sends_nothing_when_it_wakes_and_the_ne
     assert Position.objects.get().quantity == 1
 
 
-@pytest.mark.parametrize("point", ["claimed, not sent", "in connect"])
+@pytest.mark.parametrize("point", telling(["claimed, not sent", "in connect"], "in connect"))
 def test_a_sender_paused_anywhere_between_its_claim_and_the_socket_sends_nothing_when_it_wakes(
     start, leader, valkey, auto_trading, paper, point
 ):

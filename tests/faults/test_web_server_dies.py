@@ -20,6 +20,7 @@ from orders.models import Order, Position
 from orders.reconciliation import reconcile
 from tests.executor_process import REPOSITORY, environment
 from tests.orders.paper.paper_process import until
+from tests.proofs import telling
 from tests.risk.admin.staff import SENT
 
 from .test_staff_process_dies import SENT as SENT_POINTS
@@ -96,7 +97,7 @@ def answer_of(send: Callable[..., requests.Response], fields: dict[str, str]) ->
         return None
 
 
-@pytest.mark.parametrize("point", ["submitting, not sent", *SENT_POINTS])
+@pytest.mark.parametrize("point", telling(["submitting, not sent", *SENT_POINTS], "sent, answer not written"))
 def test_an_exit_whose_worker_dies_is_one_order_however_often_the_form_is_sent(
     point, browser_at, start, place, desk, paper
 ):

@@ -7,17 +7,22 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from orders.broker.gateway import BrokerBook, OrderReport, TradeReport
+from orders.broker.gateway import BrokerBook, HoldingReport, OrderReport, TradeReport
 from orders.models import Order
 
 
 @dataclass
 class BookGateway:
-    """Shows the book it was given last, each share at 1,400.00 INR, and remembers which cancels it was asked for."""
+    """
+    Shows the book it was given last, each share at 1,400.00 INR, and remembers which cancels it was asked for.
+
+    There are 50,000 INR to spend.
+    """
 
     orders: list[OrderReport] = field(default_factory=list)
     trades: list[TradeReport] = field(default_factory=list)
     holds: dict[tuple[str, str], int] = field(default_factory=dict)
+    holdings: tuple[HoldingReport, ...] = ()
     cancelled: list[str] = field(default_factory=list)
 
     def book(self, as_of: datetime) -> BrokerBook:
@@ -27,7 +32,11 @@ class BookGateway:
             trades=tuple(self.trades),
             positions=self.holds,
             last_prices=dict.fromkeys(self.holds, Decimal(1400)),
+            holdings=self.holdings,
         )
+
+    def available_funds(self) -> Decimal:
+        return Decimal(50_000)
 
     def cancel(self, broker_order_id: str) -> None:
         self.cancelled.append(broker_order_id)

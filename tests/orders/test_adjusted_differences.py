@@ -13,7 +13,8 @@ from orders.deciding import decide_manual
 from orders.differences import compare_positions
 from orders.execution import submit
 from orders.models import Adjustment, Fill, Instrument, Order, Position
-from orders.portfolio import Observed, snapshot
+from orders.observed import Observed
+from orders.portfolio import snapshot
 from orders.reconciliation import reconcile
 from risk import limit_versions
 from risk.models import Incident, TradingControl

@@ -12,6 +12,7 @@ from orders.deciding import decide_manual
 from orders.ledger import Line, recompute_position
 from orders.models import Adjustment, Position
 from orders.reconciliation import reconcile
+from orders.start import forget_paper_book
 from risk.models import Mode
 
 from .stand_ins import BookGateway, report_of, trade_of
@@ -140,3 +141,13 @@ def test_no_correction_is_made_while_an_order_may_fill(desk, held, resting):
 
     with pytest.raises(AdjustmentRefused, match="unfinished"):
         adjust(desk, position, correction())
+
+
+def test_a_paper_book_that_was_forgotten_begins_without_its_adjustments(desk, held):
+    position = held(10)
+    adjust(desk, position, wished(kind=Kind.CORRECTION, quantity=7, price=Decimal(1400)))
+    line = Line.of(position)
+
+    forget_paper_book()
+
+    assert recompute_position(line, now=desk.clock()).quantity == 0

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from orders.broker.asked import NOTHING_TOLD, WANTED_MAX, AskedFunds, AskedPositions, AskedPrices
+from orders.broker.asked import NOTHING_TOLD, WANTED_FOR, WANTED_MAX, AskedFunds, AskedPositions, AskedPrices
 from orders.broker.gateway import MarketQuote
 from orders.deciding import decide
 from orders.desk import Desk
@@ -86,7 +86,7 @@ def test_what_is_expected_is_asked_for_in_the_same_question(broker):
 def test_a_question_is_bounded_and_what_was_wanted_long_ago_is_left_out(broker):
     broker.prices.expect([("NSE", f"S{number}") for number in range(WANTED_MAX + 5)], now=broker.now)
     broker.last(RELIANCE)
-    broker.now += timedelta(seconds=5)
+    broker.now += WANTED_FOR
     broker.last(INFY)
 
     assert len(broker.asked[0][1]) == WANTED_MAX

@@ -49,12 +49,60 @@ def valkey(settings):
     client.close()
 
 
+def fills_at_once() -> ManualOrder:
+    return ManualOrder(
+        token="form-2",
+        side=Side.BUY,
+        exchange="NSE",
+        symbol="RELIANCE",
+        quantity=1,
+        order_type=OrderType.LIMIT,
+        limit_price=Decimal("1405.00"),
+        by="priya",
+    )
+
+
 def test_halting_says_what_became_of_each_order(desk, resting_bid):
     said = run("halt_trading", "--reason", "a strange afternoon")
 
     assert "PAPER trading is HALTED" in said
     assert f"{resting_bid.client_order_id} BUY 1 RELIANCE: cancel asked for" in said
     assert TradingControl.objects.get(mode="PAPER").state == "HALTED"
+
+
+def test_halting_lists_what_still_works_and_how_else_the_broker_is_reached(desk, resting_bid, paper):
+    paper.fault("cancel", "error_503")
+
+    said = run("halt_trading", "--reason", "a strange afternoon")
+
+    assert "Still working: 1" in said
+    assert resting_bid.broker_order_id in said
+    assert "sent 1 ×" in said
+    assert "https://kite.zerodha.com/orders" in said
+
+
+def test_reducing_cancels_entries_and_says_so(desk, resting_bid):
+    said = run("reduce_only", "--reason", "big news")
+
+    resting_bid.refresh_from_db()
+    assert TradingControl.objects.get(mode="PAPER").state == "REDUCE_ONLY"
+    assert resting_bid.cancel_reason == "reduce only: big news"
+    assert "cancels asked for: 1" in said
+
+
+def test_flattening_needs_its_word_and_does_the_whole_of_it_alone(desk, resting_bid):
+    resting_bid.refresh_from_db()
+    by_hand.place(desk, fills_at_once())
+    reconcile(desk)
+    with pytest.raises(CommandError, match="add --confirm FLATTEN"):
+        run("flatten", "--reason", "a rumour")
+    assert TradingControl.objects.get(mode="PAPER").state == "ACTIVE"
+
+    said = run("flatten", "--reason", "a rumour", "--confirm", "FLATTEN")
+
+    assert "everything is closed. flat: RELIANCE" in said
+    assert Position.objects.get().quantity == 0
+    assert "Still working: nothing" in said
 
 
 def test_halting_works_with_the_broker_down(desk, resting_bid, paper):

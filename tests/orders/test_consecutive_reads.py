@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
+from orders.desk import DeskRules
 from orders.execution import cancel
 from orders.models import Order
 from orders.reconciliation import reconcile
 from risk.models import Incident
+from tests.conftest import StillClock
 
 from .stand_ins import BookGateway, report_of, trade_of
 from .test_adversity import kinds
@@ -49,6 +53,33 @@ def test_an_order_missing_twice_but_seen_unchanged_in_between_has_not_vanished(d
         reconcile(there)
 
     assert kinds() == []
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.9, []), (1.1, ["VANISHED_ORDER"])])
+def test_two_reads_in_one_moment_are_one_look(desk, resting, wired, seconds, told):
+    """Another process, or a script, may read the same answer of the broker a moment later."""
+    resting()
+    clock = StillClock()
+    there = wired(desk, gateway=BookGateway(), rules=DeskRules(), clock=clock)
+
+    reconcile(there)
+    clock.advance(seconds=seconds)
+    reconcile(there)
+
+    assert kinds() == told
+
+
+def test_a_clock_that_was_set_back_does_not_keep_a_vanished_order_from_being_told(desk, resting, wired, clock):
+    resting()
+    there = wired(desk, gateway=BookGateway())
+    clock.advance(hours=1)
+    reconcile(there)
+    clock.advance(hours=-1)
+
+    for _ in range(2):
+        reconcile(there)
+
+    assert kinds() == ["VANISHED_ORDER"]
 
 
 def test_a_resolved_difference_is_not_told_again_after_an_order_in_its_symbol(desk, held, resting, paper, clock):

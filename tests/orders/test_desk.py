@@ -7,6 +7,8 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from orders.broker.sessions import TokenVault, expiry_after
 from orders.desk import Desk, DeskNotWired, rupees, trading_date
@@ -112,7 +114,7 @@ def test_no_token_in_the_environment_changes_nothing(vault):
 def test_a_refused_token_is_not_valid_until_a_new_login(vault):
     vault.keep("abc", user_id="AB1234", now=NOW)
 
-    vault.refuse("Incorrect `api_key` or `access_token`.", asked_at=NOW)
+    vault.refuse("Incorrect `api_key` or `access_token`.", asked_at=NOW, now=NOW)
     assert not vault.is_valid(NOW)
     assert BrokerSession.objects.get(mode="LIVE").last_error == "Incorrect `api_key` or `access_token`."
 
@@ -123,7 +125,7 @@ def test_a_refused_token_is_not_valid_until_a_new_login(vault):
 
 def test_the_token_of_the_environment_is_not_tried_again_once_it_was_refused(vault):
     vault.keep_from_environment("abc", now=NOW)
-    vault.refuse("no", asked_at=NOW)
+    vault.refuse("no", asked_at=NOW, now=NOW)
 
     vault.keep_from_environment("abc", now=NOW + timedelta(minutes=1))
 
@@ -133,7 +135,7 @@ def test_the_token_of_the_environment_is_not_tried_again_once_it_was_refused(vau
 def test_paper_needs_no_login_and_is_never_refused(db):
     vault = TokenVault("PAPER", secret_key="a secret of the suite")
 
-    vault.refuse("no", asked_at=NOW)
+    vault.refuse("no", asked_at=NOW, now=NOW)
 
     assert vault.token() == "paper"
     assert vault.is_valid(NOW)
@@ -154,3 +156,29 @@ def test_the_desk_of_the_settings_reads_its_broker(paper, settings, db):
 
     assert (desk.mode, desk.is_live) == ("PAPER", False)
     assert desk.gateway.user_id() == "PAPER1"
+
+
+def test_the_token_of_the_environment_is_kept_with_its_mark_or_not_at_all(vault):
+    vault.row()
+
+    with CaptureQueriesContext(connection) as asked:
+        vault.keep_from_environment("abc", now=NOW)
+
+    assert len([each for each in asked if "UPDATE" in each["sql"]]) == 1
+    assert (vault.token(), bool(vault.row().environment_token_digest)) == ("abc", True)
+
+
+def test_a_token_refused_after_the_clock_was_set_back_is_refused(vault):
+    """The login seems to come of the future: it is the one that was used, and is not tried again."""
+    vault.keep("abc", user_id="AB1234", now=NOW)
+    back = NOW - timedelta(minutes=10)
+
+    assert vault.refuse("no", asked_at=back, now=back + timedelta(seconds=1))
+    assert not vault.is_valid(back)
+
+
+def test_a_login_made_since_the_refused_one_was_used_stays(vault):
+    vault.keep("def", user_id="AB1234", now=NOW)
+
+    assert not vault.refuse("no", asked_at=NOW - timedelta(seconds=2), now=NOW + timedelta(seconds=1))
+    assert vault.is_valid(NOW)

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from orders import by_hand
 from orders.broker.gateway import NotSent, OrderRefused, OutcomeUnknown
 from orders.deciding import decide, decide_manual
 from orders.execution import cancel, cancel_all, carry_out_cancel, doubt_overdue, halt, submit
@@ -209,6 +210,16 @@ def test_what_is_not_wanted_any_more_is_withdrawn_unsent_and_decided_again(desk,
     assert (signal.status, signal.reason) == ("RECEIVED", f"to be decided again: {reason}")
 
 
+@pytest.mark.parametrize("change", [halted, auto_off, switched_off_and_on, limits_changed])
+def test_nothing_that_staff_change_in_the_same_moment_keeps_an_exit_from_going(desk, held, clock, change):
+    exit_order = decide_manual(desk, by_hand.exit_wish(desk, held(2), token="t", by="tara"))
+    change(desk, clock)
+
+    submit(desk, exit_order)
+
+    assert exit_order.status == "OPEN"
+
+
 def test_an_order_by_hand_goes_although_auto_trading_is_off(desk, wish, paper, clock):
     auto_off(desk, clock)
 
@@ -264,7 +275,7 @@ def test_a_signal_that_is_withdrawn_five_times_is_failed_and_an_incident(desk, r
 
     signal.refresh_from_db()
     assert signal.status == "FAILED"
-    assert signal.reason == "withdrawn unsent 5 times: the orders of this signal show why"
+    assert signal.reason == "none of its 5 orders came about: the orders of this signal show why"
     assert Incident.objects.get().kind == "SIGNAL_FAILED"
     assert paper.journal() == []
 

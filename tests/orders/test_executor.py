@@ -15,7 +15,7 @@ from orders.models import ExecutorHeartbeat, Fill, Order, Position
 from orders.reconciliation import reconcile
 from risk import control as switch
 from risk.engine.facts import Side
-from risk.models import RiskSettings
+from risk.models import RiskSettings, TradingControl
 from tests.conftest import open_the_limits
 
 from .paper.paper_process import until
@@ -173,6 +173,25 @@ def test_an_order_whose_outcome_is_unknown_comes_back_in_doubt(executor, paper):
     assert executor.check_order_status(order) == "FILLED"
 
 
+def test_an_order_is_modified_and_has_its_terms_when_the_book_shows_them(executor, resting):
+    order = resting(quantity=3)
+
+    modification = executor.modify_order(order, quantity=2, price=1391.5, reason="fewer, nearer", by="nightly")
+    executor.check_order_status(order)
+
+    assert (order.quantity, order.price) == (2, Decimal("1391.5"))
+    assert (modification.asked_by, modification.reason) == ("nightly", "fewer, nearer")
+
+
+def test_a_modification_that_a_control_refuses_names_it(executor, resting):
+    order = resting()
+
+    with pytest.raises(RiskManagementError) as refusal:
+        executor.modify_order(order, price=1500, reason="to the moon")
+
+    assert refusal.value.control == "PRICE_COLLAR_EXCEEDED"
+
+
 def test_a_fill_is_recorded_by_hand(executor, desk, resting):
     order = resting(quantity=10)
     with pytest.raises(MarkRefused, match="the broker shows it as OPEN"):
@@ -299,3 +318,19 @@ def test_it_listens_until_it_is_stopped(desk):
 
 def test_sides_and_signal_types_are_the_same_words():
     assert (Side.BUY, Side.SELL) == (BUY, SELL)
+
+
+def test_a_script_stops_and_gets_out_by_the_same_code(desk, held, resting):
+    held(2)
+    resting()
+    executor = OrderExecutor(desk)
+
+    entries = executor.reduce_only(reason="big news")
+    wish = executor.flatten(reason="out", token="once")
+    again = executor.flatten(reason="out", token="once")
+    halted = executor.halt(reason="enough")
+
+    assert [order.side for order in entries] == ["BUY"]
+    assert (wish, wish.asked_by, wish.positions.get().quantity) == (again, "script", 2)
+    assert TradingControl.objects.get(mode="PAPER").state == "HALTED"
+    assert all(order.cancel_requested_at for order in halted)

@@ -20,7 +20,7 @@ from orders.desk import Desk
 from orders.inbox import Received, record
 from orders.models import Signal
 
-MESSAGES = int(os.environ.get("FUZZED_MESSAGES", "10000"))
+MESSAGES = int(os.environ.get("FUZZED_MESSAGES", "3000"))
 BATCH = 500
 ODD_VALUES: list[Any] = [
     None, True, False, 0, -1, 10**400, 1e308, -1e308, 0.1 + 0.2, "", " ", "\x00", "NaN", "Infinity", "-inf", "1e999999",

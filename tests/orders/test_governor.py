@@ -24,7 +24,7 @@ from orders.execution import cancel, submit
 from orders.governor import tell_when_the_day_runs_out
 from orders.models import Decision, Order, Signal
 from orders.reconciliation import reconcile
-from orders.traffic import modifications_left, traffic
+from orders.traffic import times_modified, traffic
 from orders.worker import Worker
 from risk.models import Incident, RiskSettings, TradingControl
 from tests.conftest import StillClock, open_the_limits, statuses
@@ -279,7 +279,7 @@ def test_an_exit_does_not_wait_for_what_only_openings_are_held_to(still, held, s
 
 
 def test_a_cover_of_a_short_position_is_no_opening(still, sent, wish, held, monkeypatch):
-    monkeypatch.setattr("orders.governor.own_quantity", lambda *_: -1)
+    monkeypatch.setattr("orders.governor.ask_own_quantity", lambda *_: lambda: -1)
     order = decide_manual(still, wish())
     sent(9, still.clock())
 
@@ -424,14 +424,14 @@ def test_two_processes_do_not_both_take_the_last_slot(desk, received, sent, cloc
     assert len(paper.accepted()) == 1
 
 
-def test_a_changed_order_has_so_many_changes_less_left(desk, resting, paper):
+def test_an_order_changed_in_the_broker_s_own_app_counts_as_modified(desk, resting, paper):
     order = resting()
-    assert modifications_left(order) == 25
+    assert times_modified(order) == 0
 
     paper.kite().modify_order("regular", order.broker_order_id, price=1391)
     reconcile(desk)
 
-    assert modifications_left(order) == 24
+    assert times_modified(order) == 1
 
 
 # --- The broker's own word -------------------------------------------------------------------------------------------
@@ -451,7 +451,7 @@ def test_two_429_in_a_row_turn_auto_trading_off_and_one_does_not(still, paper, p
 
     control = TradingControl.objects.get(mode=still.mode)
     assert not control.auto_trading
-    assert "two orders in a row for their rate" in control.reason
+    assert "two requests in a row for their rate" in control.reason
     assert Incident.objects.get().kind == "RATE_REFUSED"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from orders.broker.gateway import BrokerUnreachable
 from orders.deciding import OrderDenied, decide_manual
-from orders.execution import halt, submit
+from orders.execution import cancel, halt, submit
 from orders.models import Order
 from orders.reconciliation import reconcile
 from orders.tracker import Tracker
@@ -177,7 +177,7 @@ def test_what_has_no_answer_is_in_doubt_though_the_book_was_never_read_since_the
     if away == "the book":
         paper.fault("orders", "error_503")
     else:
-        live.vault.refuse("logged out", asked_at=clock())
+        live.vault.refuse("logged out", asked_at=clock(), now=clock())
     tracker = Tracker(live, ready=threading.Event(), busy_seconds=0.01)
     monkeypatch.setattr(tracker, "_wait", lambda: None)
 
@@ -208,3 +208,36 @@ def test_absence_ends_a_doubt_right_after_the_window(desk, doubtful, clock, seco
 
     order.refresh_from_db()
     assert order.status == status
+
+
+# --- What was told of it ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
+def test_the_incident_of_a_doubt_is_resolved_by_the_book_that_ends_it(desk, doubtful, clock, fault):
+    order = doubtful(fault)
+    told = Incident.objects.get(kind="ORDER_IN_DOUBT")
+    told.acknowledge(by="asha", note="seen")
+    if fault == "drop_before":
+        reconcile(desk)
+        assert Incident.objects.unresolved().count() == 1
+        clock.advance(seconds=125)
+
+    reconcile(desk)
+    reconcile(desk)
+
+    order.refresh_from_db()
+    told.refresh_from_db()
+    assert (told.status, told.closed_by) == ("RESOLVED", "executor")
+    assert told.note == f"the doubt has ended: {order} is {order.get_status_display().lower()}"
+    assert not TradingControl.objects.get(mode="PAPER").auto_trading  # that is a person's to turn on
+
+
+def test_another_order_s_end_leaves_the_incident_of_a_doubt_open(desk, doubtful, resting):
+    other = resting(symbol="INFY")
+    doubtful("drop_before")
+
+    cancel(desk, other, by="priya", reason="test")
+    reconcile(desk)
+
+    assert Incident.objects.unresolved().count() == 1

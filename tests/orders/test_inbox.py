@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta, timezone
 
 import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from orders.inbox import Received, Recorded, record
 from orders.models import Signal
+from orders.proposal import ask_newest_decided
 from risk.models import Incident
 
 from .together import Together, held_up
@@ -255,3 +259,92 @@ def test_two_that_record_the_same_signal_at_once_leave_one_row(desk, message):
 
     assert all(isinstance(result, Recorded) for result in results)
     assert Signal.objects.count() == 1
+
+
+# --- As fast with years behind it ------------------------------------------------------------------------------------
+
+
+def statements(record_them):
+    with CaptureQueriesContext(connection) as captured:
+        record_them()
+    return len(captured)
+
+
+def test_a_batch_takes_as_many_statements_as_one_message(desk, message):
+    alone = statements(lambda: record(desk, [heard(message())]))
+
+    batch = [heard(message(signal_id=f"b-{number}")) for number in range(500)]
+    assert statements(lambda: record(desk, batch)) == alone
+
+    again = statements(lambda: record(desk, batch))
+    assert again == alone + 2  # their rows are locked and counted, all at once
+    assert set(Signal.objects.filter(signal_id__startswith="b-").values_list("duplicates", flat=True)) == {1}
+
+
+def test_signals_that_arrive_again_a_different_number_of_times_are_each_counted(desk, message):
+    raws = {name: message(signal_id=name) for name in "abc"}
+    record(desk, [heard(raws[name]) for name in "abc"])
+
+    record(desk, [heard(raws[name]) for name in "abbcccc"])
+
+    assert dict(Signal.objects.values_list("signal_id", "duplicates")) == {"a": 1, "b": 2, "c": 4}
+
+
+@pytest.mark.parametrize("index", ["signal_last_seq", "signal_newest"])
+def test_the_newest_of_many_is_read_from_an_index_of_nothing_else(desk, message, index):
+    """Of two thousand numbered signals that expired since the one that was decided, none is read to find it."""
+    record(desk, [heard(message(signal_id=f"n-{number}", seq=number)) for number in range(2000)])
+    Signal.objects.update(status="EXPIRED")
+    first = Signal.objects.earliest("id")
+    Signal.objects.filter(pk=first.pk).update(status="IGNORED")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE orders_signal")
+
+    with CaptureQueriesContext(connection) as captured:
+        if index == "signal_newest":
+            assert ask_newest_decided(Signal.objects.latest("id"))() == first.signal_at
+        else:
+            record(desk, [heard(message(signal_id="next", seq=2000))])
+
+    (asked,) = (query["sql"] for query in captured if "MAX(" in query["sql"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked}")
+        plan = json.dumps(cursor.fetchone()[0])
+    assert f'"Index Name": "{index}"' in plan
+    assert max(int(float(rows)) for rows in re.findall(r'"Actual Rows": ([0-9.]+)', plan)) == 1
+
+
+def test_known_ids_are_looked_up_one_by_one_while_the_table_is_thought_small(desk, message):
+    """As in the first burst of a new installation, whose rows nobody has counted yet."""
+    record(desk, [heard(message(signal_id=f"n-{number}")) for number in range(2000)])
+
+    with CaptureQueriesContext(connection) as captured:
+        record(desk, [heard(message(signal_id="next"))])
+
+    (asked,) = (query["sql"] for query in captured if "asked(" in query["sql"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {asked}")
+        plan = json.dumps(cursor.fetchone()[0])
+    assert '"Index Name": "signal_once"' in plan
+    assert "Seq Scan" not in plan
+    assert "Bitmap" not in plan
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_counts_many_again_and_who_concludes_many_do_not_wait_for_each_other_in_a_ring(desk, message):
+    """Each asks for the rows of the other in the opposite order, and holds some already."""
+    raws = [message(signal_id=f"n-{number}") for number in range(50)]
+    record(desk, [heard(raw) for raw in raws])
+    pks = list(Signal.objects.order_by("-id").values_list("pk", flat=True))
+
+    def conclude():
+        with transaction.atomic():
+            each = [(pk, Signal.Status.IGNORED, "HOLD") for pk in pks]
+            return Signal.objects.conclude_each(each, now=desk.clock())
+
+    with held_up("orders_signal") as wait_for:
+        both = Together(lambda: record(desk, [heard(raw) for raw in raws]).duplicates, conclude)
+        wait_for(2)
+
+    assert both.join() == [50, 50]
+    assert set(Signal.objects.values_list("status", "duplicates")) == {("IGNORED", 1)}

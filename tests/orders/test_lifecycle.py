@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 from django.db import transaction
 
-from orders.lifecycle import INFERRED, TRANSITIONS, UNFINISHED, WORKING, OrderStatus, may_follow
+from orders.lifecycle import (
+    INFERRED,
+    MODIFICATION_TRANSITIONS,
+    MODIFICATION_UNFINISHED,
+    TRANSITIONS,
+    UNFINISHED,
+    WORKING,
+    ModificationState,
+    OrderStatus,
+    may_follow,
+    modification_may_follow,
+)
 from orders.models import Order, OrderEvent
 from tests.conftest import statuses
 
@@ -150,3 +161,22 @@ def test_of_two_that_race_one_moves(pending, desk):
 
     assert sorted(moved) == [False, True]
     assert OrderEvent.objects.filter(order=order).count() == 2  # written down, and one move
+
+
+# --- A modification's life --------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_modifications_says_of_every_state_what_may_follow():
+    assert set(MODIFICATION_TRANSITIONS) == set(ModificationState)
+    assert not any(modification_may_follow(state, state) for state in ModificationState)
+
+
+def test_nothing_takes_a_modification_that_was_sent_back_to_be_sent():
+    before = {state for state, after in MODIFICATION_TRANSITIONS.items() if ModificationState.SENDING in after}
+
+    assert before == {ModificationState.WISHED}
+
+
+def test_a_modification_that_ended_counts_no_more_unless_the_book_shows_its_terms():
+    for ended in set(ModificationState) - MODIFICATION_UNFINISHED:
+        assert MODIFICATION_TRANSITIONS[ended] <= {ModificationState.TOOK_EFFECT}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-import structlog
 from django.contrib.auth.models import Permission, User
 from django.db import transaction
 from django.urls import reverse
@@ -23,7 +23,7 @@ from orders.worker import Worker
 from risk import approvals, limit_versions
 from risk.approvals import ChangeRefused, House
 from risk.limit_versions import LimitsChanged
-from risk.models import LimitChange, RiskSettings, RiskSettingsVersion
+from risk.models import Incident, LimitChange, RiskSettings, RiskSettingsVersion
 from tests.risk.admin.staff import SENT, person, told
 
 from .together import Together, held_up
@@ -37,7 +37,7 @@ PAGE = "/admin/risk/risksettings/1/change/"
 
 def user(name: str) -> User:
     made = User.objects.create_user(name, is_staff=True)
-    made.user_permissions.add(Permission.objects.get(codename="approve_limits"))
+    made.user_permissions.set(Permission.objects.filter(codename__in=["approve_limits", "change_risksettings"]))
     return made
 
 
@@ -82,10 +82,10 @@ KNOWN = (ChangeRefused, LimitsChanged)
 
 
 def test_two_approvers_at_once_are_one_approval(asha, ravi):
-    change = pending(asha)
+    meera, change = user("meera"), pending(asha)
 
     with held_up("risk_risksettingsversion") as wait_for:
-        both = Together(approval(change, ravi), approval(change, user("meera")))
+        both = Together(approval(change, ravi), approval(change, meera))
         wait_for(2)
     (refusal,) = refusals(both.join())
 
@@ -94,7 +94,7 @@ def test_two_approvers_at_once_are_one_approval(asha, ravi):
 
 
 def test_an_approval_and_a_rejection_at_once_are_one_answer(asha, ravi):
-    change, meera = pending(asha), user("meera")
+    meera, change = user("meera"), pending(asha)
 
     with held_up("risk_limitchange") as wait_for:
         both = Together(
@@ -204,8 +204,8 @@ def test_a_save_clicked_twice_at_once_over_http_asks_once(settings):
 
 
 def test_an_approval_clicked_twice_at_once_over_http_is_one_version(asha):
-    change = pending(asha)
     client = person("adam", "view_limitchange", "approve_limits")
+    change = pending(asha)
     url = reverse("admin:risk_limitchange_approve", args=[change.pk])
 
     with held_up("risk_risksettingsversion") as wait_for:
@@ -310,11 +310,24 @@ def test_the_executor_writes_what_is_due_without_a_decision(desk: Desk, asha, cl
     assert (trades(), change.status) == (11, "APPLIED")
 
 
-def test_a_start_says_which_limit_stands_above_its_ceiling(desk: Desk, settings):
+def test_a_start_holds_the_limits_to_lower_ceilings_and_says_which(desk: Desk, settings):
     settings.LIMIT_CEILINGS = {"daily_trades_max": 9}
 
-    with structlog.testing.capture_logs() as logs:
+    for _ in range(2):
         prepare_start(desk)
 
-    told_of = [line for line in logs if line["event"] == "limits.above_ceiling"]
-    assert [(line["limit"], line["in_force"], line["ceiling"]) for line in told_of] == [("daily_trades_max", 10, 9)]
+    told_of, kept = Incident.objects.get(), RiskSettingsVersion.objects.first()
+    assert (trades(), kept.version, kept.author) == (9, 2, "installation")
+    assert kept.reason == "limits in line with the settings: max trades a day 10 → 9"
+    assert (told_of.kind, told_of.mode, told_of.stops_opening) == ("LIMITS_LOWERED", "PAPER", False)
+    assert "max trades a day 10 → 9" in told_of.detail
+
+
+def test_before_that_start_a_decision_is_held_to_the_ceiling_already(desk: Desk, received, settings):
+    settings.LIMIT_CEILINGS = {"daily_trades_max": 0}
+    held = replace(desk, tighten=Desk.from_settings().tighten)
+
+    decide(held, received(symbol="INFY"))
+
+    verdict = next(each for each in Decision.objects.get().verdicts if each["control"] == "DAILY_TRADES_EXCEEDED")
+    assert (verdict["limit"], verdict["passed"]) == ("0 a day", False)

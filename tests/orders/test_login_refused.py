@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from orders.broker.gateway import SessionRefused
-from orders.broker.kite import IST
+from orders.broker.kite_rows import IST
 from orders.deciding import decide_manual
 from orders.execution import cancel, halt, submit
 from orders.models import Order

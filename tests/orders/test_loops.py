@@ -377,6 +377,7 @@ def test_an_outage_of_the_broker_is_told_though_the_database_was_away_for_a_mome
         outage.setattr(tracker_module.switch if name == "auto_trading_off" else type(Incident.objects), name, away)
         with pytest.raises(OperationalError):
             tracker.turn()
+    assert TradingControl.objects.get(mode="PAPER").auto_trading, "what nobody is told of would be off"
     tracker.turn()
 
     assert not TradingControl.objects.get(mode="PAPER").auto_trading

@@ -195,8 +195,16 @@ def test_two_that_see_the_loss_at_once_stop_once(held, desk, paper):
     assert Incident.objects.get(kind="DAILY_LOSS").count == 1
 
 
+@pytest.fixture
+def milder():
+    """Past an exposure limit only that symbol's entries go."""
+    RiskSettings.objects.update(exposure_breach_reduces=False)
+
+
 @pytest.mark.parametrize(("limit", "cancelled"), [("13999.99", True), ("14000.00", False)])
-def test_a_position_that_outgrew_its_limit_takes_no_more_and_is_left_alone(held, desk, wish, paper, limit, cancelled):
+def test_in_the_milder_form_a_position_that_outgrew_its_limit_takes_no_more_and_is_left_alone(
+    held, milder, desk, wish, limit, cancelled
+):
     entry = submit(desk, decide_manual(desk, wish(quantity=1, limit_price=D("1390.00"))))
     RiskSettings.objects.update(position_value_max=D(limit))
 
@@ -226,7 +234,9 @@ def test_a_position_is_held_against_the_limit_of_its_symbol_where_that_is_tighte
     ("limit", "level"),
     [("28000.01", None), ("28000.00", 50), ("17500.01", 50), ("17500.00", 80), ("14000.00", 100), ("13999.99", 100)],
 )
-def test_a_book_that_outgrows_the_gross_limit_is_told_of_and_left_alone(held, desk, wish, limit, level):
+def test_in_the_milder_form_a_book_that_outgrows_the_gross_limit_is_told_of_and_left_alone(
+    held, milder, desk, wish, limit, level
+):
     entry = submit(desk, decide_manual(desk, wish(quantity=1, limit_price=D("1390.00"))))
     RiskSettings.objects.update(gross_exposure_max=D(limit))
 
@@ -274,3 +284,20 @@ def test_looking_asks_for_no_price_of_what_is_flat_and_costs_no_more_with_more_s
 
     assert "HELD0" in asked
     assert "FLAT" not in asked
+
+
+def test_looking_costs_no_more_with_many_symbols_past_and_near_their_limits(held, desk, django_assert_max_num_queries):
+    Position.objects.update(quantity=6)
+    position = Position.objects.get()  # RELIANCE, at 1,400.00
+    RiskSettings.objects.update(position_value_max=D(8000), gross_exposure_max=D(10_000_000), daily_loss_max=D(10**6))
+    for number in range(30):
+        position.pk, position.symbol, position.quantity = None, f"HELD{number}", 6 if number % 2 else 5
+        position.save()
+    watch_limits(desk)
+    told = Incident.objects.count()
+    assert told == 31
+
+    with django_assert_max_num_queries(9):
+        watch_limits(desk)
+
+    assert Incident.objects.count() == told

@@ -1,14 +1,16 @@
 """
 Positions through PostgreSQL: whatever is recorded, and in whatever order, they are what a plain recomputation says.
 
-How near: nothing is carried along rounded. Cost and realised P&L are reckoned anew from all fills, in Decimals of 28
-digits, and each is rounded once, as it is stored, by at most ₹0.00005. So each is within ₹0.0001 of the fractions that
-the recomputation uses, and realised less cost within ₹0.0001 of the cash flow, however many fills there are.
+How near: nothing is carried along rounded. Cost and realised P&L are reckoned in Decimals of 28 digits, all of which
+are kept with the position's day, and each is rounded once, as the position shows it, by at most ₹0.00005. So each is
+within ₹0.0001 of the fractions that the recomputation uses, and realised less cost within ₹0.0001 of the cash flow,
+however many fills there are.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,13 +25,16 @@ from hypothesis import strategies as st
 from orders.adjusting import AdjustmentRefused, Wish, adjust
 from orders.average_cost import realised_on
 from orders.by_hand import HandFill, MarkRefused, mark_filled
+from orders.desk import trading_date
 from orders.ledger import Line, steps_of
 from orders.models import Adjustment, Fill, Order, Position
 from orders.reconciliation import reconcile
 
+from .reckoned import check_days_around, check_the_book
 from .stand_ins import BookGateway, report_of, trade_of
 
 Kind = Adjustment.Kind
+HISTORIES_DRAWN = int(os.environ.get("HISTORIES", "15"))
 LINES = [("NSE", "CNC"), ("NSE", "MIS"), ("BSE", "CNC"), ("BSE", "MIS")]
 ORDERS = [(line, side) for line in LINES[:3] for side in ("BUY", "SELL")] + [(LINES[3], "BUY")]
 ORDER_QUANTITY = 100_000
@@ -228,7 +233,7 @@ class Told:
                 assert abs(Fraction(found) - gained) < Fraction(1, 10**9)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=HISTORIES_DRAWN, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=HISTORIES)
 def test_positions_are_what_a_plain_recomputation_of_all_that_was_recorded_says(desk, wired, history):
     with taken_back():
@@ -240,6 +245,8 @@ def test_positions_are_what_a_plain_recomputation_of_all_that_was_recorded_says(
         told.now += timedelta(seconds=1)
         told.read([row for _, row in told.unread])
         told.check()
+        check_the_book()
+        check_days_around(trading_date(told.now))
 
 
 @pytest.mark.parametrize(("shares", "counted", "cost"), [(4, 10, "13400"), (10, 10, "14000"), (12, 12, "16800")])
@@ -255,6 +262,7 @@ def test_hand_fills_give_way_to_fewer_as_many_or_more_of_the_brokers(desk, wired
     assert Fill.objects.count() == 2
 
 
+@pytest.mark.proof
 def test_a_thousand_uneven_fills_leave_the_cash_flow_whole(desk, wired):
     """Twelve in each of eighty readings: rounding once a fill, and not once in all, would be ₹0.04 off."""
     told = Told(desk, wired)
@@ -270,4 +278,5 @@ def test_a_thousand_uneven_fills_leave_the_cash_flow_whole(desk, wired):
         told.read(rows)
 
     told.check()
+    check_the_book()
     assert Fill.objects.count() == 960

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from orders.broker.gateway import BrokerUnreachable
-from orders.broker.kite import IST
+from orders.broker.kite_rows import IST
 from orders.deciding import OrderDenied, decide, decide_manual
 from orders.desk import Desk
 from orders.execution import submit
@@ -25,8 +25,9 @@ from orders.models import BrokerSession, Decision, Instrument, Order, Signal
 from orders.quotes import load_instruments
 from orders.session_hours import group_of, is_in_session, market_of, tell_of_the_calendar
 from orders.tracker import Tracker
+from risk import calendar
 from risk.engine.facts import OrderType
-from risk.models import CalendarYear, Incident, Mode
+from risk.models import CalendarYear, Incident, Mode, SessionRule
 
 pytestmark = pytest.mark.django_db
 
@@ -173,7 +174,12 @@ def test_on_paper_the_market_is_open_round_the_clock(desk):
 # --- The next year ----------------------------------------------------------------------------------------------------
 
 
-def test_from_december_on_a_year_that_is_not_complete_is_told_once(nse):
+@pytest.fixture
+def confirmed(db):
+    SessionRule.objects.update(confirmed=True)
+
+
+def test_from_december_on_a_year_that_is_not_complete_is_told_once(nse, confirmed):
     tell_of_the_calendar(nse("2026-11-30 23:59:59"))
     assert not Incident.objects.exists()
 
@@ -187,7 +193,7 @@ def test_from_december_on_a_year_that_is_not_complete_is_told_once(nse):
     assert "load_calendar" in told.what_to_do
 
 
-def test_a_complete_year_is_not_told_of_nor_is_one_that_no_hours_are_kept_in(nse, desk):
+def test_a_complete_year_is_not_told_of_nor_is_one_that_no_hours_are_kept_in(nse, desk, confirmed):
     tell_of_the_calendar(replace(desk, clock=lambda: ist("2026-12-01 09:00:00")))
     CalendarYear.objects.create(year=2027, complete=True, entered_by="rita", entered_at=ist(MORNING))
     tell_of_the_calendar(nse("2026-12-01 09:00:00"))
@@ -195,7 +201,24 @@ def test_a_complete_year_is_not_told_of_nor_is_one_that_no_hours_are_kept_in(nse
     assert not Incident.objects.exists()
 
 
-def test_the_tracker_tells_of_it_when_it_prepares_the_day(nse):
+def test_hours_of_one_source_are_told_once_from_a_week_before_they_begin_until_confirmed(nse):
+    tell_of_the_calendar(nse("2026-11-29 23:59:59"))
+    assert not Incident.objects.exists()
+
+    calendar.confirm_hours(
+        SessionRule.objects.get(group="FO", confirmed=False).pk, by="r", reason="x", now=ist(MORNING)
+    )
+    tell_of_the_calendar(nse("2026-11-30 00:00:00"))
+    told = Incident.objects.get()
+    told.resolve(by="rita", note="asked the exchange", now=ist(MORNING))
+    tell_of_the_calendar(nse("2026-11-30 12:00:00"))
+
+    assert (Incident.objects.count(), told.kind, told.stops_opening) == (1, "HOURS_NOT_CONFIRMED", False)
+    assert told.title == "The hours of Shares with derivatives from 07 Dec 2026 are not confirmed"
+    assert "SINGLE-SOURCE" in told.detail
+
+
+def test_the_tracker_tells_of_it_when_it_prepares_the_day(nse, confirmed):
     tracker = Tracker(nse("2026-12-01 09:00:00"), ready=threading.Event())
 
     tracker._prepare()

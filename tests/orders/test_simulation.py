@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from orders.deciding import OrderDenied, decide_manual
 from orders.models import Decision
@@ -22,7 +23,7 @@ D = Decimal
 
 
 def under(**changes: Any) -> Simulation:
-    return simulate("PAPER", replace(RiskSettings.objects.get().limits(), **changes))
+    return simulate("PAPER", replace(RiskSettings.objects.get().limits(), **changes), now=timezone.now())
 
 
 def only(simulation: Simulation) -> tuple[str, str, str]:
@@ -110,8 +111,8 @@ def test_only_the_last_ones_of_the_mode_are_looked_at(follow, received):
 
     limits = RiskSettings.objects.get().limits()
 
-    assert simulate("PAPER", limits, last=2).looked_at == 2
-    assert simulate("LIVE", limits).looked_at == 0
+    assert simulate("PAPER", limits, now=timezone.now(), last=2).looked_at == 2
+    assert simulate("LIVE", limits, now=timezone.now()).looked_at == 0
 
 
 def test_what_kept_too_little_is_counted_and_not_guessed(follow, received):
@@ -120,7 +121,8 @@ def test_what_kept_too_little_is_counted_and_not_guessed(follow, received):
     del older.facts["proposed"]["advice"], older.facts["shape"]
     del other.facts["portfolio"]["trades_today"]
 
-    simulation = simulated([older, other], replace(RiskSettings.objects.get().limits(), daily_trades_max=0))
+    limits = replace(RiskSettings.objects.get().limits(), daily_trades_max=0)
+    simulation = simulated([older, other], limits, now=timezone.now())
 
     assert (simulation.looked_at, simulation.unreadable, len(simulation.changed), simulation.same) == (2, 1, 1, 0)
 
@@ -131,6 +133,6 @@ def test_nothing_is_written_and_nobody_is_asked(follow, received, paper, django_
     asked = len(paper.journal())
 
     with django_assert_num_queries(2):  # the decisions, and the limits of single symbols
-        simulate("PAPER", limits)
+        simulate("PAPER", limits, now=timezone.now())
 
     assert len(paper.journal()) == asked

@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
 
 from risk import control, limit_versions
 from risk.models import Mode, RiskSettings, TradingControl
+from tests.conftest import WITHOUT_TRIGGERS
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=ZoneInfo("Asia/Kolkata"))
 ENVIRONMENT: dict[str, Any] = {
@@ -42,11 +43,13 @@ def environment() -> dict[str, Any]:
 
 @pytest.fixture
 def empty_desk(db: None) -> None:
-    """No switch, no limits, no history. Only TRUNCATE gets by the triggers that keep history from being rewritten."""
+    """No switch, no limits, no history: emptied by a superuser, around the triggers that keep history."""
     models = apps.get_app_config("risk").get_models()
     tables = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in models)
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(WITHOUT_TRIGGERS)
         cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+        cursor.execute("SET LOCAL session_replication_role = origin")
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ ON_PAPER = House.of(needs="confirmation", mode="PAPER", ceilings=CEILINGS)
 
 @pytest.fixture
 def asha(first_limits: RiskSettings) -> User:
-    return User.objects.create_user("asha", is_staff=True)
+    return permitted("asha", "change_risksettings")
 
 
 @pytest.fixture
@@ -50,8 +50,12 @@ def vikram(first_limits: RiskSettings) -> User:
 
 
 def approver(name: str) -> User:
+    return permitted(name, "approve_limits", "change_risksettings")
+
+
+def permitted(name: str, *codenames: str) -> User:
     user = User.objects.create_user(name, is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="approve_limits"))
+    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
     return user
 
 

@@ -9,6 +9,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
 from risk import calendar
+from risk.calendar_edits import as_one
 from risk.calendar_file import DayRow
 from risk.engine.sessions import MUMBAI, DayKind, InstrumentGroup, Phase
 from risk.models import CalendarChange, CalendarDay, CalendarYear, SessionRule
@@ -179,12 +180,17 @@ def test_asking_what_an_edit_would_open_keeps_nothing():
     assert calendar.phase(INFY, ist("2026-11-24 11:00:00")) == Phase.CLOSED
 
 
+def take_over(days: list[DayRow], *, complete: bool = False, word: str = "") -> None:
+    edits, what = calendar.of_file(days, complete=complete, source="NSE/CMTR/9")
+    change_now = as_one(edits, by="rita", now=NOW)
+    calendar.change(change_now, what=what, by="rita", now=NOW, reason="NSE/CMTR/9", word=word)
+
+
 def test_days_of_a_file_replace_those_of_the_same_dates_and_leave_the_others():
     days = [row("2026-12-25", name="Christmas, moved"), row("2027-01-26", source="NSE/1", note="to be confirmed")]
 
-    years = calendar.take_over(days, complete=False, source="NSE/CMTR/9", by="rita", now=NOW)
+    take_over(days)
 
-    assert years == [2026, 2027]
     assert CalendarDay.objects.count() == 19
     christmas, republic = CalendarDay.objects.get(date="2026-12-25"), CalendarDay.objects.get(date="2027-01-26")
     assert (christmas.name, christmas.source, christmas.entered_by) == ("Christmas, moved", "NSE/CMTR/9", "rita")
@@ -197,10 +203,10 @@ def test_a_complete_file_completes_its_years_and_needs_the_word():
     days = [row("2027-01-26"), row("2027-03-22")]
 
     with pytest.raises(calendar.OpensTheMarket, match="Fri 01 Jan 2027"):
-        calendar.take_over(days, complete=True, source="NSE/CMTR/9", by="rita", now=NOW)
+        take_over(days, complete=True)
     assert not CalendarDay.objects.filter(date__year=2027).exists()
 
-    calendar.take_over(days, complete=True, source="NSE/CMTR/9", by="rita", now=NOW, word="LOOSEN")
+    take_over(days, complete=True, word="LOOSEN")
 
     assert CalendarYear.objects.get(year=2027).complete
     assert calendar.phase(INFY, ist("2027-01-26 11:00:00")) == Phase.CLOSED

@@ -251,3 +251,24 @@ def test_the_strictest_of_two_modes_does_not_reach_the_other(
     control.auto_trading_off(Mode.LIVE, now=now, **BY_DESK)
 
     assert (stored(Mode.PAPER).state, stored(Mode.PAPER).auto_trading) == ("ACTIVE", True)
+
+
+def test_disarming_stops_acting_on_signals_and_needs_no_version(
+    controls: dict[str, TradingControl], now: datetime
+) -> None:
+    control.arm_live(user_id="AB1234", by="asha", now=now, version_shown=1)
+    control.auto_trading_on(Mode.LIVE, now=now, version_shown=2, **BY_ASHA)
+
+    control.disarm_live(now=now, **BY_DESK)
+
+    assert (stored(Mode.LIVE).armed_user_id, stored(Mode.LIVE).auto_trading) == ("", False)
+    assert stored(Mode.LIVE).state == "ACTIVE"
+
+
+def test_arming_for_another_account_turns_auto_trading_off(controls: dict[str, TradingControl], now: datetime) -> None:
+    control.arm_live(user_id="AB1234", by="asha", now=now, version_shown=1)
+    control.auto_trading_on(Mode.LIVE, now=now, version_shown=2, **BY_ASHA)
+
+    control.arm_live(user_id="CD5678", by="asha", now=now, version_shown=3)
+
+    assert not stored(Mode.LIVE).auto_trading

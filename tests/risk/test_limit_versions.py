@@ -8,10 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
+from config.apps import install_first_rows
 from risk import limit_versions
-from risk.models import RiskSettings, RiskSettingsVersion
+from risk.first_limits import first_values
+from risk.models import Incident, LimitChange, RiskSettings, RiskSettingsVersion
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -29,6 +32,8 @@ LOOSER_AND_TIGHTER: dict[str, tuple[Any, Any]] = {
     "daily_loss_max": (D("1000.01"), D("999.99")),
     "charges_percent": (D("0.119"), D("0.121")),
     "exits_after_loss": (True, False),
+    "exposure_breach_reduces": (False, True),
+    "include_external": (False, True),
     "slippage_percent": (D("0.501"), D("0.499")),
     "collar_percent": (D("3.001"), D("2.999")),
     "closing_collar_percent": (D("10.001"), D("9.999")),
@@ -53,6 +58,8 @@ LOOSER_AND_TIGHTER: dict[str, tuple[Any, Any]] = {
 NO_NUMBERS = {
     "round_up_to_one_lot",
     "exits_after_loss",
+    "exposure_breach_reduces",
+    "include_external",
     "opposite_orders_allowed",
     "adding_allowed",
     "allowed_instruments",
@@ -85,7 +92,7 @@ def test_the_first_limits_are_consistent(
 ) -> None:
     environment |= {"POSITION_SIZE": D(position_size), "MAX_POSITION_SIZE": D(max_position_size)}
 
-    first = limit_versions.first_values(environment)
+    first = first_values(environment)
 
     assert first["order_value_max"] == order_value_max
     assert first["position_size"] <= first["order_value_max"] <= first["position_value_max"]
@@ -94,7 +101,7 @@ def test_the_first_limits_are_consistent(
 def test_no_first_order_may_be_worth_more_than_a_whole_position(environment: dict[str, Any]) -> None:
     environment |= {"POSITION_SIZE": D(20_000), "MAX_POSITION_SIZE": D(10_000)}
 
-    assert limit_versions.first_values(environment)["order_value_max"] == 10_000
+    assert first_values(environment)["order_value_max"] == 10_000
 
 
 def test_the_first_limits_are_kept_as_version_1(first_limits: RiskSettings, now: datetime) -> None:
@@ -106,6 +113,8 @@ def test_the_first_limits_are_kept_as_version_1(first_limits: RiskSettings, now:
     assert {name: kept.limits[name] for name in NO_NUMBERS} == {
         "round_up_to_one_lot": "True",
         "exits_after_loss": "False",
+        "exposure_breach_reduces": "True",
+        "include_external": "False",
         "opposite_orders_allowed": "False",
         "adding_allowed": "True",
         "allowed_instruments": "NSE:EQ, BSE:EQ",
@@ -258,3 +267,92 @@ def test_a_change_based_on_limits_that_are_no_longer_in_force_is_refused() -> No
         )
 
     assert limit_versions.in_force(now=timezone.now()).daily_trades_max == 1
+
+
+# --- What an upgrade brings, and what the settings allow no more ------------------------------------------------------
+
+
+def test_limits_that_an_upgrade_brought_are_kept_as_a_version_once(first_limits: RiskSettings, now: datetime) -> None:
+    """Version 2 was kept by the code of before, which knew neither of these."""
+    before = {
+        name: text
+        for name, text in first_limits.values().items()
+        if name not in {"charges_percent", "funds_use_percent"}
+    }
+    RiskSettings.objects.update(version=2)
+    RiskSettingsVersion.objects.create(version=2, limits=before, author="rita", reason="calm", at=now)
+
+    for _ in range(2):
+        limit_versions.see_to_the_version(now=now)
+
+    kept, settings = RiskSettingsVersion.objects.first(), RiskSettings.objects.get()
+    assert (kept.version, settings.version, kept.author, settings.changed_by) == (3, 3, "upgrade", "upgrade")
+    assert kept.reason == "upgrade: first values of charges, estimated (%), use of the funds (%)"
+    assert kept.changed == {"charges_percent": ["", "0.120"], "funds_use_percent": ["", "98.000"]}
+    assert kept.limits == settings.values()
+
+
+def test_a_version_that_is_missing_altogether_is_kept_again(first_limits: RiskSettings, now: datetime) -> None:
+    RiskSettings.objects.update(version=7)
+
+    limit_versions.see_to_the_version(now=now)
+
+    assert RiskSettingsVersion.objects.first().limits == RiskSettings.objects.get().values()
+
+
+def test_a_complete_version_is_left_alone_by_every_migrate(first_limits: RiskSettings, settings: Any) -> None:
+    settings.LIMIT_CEILINGS = {}
+    install_first_rows()
+
+    assert (RiskSettings.objects.get().version, RiskSettingsVersion.objects.count()) == (1, 1)
+
+
+def test_a_migrate_with_lower_ceilings_writes_the_limits_that_hold(first_limits: RiskSettings, settings: Any) -> None:
+    settings.LIMIT_CEILINGS = {"order_value_max": Decimal(800), "daily_trades_max": 10}
+    for _ in range(2):
+        install_first_rows()
+
+    kept, told_of = RiskSettingsVersion.objects.first(), Incident.objects.get()
+    assert (kept.version, kept.author) == (2, "installation")
+    assert kept.changed == {"order_value_max": ["5000.00", "800"], "position_size": ["1000.00", "800"]}
+    assert (told_of.kind, told_of.count) == ("LIMITS_LOWERED", 1)
+    assert "max order value (₹) 5000.00 → 800" in told_of.detail
+
+
+def test_wishes_beyond_a_lower_ceiling_are_stale_and_those_below_it_wait(
+    first_limits: RiskSettings, now: datetime
+) -> None:
+    asha = User.objects.create_superuser("asha")
+    asked = {"daily_trades_max": ("10", "50"), "positions_max": ("10", "20")}
+    for limit, (before, after) in asked.items():
+        wish = {"author": "asha", "author_account": asha.pk, "reason": "x", "created_at": now, "due_at": now}
+        due = {**wish, "needs": "CONFIRMATION", "due_at": now + timedelta(minutes=1)}
+        LimitChange.objects.create(limit=limit, before=before, after=after, based_on_version=1, **due)
+
+    limit_versions.keep_within({"daily_trades_max": 49, "positions_max": 20}, mode="LIVE", now=now)
+
+    later = limit_versions.in_force(now=now + timedelta(minutes=1))
+    assert (later.daily_trades_max, later.positions_max) == (10, 20)
+    assert LimitChange.objects.get(limit="daily_trades_max").note == "the settings of this installation allow 49 now"
+
+
+def test_what_returns_at_the_end_of_its_time_never_passes_a_ceiling_that_was_lowered(
+    first_limits: RiskSettings, now: datetime
+) -> None:
+    until = now + timedelta(hours=1)
+    RiskSettings.objects.update(daily_trades_max=30)
+    wish = {"author": "asha", "author_account": 1, "reason": "x", "created_at": now, "due_at": now, "expires_at": until}
+    LimitChange.objects.create(
+        limit="daily_trades_max",
+        before="20",
+        after="30",
+        based_on_version=1,
+        needs="CONFIRMATION",
+        status="TEMPORARY",
+        **wish,
+    )
+
+    limit_versions.keep_within({"daily_trades_max": 15}, mode="PAPER", now=now)
+
+    assert LimitChange.objects.get().status == "ENDED"
+    assert limit_versions.settle(now=until).daily_trades_max == 15

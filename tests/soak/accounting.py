@@ -51,9 +51,12 @@ def compare(heard: Statements, bounds: Bounds) -> Findings:
     _sent_once(heard, found)
     _orders(heard, found)
     _histories(heard, found)
+    _modifications(heard, found)
+    _flattens(heard, found)
     _fills(heard, found)
     _positions(heard, found)
     _limits(heard, bounds, found)
+    _sold_once(heard, found)
     return found
 
 
@@ -161,6 +164,40 @@ def _histories(heard: Statements, found: Findings) -> None:
             found.unexplained.append(f"{name} was called {wrong}, and the broker had it")
 
 
+def _modifications(heard: Statements, found: Findings) -> None:
+    """Each change of terms at the broker was written down as being sent before, sent once, and shown to have held."""
+    sent: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in heard.modifications:
+        sent[row["broker_order_id"], row["quantity"], Decimal(str(row["price"]))].append(row)
+        if row["state"] in {"WISHED", "SENDING", "ACCEPTED", "IN_DOUBT"}:
+            found.unexplained.append(f"modification {row['id']} never ended: {row['state']}")
+    for event in heard.journal:
+        if event["event"] != "modified":
+            continue
+        name = f"modification of {event['order_id']} to {event['quantity']} at {event['price']}"
+        rows = sent[event["order_id"], event["quantity"], Decimal(str(event["price"]))]
+        at = datetime.fromisoformat(event["at"])
+        before = [row for row in rows if row["sent_at"] and datetime.fromisoformat(row["sent_at"]) <= at]
+        if not before:
+            more = f", and {len(rows)} are here" if rows else ""
+            found.unexplained.append(f"{name}: the broker had it before it was written down as being sent{more}")
+            continue
+        rows.remove(before[0])
+        if before[0]["state"] != "TOOK_EFFECT":
+            found.unexplained.append(f"{name} was called {before[0]['state']}, and it holds at the broker")
+    for rows in sent.values():
+        for row in rows:
+            if row["state"] == "TOOK_EFFECT":
+                found.unexplained.append(f"modification {row['id']} is said to hold, and the broker never had it")
+
+
+def _flattens(heard: Statements, found: Findings) -> None:
+    """A flatten came to its end."""
+    for row in heard.flattens:
+        if row["state"] == "UNDER_WAY":
+            found.unexplained.append(f"the flatten by {row['asked_by']} never ended")
+
+
 def _difference(row: dict[str, Any], placed: Placed) -> str:
     if row["broker_order_id"] != placed.broker_order_id:
         return f"bound to {row['broker_order_id']!r}, and the broker's id is {placed.broker_order_id}"
@@ -209,27 +246,42 @@ class Exposure:
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()
-        self._working: dict[str, tuple[str, int]] = {}
+        self._filled: Counter[str] = Counter()  # by order
+        self._working: dict[str, tuple[str, str, int]] = {}  # symbol, side, shares left
 
     def of(self, symbol: str) -> int:
         """Return the shares that would be held if every working buy of the symbol filled."""
-        return self._held[symbol] + sum(left for each, left in self._working.values() if each == symbol)
+        return self._held[symbol] + self._left(symbol, "BUY")
 
-    def take(self, event: str, order: Placed, quantity: int) -> None:
-        key = order.broker_order_id
-        if event == "accepted" and order.side == "BUY":
-            self._working[key] = (order.symbol, quantity)
+    def beyond_what_is_held(self, symbol: str) -> int:
+        """Return how many shares would be sold that are not held if every working sale of the symbol filled."""
+        return self._left(symbol, "SELL") - self._held[symbol]
+
+    def _left(self, symbol: str, side: str) -> int:
+        return sum(left for *of, left in self._working.values() if of == [symbol, side])
+
+    def left(self, order: Placed) -> int:
+        """Return the shares of a working order that may fill still."""
+        return self._working[order.broker_order_id][2]
+
+    def take(self, row: dict[str, Any], order: Placed) -> None:
+        """Go on by one event of the journal."""
+        key, event, quantity = order.broker_order_id, row["event"], row.get("quantity", 0)
+        if event == "accepted" or (event == "modified" and key in self._working):
+            self._working[key] = (order.symbol, order.side, quantity - self._filled[key])
         elif event == "filled":
             self._held[order.symbol] += quantity if order.side == "BUY" else -quantity
+            self._filled[key] += quantity
             if key in self._working:
-                self._working[key] = (order.symbol, self._working[key][1] - quantity)
+                symbol, side, left = self._working[key]
+                self._working[key] = (symbol, side, left - quantity)
         elif event in {"cancelled", "rejected"}:
             self._working.pop(key, None)
 
 
 def _limits(heard: Statements, bounds: Bounds, found: Findings) -> None:
     """
-    Walk through the journal alone: was there room for each opening order when the broker took it?
+    Walk through the journal alone: was there room for each opening order, and larger one, when the broker took it?
 
     A buy that the broker hid for longer than the absence window was rightly taken for not placed: nothing is held
     against it, and it counts for those that follow from when it shows.
@@ -238,10 +290,27 @@ def _limits(heard: Statements, bounds: Bounds, found: Findings) -> None:
     exposure = Exposure()
     for row in _as_shown(heard, hidden):
         order = heard.placed[row["order_id"]]
-        exposure.take(row["event"], order, row.get("quantity", 0))
-        if row["event"] == "accepted" and order.side == "BUY" and row["order_id"] not in hidden:
-            found.limit_breaches += _breaches(order, exposure.of(order.symbol), bounds)
+        exposure.take(row, order)
+        if row["event"] in {"accepted", "modified"} and order.side == "BUY" and row["order_id"] not in hidden:
+            terms = exposure.left(order), Decimal(str(row["price"])) if row["price"] else None
+            found.limit_breaches += _breaches(order, terms, exposure.of(order.symbol), bounds)
     found.limit_breaches += _trades_too_many(heard, bounds)
+
+
+def _sold_once(heard: Statements, found: Findings) -> None:
+    """No share is sold that is not held, or is sold already. A sale that the broker hid, or denied, is not seen."""
+    unseen = {*hidden_orders(heard.journal), *denied_orders(heard.journal)}
+    exposure = Exposure()
+    for row in (row for row in heard.journal if row["event"] != "fault"):
+        order = heard.placed[row["order_id"]]
+        if order.side == "SELL" and row["order_id"] in unseen and row["event"] != "filled":
+            continue
+        exposure.take(row, order)
+        beyond = exposure.beyond_what_is_held(order.symbol)
+        if row["event"] in {"accepted", "modified"} and order.side == "SELL" and beyond > 0:
+            found.duplicated.append(
+                f"order {order.tag} sells {beyond} {order.symbol} that are not held, or sold already"
+            )
 
 
 def _trades_too_many(heard: Statements, bounds: Bounds) -> list[str]:
@@ -275,12 +344,12 @@ def _as_shown(heard: Statements, hidden: dict[str, float]) -> list[dict[str, Any
     return sorted((row for row in heard.journal if row["event"] != "fault"), key=shown_at)
 
 
-def _breaches(order: Placed, shares: int, bounds: Bounds) -> list[str]:
-    last = Decimal(PRICES[order.symbol])
-    price = order.price or last
-    name = f"order {order.tag} of {order.quantity} {order.symbol} at {price}"
+def _breaches(order: Placed, terms: tuple[int, Decimal | None], shares: int, bounds: Bounds) -> list[str]:
+    last, (quantity, price) = Decimal(PRICES[order.symbol]), terms
+    price = price or last
+    name = f"order {order.tag} of {quantity} {order.symbol} at {price}"
     breaches = []
-    if order.quantity * price > bounds.order_value_max:
+    if quantity * price > bounds.order_value_max:
         breaches.append(f"{name}: worth more than {bounds.order_value_max}")
     if shares * max(price, last) > bounds.position_value_max:
         breaches.append(f"{name}: a position of {shares * max(price, last)}, above {bounds.position_value_max}")

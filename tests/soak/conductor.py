@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
 import secrets
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from tests.soak import faults
 from tests.soak.cast import Cast
@@ -24,6 +25,13 @@ SETTLE_SECONDS = 120.0
 SETTLE_SECONDS_FAILED = 10.0
 SIGNALS_A_SECOND = 4.0
 LAST_TRADES = 3
+
+
+RESTING = (
+    "SELECT id FROM orders_order WHERE status = 'OPEN' AND cancel_requested_at IS NULL"
+    " AND (%s = 'cancel' OR (price = 280 AND broker_status = 'OPEN')) ORDER BY id DESC LIMIT 1"
+)
+WAITING = "SELECT count(*) FROM orders_signal WHERE status = 'RECEIVED'"
 
 
 class Conductor:
@@ -102,6 +110,7 @@ class Conductor:
             self.armed.arm(point)
             self.waiting.append(point)
             self._note("armed", point.name)
+            self._begin(point)
         if point.owner in AT_A_TAKE_OVER:
             self._kill_after(0)
         patience = POINT_SECONDS if len(self.waiting) < WAITING_MAX else POINT_SECONDS_MAX
@@ -123,13 +132,23 @@ class Conductor:
         if order is None:
             return False
         self.armed.arm(point)
-        code = self.cast.run("staff", "staff.log", action=point.action, token=token, order=order)
+        code = self._staff(point.action, token, order)
         self.armed.disarm(point)
         if code == -signal.SIGKILL:
             self.killed[point.name] += 1
         self._note("killed" if code == -signal.SIGKILL else "not reached", point.name)
-        self.cast.run("staff", "staff.log", action=point.action, token=token, order=order)
+        self._staff(point.action, token, order)
         return code == -signal.SIGKILL
+
+    def _begin(self, point: Point) -> None:
+        """Have staff do what brings the executor to the point."""
+        token = f"{self.run_name}-{secrets.token_hex(4)}"
+        order = self._order_for(point.begun_by, token) if point.begun_by else None
+        if order is not None:
+            self._staff(point.begun_by, token, order)
+
+    def _staff(self, action: str, token: str, order: int = 0) -> int:
+        return self.cast.run("staff", "staff.log", action=action, token=token, order=order, broken=self.broken)
 
     def _order_for(self, action: str, token: str) -> int | None:
         """Return the row of an order that the action can be done to; 0 where it needs none."""
@@ -139,15 +158,16 @@ class Conductor:
                 " (SELECT 1 FROM orders_fill f WHERE f.order_id = o.id AND f.source = 'HAND') LIMIT 1"
             )
             return found[0][0] if found else None
-        if action == "exit":
-            self.cast.run("staff", "staff.log", action="order", token=f"{token}-first", order=0)
-        if action != "cancel":
+        if action in {"exit", "flatten", "press"}:  # something to be out of
+            self._staff("order", f"{token}-first")
+        if action not in {"cancel", "modify"}:
             return 0
-        self.ground.fault("place:hold_fill")
-        self.cast.run("staff", "staff.log", action="order", token=f"{token}-first", order=0)
-        found = self.ground.rows(
-            "SELECT id FROM orders_order WHERE status = 'OPEN' AND cancel_requested_at IS NULL ORDER BY id DESC LIMIT 1"
-        )
+        if action == "cancel":
+            self.ground.fault("place:hold_fill")
+        self._staff("order" if action == "cancel" else "rest", f"{token}-first")
+        found: list[tuple[Any, ...]] = []
+        # What the book does not show yet is not modified.
+        self._within(3, lambda: found.extend(self.ground.rows(RESTING, action)) or found)
         return found[0][0] if found else None
 
     def _kill_after(self, seconds: float) -> None:
@@ -175,6 +195,8 @@ class Conductor:
     def squeeze(self) -> None:
         """Let the day's trades bind: so few are left that the next signals use them up, through a few more kills."""
         self.cast.wait_for_a_leader()
+        lowered = self.ground.rows("SELECT title FROM risk_incident WHERE kind = 'LIMITS_LOWERED'")
+        assert not lowered, f"the run traded under other limits than its own: {lowered}"
         sent = "SELECT count(*) >= %s FROM orders_order WHERE broker_order_id <> ''"
         # A short run may have spent its time in doubts: it goes on until there was an order for two kills.
         self._within(30, lambda: self.ground.rows(sent, self.kills / 2) == [(True,)])
@@ -193,16 +215,25 @@ class Conductor:
         self.ground.clear_faults()
         for point in self.waiting:
             self.armed.disarm(point)
-        with contextlib.suppress(NotInTime):
-            patience = SETTLE_SECONDS_FAILED if self.is_beyond_repair() else SETTLE_SECONDS
-            wait_for(lambda: self.cast.turn() or self._is_settled(), "everything ended", patience)
+        self._wait_for_the_end(SETTLE_SECONDS_FAILED if self.is_beyond_repair() else SETTLE_SECONDS)
         os.kill(self.operator, signal.SIGTERM)
         self.cast.end_of(self.operator)
+
+    def _wait_for_the_end(self, patience: float) -> None:
+        """Wait until nothing is under way, as long as ever fewer signals wait: the machine may be busy."""
+        waiting = math.inf
+        while not self._within(patience, self._is_settled):
+            before = waiting
+            waiting = wait_for(lambda: self.ground.rows(WAITING), "signals counted")[0][0]
+            if waiting >= before:
+                return
 
     def _is_settled(self) -> bool:
         open_ends = self.ground.rows(
             "SELECT (SELECT count(*) FROM orders_order WHERE status IN"
-            " ('PENDING', 'SUBMITTING', 'IN_DOUBT', 'OPEN', 'PARTIALLY_FILLED')),"
+            " ('PENDING', 'SUBMITTING', 'IN_DOUBT', 'OPEN', 'PARTIALLY_FILLED'))"
+            " + (SELECT count(*) FROM orders_ordermodification WHERE ended_at IS NULL)"
+            " + (SELECT count(*) FROM orders_flatten WHERE state = 'UNDER_WAY'),"
             " (SELECT count(*) FROM orders_signal WHERE status = 'RECEIVED'),"
             " (SELECT count(*) FROM risk_incident WHERE stops_opening AND status <> 'RESOLVED'),"
             " (SELECT reconciled_at > now() - interval '3 seconds' FROM orders_brokersession WHERE mode = 'PAPER')"

@@ -33,15 +33,25 @@ class Point:
     when: str  # before, after, or waiting: the request is on the wire, and its answer is not read
     needs: tuple[str, ...] = ()
     action: str = ""  # the staff action that passes it; else the executor does
+    begun_by: str = ""  # the staff action that gives the executor something to do there
 
 
-def _points(*rows: tuple[Any, ...], action: str = "") -> tuple[Point, ...]:
+def _points(*rows: tuple[Any, ...], action: str = "", begun_by: str = "") -> tuple[Point, ...]:
     return tuple(
-        Point(name=name, owner=owner, when=when, needs=tuple(needs), action=action)
+        Point(name=name, owner=owner, when=when, needs=tuple(needs), action=action, begun_by=begun_by)
         for name, when, owner, *needs in rows
     )
 
 
+OF_A_FLATTEN = _points(
+    # What a person pressed is carried out by the executor.
+    ("flatten: still wanted, not begun", "after", "orders.flattening:_is_still_wanted"),
+    ("flatten: exit not decided", "before", "orders.flattening:place"),
+    ("flatten: exit sent, not counted", "after", "orders.flattening:place"),
+    ("flatten: a position looked at", "after", "orders.flattening:_Turn.take"),
+    ("flatten: ended, not committed", "after", "orders.models:Flatten.end"),
+    begun_by="press",
+)
 EXECUTOR = _points(
     # Leadership and start.
     ("leading, heartbeat written, nothing started", "after", "orders.leadership:Leadership.try_to_lead"),
@@ -54,7 +64,7 @@ EXECUTOR = _points(
     ("acknowledged", "after", "redis:Redis.xack"),
     # It is decided.
     ("not decided", "before", "orders.worker:decide"),
-    ("decision kept, no order", "after", "orders.deciding:_keep"),
+    ("decision kept, no order", "after", "orders.deciding:keep_decision"),
     ("order written, not committed", "after", "orders.deciding:_write"),
     ("decided, not sent", "before", "orders.worker:submit"),
     # It is sent.
@@ -62,7 +72,7 @@ EXECUTOR = _points(
     ("submitting, nothing sent", "before", "orders.broker.kite:KiteGateway.place"),
     ("sent, answer not read", "waiting", "orders.broker.kite:KiteGateway.place"),
     ("answer read, not written", "after", "orders.broker.kite:KiteGateway.place"),
-    ("broker's id written, not committed", "after", "orders.execution:take_broker_id"),
+    ("broker's id written, not committed", "after", "orders.execution:_take_the_answer"),
     ("bound", "after", "orders.execution:_bind"),
     ("refused, not written", "before", "orders.execution:_conclude", "place:refuse_margin"),
     ("refused and written", "after", "orders.execution:_conclude", "place:refuse_input"),
@@ -80,6 +90,8 @@ EXECUTOR = _points(
     ("fills recorded", "after", "orders.reconciliation:_record_fills"),
     ("fills settled, not committed", "after", "orders.reconciliation:settle"),
     ("an order's row taken over", "after", "orders.reconciliation:_take_over"),
+    ("a run of orders to be taken over", "before", "orders.reconciliation:take_plain_over"),
+    ("a run of orders taken over, not committed", "after", "orders.reconciliation:take_plain_over"),
     ("positions not compared", "before", "orders.reconciliation:compare_positions"),
     ("positions compared", "after", "orders.reconciliation:compare_positions"),
     # It is cancelled.
@@ -87,6 +99,14 @@ EXECUTOR = _points(
     ("cancel not sent", "before", "orders.broker.kite:KiteGateway.cancel", RESTING),
     ("cancel sent, answer not read", "waiting", "orders.broker.kite:KiteGateway.cancel", RESTING),
     ("cancel sent", "after", "orders.broker.kite:KiteGateway.cancel", RESTING),
+)
+EXECUTOR = (
+    *EXECUTOR,
+    *OF_A_FLATTEN,
+    *_points(
+        ("modification moved, not committed", "after", "orders.models:OrderModification.advance"),
+        begun_by="modify",
+    ),
 )
 STAFF = (
     *_points(
@@ -115,6 +135,26 @@ STAFF = (
         ("staff halt: halted, cancels not wished", "before", "orders.execution:cancel_all"),
         ("staff halt: cancels wished", "after", "orders.execution:cancel_all"),
         action="halt",
+    ),
+    *_points(
+        ("staff flatten: written, not committed", "after", "orders.flattening:_write_down"),
+        ("staff flatten: written, no cancel sent", "before", "orders.flattening:carry_out_each"),
+        ("staff flatten: written, no turn taken", "before", "orders.flattening:carry_on"),
+        ("staff flatten: exit written, not committed", "after", "orders.deciding:_write"),
+        ("staff flatten: exit decided, not sent", "before", "orders.by_hand:submit"),
+        ("staff flatten: exit sent, answer not read", "waiting", "orders.broker.kite:KiteGateway.place"),
+        ("staff flatten: exit sent, not counted", "after", "orders.flattening:place"),
+        action="flatten",
+    ),
+    *_points(
+        ("staff modify: not decided", "before", "orders.modifying:_decide"),
+        ("staff modify: decision kept, no wish", "after", "orders.modifying:keep_decision"),
+        ("staff modify: wished, not claimed", "before", "orders.modifying:_claim"),
+        ("staff modify: sending, nothing sent", "before", "orders.broker.kite:KiteGateway.modify"),
+        ("staff modify: sent, answer not read", "waiting", "orders.broker.kite:KiteGateway.modify"),
+        ("staff modify: answer read, not written", "after", "orders.broker.kite:KiteGateway.modify"),
+        ("staff modify: answered", "after", "orders.modifying:_conclude"),
+        action="modify",
     ),
     *_points(
         ("staff fill: written, not settled", "before", "orders.by_hand:settle"),

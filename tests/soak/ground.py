@@ -20,6 +20,7 @@ from config.local_folder import LocalFolder
 from config.local_server import LocalServer
 from config.local_services import Postgres, Valkey
 from tests.orders.paper.paper_process import PaperProcess
+from tests.soak.limits import CEILINGS
 from tests.soak.prices import PRICES
 
 POLL_SECONDS = 0.02
@@ -81,6 +82,7 @@ class Ground:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("KITE_", "PAPER_", "SIGNAL_"))}
         return {
             **own,
+            **CEILINGS,
             "DATABASE_URL": self.postgres.url(),
             "REDIS_URL": self.valkey.url(),
             "PAPER_KITE_URL": self.paper.root,

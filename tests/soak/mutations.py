@@ -4,6 +4,7 @@ The executor broken on purpose: `manage.py soak --break NAME` must fail, or anot
 What noticed each, forty kills from seed 3 in the soak; the tests are in tests/orders:
 
     skip-the-write-ahead     the soak, and test_execution: the_attempt_is_committed_before_anything_is_sent
+    skip-a-modification-s-…  the soak, and test_modifying: one_whose_sender_died_is_in_doubt_and_then_…
     trust-a-timeout          the soak, and test_kite_gateway: an_answer_that_does_not_come_in_time_is_unknown
     resend-once              the soak, and test_execution: an_unknown_outcome_is_in_doubt_stops_signals_and_…
     acknowledge-early        the soak, and test_receivers: what_could_not_be_written_down_is_not_acknowledged_…
@@ -23,7 +24,7 @@ from typing import Any
 import redis
 from django.conf import settings
 
-from orders import execution, receivers, reconciliation
+from orders import execution, modifying, receivers, reconciliation
 from orders.broker.gateway import OrderRefused, OutcomeUnknown
 from orders.broker.kite import KiteGateway
 from risk.models.switch import TradingControlQuerySet
@@ -31,7 +32,12 @@ from risk.models.switch import TradingControlQuerySet
 
 def skip_the_write_ahead() -> None:
     """Send without having committed SUBMITTING."""
-    execution._claim = lambda desk, order: order.status == "PENDING" and not order.broker_order_id
+    execution._claim = lambda desk, order, waited: order.status == "PENDING" and not order.broker_order_id
+
+
+def skip_a_modification_s_write_ahead() -> None:
+    """Send a modification without having committed SENDING."""
+    modifying._claim = lambda desk, modification, waited: modification.state == "WISHED"
 
 
 def trust_a_timeout() -> None:
@@ -96,6 +102,7 @@ def believe_absence_at_once() -> None:
 
 MUTATIONS: dict[str, Callable[[], None]] = {
     "skip-the-write-ahead": skip_the_write_ahead,
+    "skip-a-modification-s-write-ahead": skip_a_modification_s_write_ahead,
     "trust-a-timeout": trust_a_timeout,
     "resend-once": resend_once,
     "acknowledge-early": acknowledge_early,

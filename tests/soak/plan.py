@@ -9,7 +9,7 @@ from typing import TypeVar
 from tests.soak.crash_points import EXECUTOR, STAFF, Point
 from tests.soak.faults import BROKER, OUTAGES
 
-BROKER_FAULT_CHANCE = 0.20
+BROKER_FAULT_CHANCE = 0.25
 OUTAGE_CHANCE = 0.03
 STAFF_CHANCE = len(STAFF) / len([*STAFF, *EXECUTOR])
 AFTER_SECONDS = (0.05, 0.9)  # of a leader's work, until a timed kill

@@ -96,6 +96,8 @@ class Report:
             "Signals": Counter(row["status"] for row in self.heard.signals),
             "Decisions": Counter(row["reason"].split(":")[0][:60] or row["outcome"] for row in self.heard.decisions),
             "Orders": Counter(row["status"] for row in self.heard.orders),
+            "Modifications": Counter(row["state"] for row in self.heard.modifications),
+            "Flattens": Counter(row["state"] for row in self.heard.flattens),
             "Incidents": Counter(row["kind"] for row in self.heard.incidents),
         }
         lines: list[str] = []

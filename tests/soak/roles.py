@@ -57,9 +57,13 @@ def _set_limits(limits: dict[str, Any], reason: str) -> None:
     limit_versions.save(edited, list(limits), by="soak", reason=reason, now=timezone.now())
 
 
-def _executor(wanted: dict[str, Any]) -> int:
-    if wanted["broken"]:
+def _break(wanted: dict[str, Any]) -> None:
+    if wanted.get("broken"):
         mutations.MUTATIONS[wanted["broken"]]()
+
+
+def _executor(wanted: dict[str, Any]) -> int:
+    _break(wanted)
     crash_points.carry(crash_points.Armed(Path(wanted["armed"])), crash_points.EXECUTOR)
     listener.HEARTBEAT_SECONDS = LOOKS_SECONDS
     try:
@@ -71,6 +75,7 @@ def _executor(wanted: dict[str, Any]) -> int:
 
 
 def _staff(wanted: dict[str, Any]) -> int:
+    _break(wanted)
     points = [point for point in crash_points.STAFF if point.action == wanted["action"]]
     crash_points.carry(crash_points.Armed(Path(wanted["armed"])), points)
     told = staff.act(wanted["action"], wanted["token"], wanted.get("order", 0))

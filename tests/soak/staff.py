@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import signal
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,11 +14,11 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import timezone
 
-from orders import by_hand, execution
+from orders import by_hand, execution, flattening, modifying
 from orders.broker.gateway import BrokerUnreachable, GatewayError
 from orders.deciding import InvalidOrder, ManualOrder, OrderDenied, UnknownInstrument
 from orders.desk import Desk
-from orders.models import Order, Position
+from orders.models import Flatten, Order, Position
 from risk import control
 from risk.engine.facts import OrderType, Side, TradingState
 from risk.models import Incident, TradingControl
@@ -25,17 +27,23 @@ from tests.soak.prices import BY_STAFF, BY_STAFF_PRICE
 BY = "operator"
 LOOK_SECONDS = 0.15
 RESTS_SECONDS = 1.0  # an order that rests for so long is cancelled
+RESTS_BY_STAFF_SECONDS = 6.0  # one that is there to be modified
+FLATTEN_SECONDS = 20.0  # one that takes longer is ended by a person
 REFUSALS = (
     OrderDenied,
     InvalidOrder,
     UnknownInstrument,
     by_hand.NothingToExit,
     by_hand.MarkRefused,
+    flattening.FlattenRefused,
+    modifying.ModificationRefused,
     control.ControlChanged,
     control.LooseningRefused,
     GatewayError,
     BrokerUnreachable,
 )
+RESTS_AT = Decimal("280.00")
+CHANGES = ((4, None), (2, None), (5, Decimal("279.00")), (None, Decimal("281.50")), (3, Decimal("289.00")))
 AWAY = (OperationalError, InterfaceError)
 
 
@@ -57,11 +65,12 @@ def operate_until_stopped(wanted: dict[str, Any]) -> int:
 def _look(desk: Desk, draw: random.Random) -> None:
     now = timezone.now()
     _look_through_incidents(desk)
-    for order in Order.objects.unfinished(desk.mode).filter(
+    resting = Order.objects.unfinished(desk.mode).filter(
         status__in=["OPEN", "PARTIALLY_FILLED"],
         submitted_at__lt=now - timedelta(seconds=RESTS_SECONDS),
         cancel_requested_at__isnull=True,
-    ):
+    )
+    for order in resting.exclude(price=RESTS_AT, submitted_at__gt=now - timedelta(seconds=RESTS_BY_STAFF_SECONDS)):
         execution.cancel(desk, order, by=BY, reason="it rests")
     chance = draw.random()
     if chance < 0.004:
@@ -69,7 +78,13 @@ def _look(desk: Desk, draw: random.Random) -> None:
     elif chance < 0.012:
         for position in Position.objects.filter(mode=desk.mode, quantity__gt=0).order_by("-quantity")[:1]:
             by_hand.exit_position(desk, position, token=f"exit-{draw.random()}", by=BY)
-    _turn_on_again(desk)
+    elif chance < 0.014:
+        flattening.flatten(desk, token=f"flatten-{draw.random()}", by=BY, reason="now and then")
+    flatten = Flatten.objects.under_way(desk.mode).first()
+    if flatten is not None and flatten.asked_at < now - timedelta(seconds=FLATTEN_SECONDS):
+        flattening.end(desk, flatten, by=BY, reason="it takes too long")
+    elif flatten is None:
+        _turn_on_again(desk)
 
 
 def _turn_on_again(desk: Desk) -> None:
@@ -104,24 +119,39 @@ def _is_explained(desk: Desk, incident: Incident) -> bool:
 def act(action: str, token: str, order_pk: int) -> str:
     """Carry one staff action out and return what came of it, as a page would say it."""
     desk = Desk.from_settings()
+    if action == "press":
+        flattening.carry_on = lambda desk: None  # it dies right after its commit
     try:
-        match action:
-            case "order":
-                return str(by_hand.place(desk, _wish(token)))
-            case "exit":
-                position = Position.objects.filter(mode=desk.mode, quantity__gt=0).order_by("-quantity").first()
-                return "flat" if position is None else str(by_hand.exit_position(desk, position, token=token, by=BY))
-            case "cancel":
-                order = Order.objects.get(pk=order_pk)
-                return str(execution.cancel(desk, order, by=BY, reason=token))
-            case "halt":
-                return f"{len(execution.halt(desk, by=BY, reason=token))} cancels"
-            case "mark":
-                order = Order.objects.get(pk=order_pk)
-                return str(by_hand.mark_filled(desk, order, _fill(order, token)))
+        return str(ACTIONS[action](desk, token, order_pk))
     except REFUSALS as refusal:
         return f"refused: {refusal}"
-    raise ValueError(action)
+
+
+def _exit(desk: Desk, token: str, _: int) -> Any:
+    position = Position.objects.filter(mode=desk.mode, quantity__gt=0).order_by("-quantity").first()
+    return "flat" if position is None else by_hand.exit_position(desk, position, token=token, by=BY)
+
+
+def _mark(desk: Desk, token: str, order_pk: int) -> Any:
+    order = Order.objects.get(pk=order_pk)
+    return by_hand.mark_filled(desk, order, _fill(order, token))
+
+
+def _flatten(desk: Desk, token: str, _: int) -> Any:
+    return flattening.flatten(desk, token=token, by=BY, reason=token)
+
+
+ACTIONS: dict[str, Callable[[Desk, str, int], Any]] = {
+    "order": lambda desk, token, _: by_hand.place(desk, _wish(token)),
+    "rest": lambda desk, token, _: by_hand.place(desk, replace(_wish(token), quantity=3, limit_price=RESTS_AT)),
+    "exit": _exit,
+    "cancel": lambda desk, token, pk: execution.cancel(desk, Order.objects.get(pk=pk), by=BY, reason=token),
+    "modify": lambda desk, token, pk: modifying.modify(desk, Order.objects.get(pk=pk), _change(token)),
+    "halt": lambda desk, token, _: f"{len(execution.halt(desk, by=BY, reason=token))} cancels",
+    "mark": _mark,
+    "flatten": _flatten,
+    "press": _flatten,
+}
 
 
 def _fill(order: Order, token: str) -> by_hand.HandFill:
@@ -129,6 +159,12 @@ def _fill(order: Order, token: str) -> by_hand.HandFill:
     return by_hand.HandFill(
         token=token, quantity=order.quantity, price=Decimal(BY_STAFF_PRICE), by=BY, reason="the contract note"
     )
+
+
+def _change(token: str) -> modifying.Wish:
+    """Return more shares, fewer, another price to rest at, or one that fills: the same for the same token."""
+    quantity, price = random.Random(token).choice(CHANGES)
+    return modifying.Wish(token=token, quantity=quantity, price=price, by=BY, reason=token)
 
 
 def _wish(token: str) -> ManualOrder:

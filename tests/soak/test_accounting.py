@@ -80,6 +80,8 @@ def heard() -> Callable[..., Statements]:
             "journal": bought(1),
             "incidents": [],
             "decisions": [],
+            "modifications": [],
+            "flattens": [],
             **changes,
         }
         said.setdefault("events", [event(row["id"], "SUBMITTING") for row in said["orders"]])
@@ -270,6 +272,65 @@ def test_an_order_that_was_hidden_for_long_is_not_held_against_the_position(hear
     three = [*bought(2), *bought(3)]
     assert breaches([fault, *bought(1, strike=7), *three], heard, daily_trades_max=3) == []
     assert len(breaches([shortly, *bought(1, strike=7), *three], heard, daily_trades_max=3)) == 1
+
+
+def modification(quantity: int, **changes: Any) -> dict[str, Any]:
+    usual = {"id": 7, "broker_order_id": "SIM1", "quantity": quantity, "price": 1400.0, "state": "TOOK_EFFECT"}
+    return {**usual, "sent_at": "2026-11-26T04:29:59.9+00:00", **changes}
+
+
+def modified(heard: Callable[..., Statements], *rows: dict[str, Any], quantity: int = 2) -> Findings:
+    """Return what is found of an order that is modified to two shares and filled, and of our rows about it."""
+    journal = [
+        happening("accepted", 1),
+        happening("modified", 1, quantity=quantity),
+        happening("filled", 1, quantity=quantity),
+    ]
+    row = order_row(1, quantity=quantity, filled_quantity=quantity)
+    fills = [{**heard().fills[0], "quantity": quantity}]
+    held = {
+        "positions": [{"symbol": "RELIANCE", "quantity": quantity}],
+        "at_the_broker": {"RELIANCE": quantity},
+    }
+    return findings(heard(journal=journal, orders=[row], fills=fills, modifications=list(rows), **held))
+
+
+def test_a_modification_that_was_written_down_sent_once_and_holds_is_clean(heard):
+    assert modified(heard, modification(2)) == Findings()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [modification(3)],
+        [modification(2, sent_at=None)],
+        [modification(2, sent_at="2026-11-26T04:30:00.1+00:00")],
+        [modification(2, state="DID_NOT")],
+        [modification(2, state="IN_DOUBT")],
+        [modification(2), modification(2, id=8)],
+    ],
+)
+def test_a_modification_that_the_broker_and_we_tell_differently_is_unexplained(heard, rows):
+    assert modified(heard, *rows).unexplained
+
+
+def test_an_order_that_grows_beyond_a_limit_is_a_breach(heard):
+    assert modified(heard, modification(2)).limit_breaches == []
+    assert len(modified(heard, modification(3), quantity=3).limit_breaches) == 2  # of the order, and of the position
+
+
+def test_what_is_sold_twice_is_a_duplicate(heard):
+    sales = [happening("accepted", number, transaction_type="SELL") for number in (2, 3)]
+    assert not findings(heard(journal=[*bought(1), sales[0]])).duplicated
+    assert len(findings(heard(journal=[*bought(1), *sales])).duplicated) == 1
+    assert not findings(heard(journal=[*bought(1), sales[0], {**sales[0], "event": "cancelled"}, sales[1]])).duplicated
+
+
+def test_a_flatten_that_never_ended_is_unexplained(heard):
+    flatten = {"state": "UNDER_WAY", "asked_by": "operator", "outcome": ""}
+    assert findings(heard(flattens=[flatten])).unexplained
+    assert findings(heard(flattens=[{**flatten, "state": "INCOMPLETE"}])).clean
 
 
 def test_what_nobody_heard_on_the_channel_is_told_apart(heard):

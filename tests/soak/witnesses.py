@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ STREAM = "signals:stream"
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """One order as the broker's journal tells it."""
+    """One order as the broker's journal tells it, with its last terms."""
 
     broker_order_id: str
     tag: str
@@ -47,6 +47,8 @@ class Statements:
     events: list[dict[str, Any]]
     incidents: list[dict[str, Any]]
     decisions: list[dict[str, Any]]
+    modifications: list[dict[str, Any]]
+    flattens: list[dict[str, Any]]
     journal: list[dict[str, Any]]
     placed: dict[str, Placed]
     at_the_broker: dict[str, int]
@@ -61,6 +63,9 @@ TABLES = {
     "events": "SELECT order_id, at, actor, before, after, note FROM orders_orderevent ORDER BY id",
     "incidents": "SELECT kind, title, detail, symbol, client_order_id, stops_opening, status, count, first_at"
     " FROM risk_incident ORDER BY id",
+    "modifications": "SELECT m.id, o.broker_order_id, m.quantity, m.price, m.state, m.sent_at"
+    " FROM orders_ordermodification m JOIN orders_order o ON o.id = m.order_id ORDER BY m.id",
+    "flattens": "SELECT state, asked_by, outcome FROM orders_flatten ORDER BY id",
     "decisions": "SELECT outcome, reason FROM orders_decision",
 }
 
@@ -109,6 +114,10 @@ def placed_orders(journal: list[dict[str, Any]]) -> dict[str, Placed]:
         elif row["event"] == "filled":
             fill = (row["trade_id"], row["quantity"], Decimal(str(row["price"])))
             placed[row["order_id"]].fills.append(fill)
+        elif row["event"] == "modified":
+            placed[row["order_id"]] = replace(
+                placed[row["order_id"]], quantity=row["quantity"], price=Decimal(str(row["price"]))
+            )
         elif row["event"] in {"cancelled", "rejected"}:
             placed[row["order_id"]].ended.append(row["event"])
     return placed

@@ -108,9 +108,17 @@ def test_several_orders_are_cancelled_with_a_result_for_each(tara, desk, resting
     working.refresh_from_db()
     unsent.refresh_from_db()
     assert (working.status, unsent.status) == ("CANCELLED", "WITHDRAWN")
-    results = told(done).split(" | ")
-    assert len(results) == 3
-    assert "was not cancelled: it is filled" in results[0]
+    results = done.context["results"]
+    assert [each["row"].pk for each in results] == [filled.pk, working.pk, unsent.pk]
+    assert [each["said"] for each in results] == [
+        "It was not cancelled: it is filled, and nothing is left to cancel.",
+        "The cancel is asked for. The broker's book will show its end.",
+        "It was withdrawn: it had not been sent.",
+    ]
+    page = done.content.decode()
+    assert "2 of 3 cancels asked for" in page
+    assert all(reverse("admin:orders_order_change", args=[each.pk]) in page for each in (filled, working, unsent))
+    assert told(done) == ""
     assert traces() == ["Cancel asked for: end of day"] * 2
 
 
@@ -125,6 +133,45 @@ def test_an_order_that_left_the_lists_filter_meanwhile_is_cancelled_all_the_same
     for order in (first, second):
         order.refresh_from_db()
         assert order.cancel_reason == "end of day"
+
+
+def test_fifty_orders_are_cancelled_at_once_and_no_more(tara, resting):
+    orders = [resting()]
+    for number in range(50):
+        order = Order.objects.get(pk=orders[0].pk)
+        order.pk, order.decision, order.status = None, None, "PENDING"
+        order.client_order_id, order.broker_order_id = f"CLONE{number}", ""
+        order.save(force_insert=True)
+        orders.append(order)
+    url = reverse("admin:orders_order_changelist")
+    chosen = {"action": "cancel_selected", **SENT, "confirmed": "yes", "reason": "end of day"}
+
+    refused = tara.post(url, {**chosen, "_selected_action": [each.pk for each in orders]})
+    assert not Order.objects.filter(cancel_requested_at__isnull=False).exists()
+    done = tara.post(url, {**chosen, "_selected_action": [each.pk for each in orders[1:]]})
+
+    assert "At most 50 at once" in told(refused)
+    assert len(done.context["results"]) == 50
+    assert Order.objects.filter(status="WITHDRAWN").count() == 50
+
+
+def test_the_trouble_of_one_order_does_not_keep_the_others_from_being_cancelled(tara, pending, monkeypatch):
+    first, second = pending(symbol="RELIANCE"), pending(symbol="INFY")
+    cancel = execution.cancel
+
+    def stumble(desk, order, **wish):
+        if order.pk == first.pk:
+            raise execution.OtherMode("the desk changed its mode")
+        return cancel(desk, order, **wish)
+
+    monkeypatch.setattr(execution, "cancel", stumble)
+    chosen = {"action": "cancel_selected", "_selected_action": [first.pk, second.pk], **SENT}
+    done = tara.post(reverse("admin:orders_order_changelist"), {**chosen, "confirmed": "yes", "reason": "end of day"})
+
+    second.refresh_from_db()
+    assert second.status == "WITHDRAWN"
+    assert done.context["results"][0]["said"] == "It was not cancelled: the desk changed its mode."
+    assert traces() == ["Cancel asked for: end of day"]
 
 
 def test_the_whole_quantity_is_suggested_since_the_brokers_own_fills_count_once(tara, in_doubt):
@@ -208,9 +255,10 @@ def test_the_other_mode_is_listed_only_when_asked_for(tara, resting):
 def test_an_order_of_a_past_day_is_closed_by_hand(act, tara, in_doubt):
     order = in_doubt()
     url = reverse("admin:orders_order_change", args=[order.pk])
-    assert "Close past day" not in tara.get(url).content.decode()
+    button = reverse("admin:orders_order_close_past_day", args=[order.pk])
+    assert button not in tara.get(url).content.decode()
     Order.objects.filter(pk=order.pk).update(trading_date=order.trading_date - timedelta(days=1))
-    assert "Close past day" in tara.get(url).content.decode()
+    assert button in tara.get(url).content.decode()
 
     act("orders_order_close_past_day", order, reason="the statement does not list it")
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt, AccessLog
 from django.apps import apps
 from django.conf import settings as project_settings
 from django.contrib import admin
@@ -19,9 +20,21 @@ from django.utils import timezone
 
 from orders.desk import Desk
 from orders.inbox import Received, record
-from orders.models import ExecutorHeartbeat, Fill, Order, OrderEvent, Signal
-from risk import approvals, limit_versions
-from risk.models import Incident, InstrumentLimit, LimitChange, RiskSettings
+from orders.models import (
+    EndOfDay,
+    ExecutorHeartbeat,
+    Fill,
+    Flatten,
+    Holding,
+    Order,
+    OrderEvent,
+    Position,
+    PositionDay,
+    Signal,
+)
+from risk import approvals, calendar_approvals, four_eyes, limit_versions
+from risk.calendar_edits import RowEdit
+from risk.models import AuditSeal, CalendarYear, Incident, InstrumentLimit, LimitChange, RiskSettings
 from tests.risk.admin.staff import SENT
 
 PAGES = {model._meta.label: page for model, page in admin.site._registry.items()}
@@ -41,21 +54,68 @@ def book(desk: Desk, resting: Any, held: Any, received: Any, follow: Any) -> Non
     limit_versions.save_instrument(
         InstrumentLimit(exchange="NSE", symbol="TCS", blocked=True), by="rita", reason="results", now=now
     )
-    ask_for_more_trades(now)
+    ask_for_more(now)
+    selling = {"signal_type": "SELL", "cms_score": -75, "timestamp": (now - timedelta(hours=2)).isoformat()}
+    follow(received(**selling))
     Incident.objects.open(
         Incident.Kind.EXIT_NOT_TAKEN, mode=desk.mode, subject="x", title="RELIANCE", symbol="RELIANCE", now=now
     )
+    AccessAttempt.objects.create(username="mallory", ip_address="203.0.113.9", failures_since_start=5)
+    AccessLog.objects.create(username="rita", ip_address="203.0.113.1")
+    Holding.objects.create(
+        mode=desk.mode,
+        exchange="NSE",
+        symbol="TCS",
+        quantity=3,
+        t1_quantity=1,
+        average_price=3000,
+        last_price=3100,
+        close_price=3050,
+        as_of=now,
+    )
+    EndOfDay.objects.create(
+        mode=desk.mode,
+        trading_date=desk.today(),
+        taken_at=now,
+        taken_by="executor",
+        book_as_of=now,
+        breaks=0,
+        orders=2,
+        fills=1,
+        figures={},
+        sections=[],
+    )
+    # A seal closes over what has ended, and the transaction of a test never does.
+    AuditSeal.objects.create(
+        at=now,
+        first_entry=1,
+        last_entry=1,
+        count=1,
+        from_transaction=1,
+        up_to_transaction=2,
+        entries=b"",
+        previous="0" * 64,
+        digest="1" * 64,
+    )
     ExecutorHeartbeat.objects.create(mode=desk.mode, host="h", pid=1, backend_pid=2, started_at=now, beat_at=now)
+    # Written down and over: one that is under way would close what the others of this book are about.
+    over = {"state": Flatten.State.FLAT, "outcome": "nothing was open", "trading_date": desk.today()}
+    Flatten.objects.create(
+        mode=desk.mode, token="t", asked_by="rita", asked_at=now, reason="a rumour", while_halted=False, **over
+    )
 
 
-def ask_for_more_trades(now: datetime) -> None:
+def ask_for_more(now: datetime) -> None:
     edited = limit_versions.in_force(now=now)
     edited.daily_trades_max += 1
-    house = approvals.House.of(needs="second_person", mode="PAPER", ceilings={})
+    house = four_eyes.House.of(needs="second_person", mode="PAPER", ceilings={})
     rita = User.objects.create_user("rita")
     approvals.save(
         edited, ["daily_trades_max"], author=rita, reason="more", now=now, house=house, version_shown=edited.version
     )
+    year = RowEdit.put(CalendarYear(year=2027, complete=True))
+    author = calendar_approvals.Author.person(rita)
+    calendar_approvals.change([year], what="2027 complete", author=author, reason="read", now=now, house=house)
 
 
 def everything_stored() -> dict[str, list[Any]]:
@@ -239,7 +299,11 @@ def clone(model: Any, times: int, change: Callable[[Any, int], None]) -> None:
 def test_a_list_asks_no_more_for_thirty_rows_than_for_three(book, tara):
     lists = [
         reverse(f"admin:orders_{name}_changelist") for name in ("order", "signal", "fill", "decision", "position")
-    ] + [reverse("admin:risk_incident_changelist"), reverse("admin:risk_limitchange_changelist")]
+    ] + [
+        reverse("admin:risk_incident_changelist"),
+        reverse("admin:orders_missedexit_changelist"),
+        reverse("admin:risk_limitchange_changelist"),
+    ]
     for url in lists:
         tara.get(url)  # what is cached once per process is cached now
     few = {url: queries_of(tara, url) for url in lists}
@@ -254,6 +318,11 @@ def test_a_list_asks_no_more_for_thirty_rows_than_for_three(book, tara):
     clone(Fill, 30, lambda row, n: setattr(row, "trade_id", f"clone-{n}"))
     clone(apps.get_model("orders.Decision"), 30, lambda row, n: None)
     clone(apps.get_model("orders.Position"), 30, lambda row, n: setattr(row, "symbol", f"S{n}"))
+    for day in PositionDay.objects.all():  # each has its own, as the ledger writes it
+        for position in Position.objects.filter(day__isnull=True):
+            day.position = position
+            day.reckoned_at = position.updated_at
+            day.save(force_insert=True)
     LimitChange.objects.update(status="WITHDRAWN")
     clone(LimitChange, 30, lambda row, n: None)
     clone(Incident, 30, lambda row, n: setattr(row, "fingerprint", f"clone-{n}"))

@@ -6,12 +6,13 @@ from decimal import Decimal
 from html import unescape
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
+from django.urls import reverse
 from django.utils import timezone
 
-from risk import approvals, limit_versions
-from risk.models import InstrumentLimit, RiskSettingsVersion
-from tests.risk.admin.staff import person, told, traces
+from risk import four_eyes, limit_versions
+from risk.models import InstrumentLimit, LimitChange, RiskSettingsVersion
+from tests.risk.admin.staff import SENT, person, told, traces
 
 LIST = "/admin/risk/instrumentlimit/"
 ADD = f"{LIST}add/"
@@ -55,13 +56,14 @@ def test_a_symbol_is_limited_and_that_is_a_version_with_its_author_and_reason(ri
     assert traces() == [
         "NSE:RELIANCE blocked none → True; NSE:RELIANCE max order value (₹) none → 500.00. results tonight"
     ]
+    assert "blocked; max order value (₹) 500.00" in rita.get(LIST).content.decode()
 
 
 def test_a_change_loosens_and_tightens_with_both_values_kept(rita):
     rita.post(ADD, form(blocked="on", order_quantity_max=5))
     page = f"{LIST}{InstrumentLimit.objects.get().pk}/change/"
 
-    rita.post(page, form(order_quantity_max=7, product="CNC", confirmation=approvals.CONFIRMATION))
+    rita.post(page, form(order_quantity_max=7, product="CNC", confirmation=four_eyes.CONFIRMATION))
 
     row = InstrumentLimit.objects.get()
     assert (row.blocked, row.order_quantity_max, row.product) == (False, 7, "CNC")
@@ -97,33 +99,66 @@ def test_what_loosens_a_symbols_limit_needs_the_word(rita, changes, sentence):
     assert kept().version == 3
 
 
-def test_where_a_second_person_must_agree_a_symbols_limits_are_only_tightened(rita, settings):
+def test_what_loosens_a_symbols_limit_waits_for_a_second_person_and_the_rest_does_not(rita, settings):
     settings.LOOSENING_NEEDS = "second_person"
-    rita.post(ADD, form(order_quantity_max=5))
+    rita.post(ADD, form(order_quantity_max=5, order_value_max="500"))
     page = f"{LIST}{InstrumentLimit.objects.get().pk}/change/"
+    assert "LOOSEN" not in rita.get(page).content.decode()
 
-    refused = rita.post(page, form(order_quantity_max=6))
-    assert "This loosens max order quantity (shares) of NSE:RELIANCE" in unescape(errors(refused))
-    assert kept().version == 2
+    answer = rita.post(page, form(order_quantity_max=6, order_value_max="400"))
 
-    rita.post(page, form(order_quantity_max=4))
-    assert InstrumentLimit.objects.get().order_quantity_max == 4
+    row = InstrumentLimit.objects.get()
+    assert (row.order_quantity_max, row.order_value_max, kept().version) == (5, 400, 3)
+    assert "NSE:RELIANCE max order quantity (shares) 5 → 6 waits for a second person." in told(answer)
+    assert "(shares) 5 → 6 (waits)" in traces()[-1]
+    for shown in (rita.get(page), rita.get(LIST)):
+        words = " ".join(unescape(shown.content.decode()).split())
+        assert "Now: <b>5</b> · based on: 5 (version 2)" in words
+        assert "waits for a second person" in words
 
 
-def test_the_use_case_itself_refuses_what_loosens_without_the_second_person(rita):
-    rita.post(ADD, form(order_quantity_max=5))
-    house = approvals.House.of(needs="second_person", mode="PAPER", ceilings={})
+def test_a_second_person_answers_for_one_symbol_on_the_same_page(rita, settings):
+    settings.LOOSENING_NEEDS = "second_person"
+    adam = person("adam", "view_limitchange", "approve_limits")
+    rita.post(ADD, form(blocked="on"))
+    rita.post(f"{LIST}{InstrumentLimit.objects.get().pk}/change/", form())
+    change = LimitChange.objects.get()
 
-    with pytest.raises(approvals.ChangeRefused, match="they can only be tightened"):
-        approvals.save_instrument(
-            InstrumentLimit(exchange="NSE", symbol="RELIANCE", order_quantity_max=6),
-            author=User.objects.get(username="rita"),
-            reason="more",
-            now=timezone.now(),
-            house=house,
-            version_shown=None,
-        )
-    assert InstrumentLimit.objects.get().order_quantity_max == 5
+    listed = unescape(adam.get("/admin/risk/limitchange/").content.decode())
+    assert "NSE:RELIANCE blocked on → off" in listed
+    adam.post(reverse("admin:risk_limitchange_approve", args=[change.pk]), {**SENT, "reason": "results are out"})
+
+    assert not InstrumentLimit.objects.get().blocked
+    assert (kept().author, kept().approved_by) == ("rita", "adam")
+    assert kept().changed == {"NSE:RELIANCE blocked": ["True", ""]}
+    assert "NSE:RELIANCE blocked" not in kept().limits
+
+
+def test_who_keeps_symbols_limits_takes_a_wish_for_one_back_and_none_of_all_orders(rita, settings):
+    settings.LOOSENING_NEEDS = "second_person"
+    rita.post(ADD, form(blocked="on"))
+    rita.post(f"{LIST}{InstrumentLimit.objects.get().pk}/change/", form())
+    change = LimitChange.objects.get()
+    user = User.objects.get(username="rita")
+    user.user_permissions.add(Permission.objects.get(codename="view_limitchange"))
+    other = person("ruth", "view_limitchange", "change_risksettings")
+    withdraw = reverse("admin:risk_limitchange_withdraw", args=[change.pk])
+
+    assert other.post(withdraw, {**SENT, "reason": "no"}).status_code == 403
+    rita.post(withdraw, {**SENT, "reason": "not today"})
+
+    assert LimitChange.objects.get().status == "WITHDRAWN"
+
+
+@pytest.mark.parametrize(("value", "taken"), [("50000", True), ("50000.01", False)])
+def test_no_symbols_limit_passes_a_ceiling(rita, settings, value, taken):
+    settings.LIMIT_CEILINGS = {"order_value_max": Decimal(50_000)}
+
+    answer = rita.post(ADD, form(order_value_max=value))
+
+    assert InstrumentLimit.objects.exists() == taken
+    if not taken:
+        assert "The settings of this installation allow at most 50000, whoever approves." in errors(answer)
 
 
 def test_a_change_cannot_make_it_another_symbols(rita):
@@ -182,7 +217,7 @@ def test_the_list_and_the_history_say_it_in_words(rita):
 
     assert "max position size (₹) 750.50" in rita.get(LIST).content.decode()
     history = rita.get("/admin/risk/risksettingsversion/").content.decode()
-    assert "NSE:RELIANCE max position size (₹) <s></s> → <b>750.50</b>" in history
+    assert "NSE:RELIANCE max position size (₹) <s>none</s> → <b>750.5</b>" in history
 
 
 def test_who_only_looks_cannot_save_and_nobody_deletes(rita, vera):
@@ -210,3 +245,14 @@ def test_zero_is_a_limit(rita):
     assert limit_versions.for_instrument("NSE", "RELIANCE", now=timezone.now()).order_value_max == Decimal(0)
     assert kept().changed == {"NSE:RELIANCE order_value_max": ["", "0"]}
     assert limit_versions.for_instrument("NSE", "INFY", now=timezone.now()).order_value_max == 5000
+
+
+def test_a_symbol_whose_limit_is_above_a_ceiling_lowered_since_can_still_be_blocked(rita, settings):
+    rita.post(ADD, form(order_value_max="5000.00"))
+    row = InstrumentLimit.objects.get()
+    settings.LIMIT_CEILINGS = {"order_value_max": Decimal(3000)}
+
+    rita.post(f"{LIST}{row.pk}/change/", form(order_value_max="5000.00", blocked="on"))
+
+    row.refresh_from_db()
+    assert (row.blocked, row.order_value_max) == (True, 5000)

@@ -56,7 +56,7 @@ def test_a_group_is_changed_by_superusers_alone(db, tara):
 
     assert carl.post(url, {"name": "Kings"}).status_code == 403
     assert tara.post(url, {"name": "Dealers"}).status_code == 302
-    assert Group.objects.get().name == "Dealers"
+    assert Group.objects.get(pk=group.pk).name == "Dealers"
 
 
 def test_a_superuser_makes_users(tara):

@@ -104,3 +104,75 @@ def test_a_verdict_explains_its_control_as_the_catalogue_does(tara, received, fo
 
     for control in RULES:
         assert f"{control.code}: {control.sentence}" in page
+
+
+@pytest.fixture
+def weak(follow, received):
+    signal = received(signal_id="weak-1", cms_score=55, strategy="momentum")
+    follow(signal)
+    return signal
+
+
+def test_a_replay_is_recorded_once_and_both_pages_link_each_other(act, tara, weak):
+    answer = act("orders_signal_replay", weak, reason="threshold lowered", shown=0, token="the-same-form")
+    again = act("orders_signal_replay", weak, reason="threshold lowered", shown=0, token="the-same-form")
+
+    made = Signal.objects.get(replay_of=weak)
+    page = reverse("admin:orders_signal_change", args=[made.pk])
+    assert answer["HX-Redirect"] == again["HX-Redirect"] == page
+    assert told(answer).startswith("This is the new signal")
+    assert told(again).endswith("It was replayed already, by this very form.")
+    assert reverse("admin:orders_signal_change", args=[weak.pk]) in tara.get(page).content.decode()
+    assert page in tara.get(reverse("admin:orders_signal_change", args=[weak.pk])).content.decode()
+    assert traces() == [
+        "Replayed as replay-the-same-form: threshold lowered",
+        "Replay of weak-1: threshold lowered",
+    ]
+
+
+def test_two_forms_opened_at_the_same_time_are_one_replay(act, weak):
+    act("orders_signal_replay", weak, reason="mine", shown=0, token="taras")
+
+    answer = act("orders_signal_replay", weak, reason="mine too", shown=0, token="ritas")
+
+    assert "Somebody replayed it since this page was opened" in told(answer)
+    assert Signal.objects.filter(replay_of=weak).count() == 1
+
+
+def test_a_replay_in_live_wants_the_word_typed(act, tara, weak, settings):
+    settings.TRADING_MODE = Mode.LIVE
+    Signal.objects.update(mode=Mode.LIVE)
+    url = reverse("admin:orders_signal_replay", args=[weak.pk])
+
+    asked = tara.get(url).content.decode()
+    answer = act("orders_signal_replay", weak, reason="now", shown=0, token="t", word="replay")
+
+    assert "Type REPLAY" in asked
+    assert "Type REPLAY, in capitals." in answer.content.decode()
+    assert Signal.objects.count() == 1
+
+
+def test_a_replay_is_offered_where_it_makes_sense_to_who_may(tara, vera, weak, received):
+    url = reverse("admin:orders_signal_replay", args=[weak.pk])
+    waiting = received()
+    other = reverse("admin:orders_signal_replay", args=[waiting.pk])
+
+    pages = {
+        name: client.get(reverse("admin:orders_signal_change", args=[row.pk])).content.decode()
+        for name, client, row in (("may", tara, weak), ("may not", vera, weak), ("waits", tara, waiting))
+    }
+
+    assert url in pages["may"]
+    assert url not in pages["may not"]
+    assert other not in pages["waits"]
+
+
+def test_the_filters_keep_what_they_name(tara, received):
+    received(strategy="momentum")
+    received(signal_type="SELL", symbol="INFY", strategy="reversal")
+    url = reverse("admin:orders_signal_changelist")
+
+    asked = ({"of_symbol": "infy"}, {"of_strategy": "momentum"}, {"of_strategy": "moment"})
+    found = [tara.get(url, each).context["cl"].result_count for each in asked]
+
+    assert found == [1, 1, 0]

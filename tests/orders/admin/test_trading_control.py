@@ -6,11 +6,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
+from orders.broker.sessions import TokenVault
 from orders.models import ExecutorHeartbeat
 from risk import control
 from risk.models import Incident, Mode, TradingControl, TradingControlEvent
-from tests.risk.admin.staff import told, traces
+from tests.risk.admin.staff import SENT, person, told, traces
 
 
 def paper() -> TradingControl:
@@ -124,13 +126,48 @@ def test_a_halt_needs_a_reason(act):
     assert paper().state == "ACTIVE"
 
 
-def test_live_is_armed_for_the_account_that_was_typed(act, settings):
+@pytest.fixture
+def logged_in(settings, db):
+    """The live mode, with a login of the account AB1234."""
     settings.TRADING_MODE = Mode.LIVE
+    vault = TokenVault(Mode.LIVE, secret_key=settings.SECRET_KEY)
+    vault.keep("a token", user_id="AB1234", now=timezone.now())
+
+
+def test_live_is_armed_for_the_account_that_was_typed_and_is_logged_in(act, logged_in):
     row = live()
 
     act("risk_tradingcontrol_arm_live", row, user_id=" AB1234 ", version_shown=row.version)
 
     assert live().armed_user_id == "AB1234"
+
+
+def test_live_is_not_armed_for_a_mistyped_account(act, logged_in):
+    row = live()
+
+    answer = act("risk_tradingcontrol_arm_live", row, user_id="AB1243", version_shown=row.version)
+
+    assert live().armed_user_id == ""
+    assert told(answer) == "You typed AB1243, and the login is of AB1234: nothing is armed."
+
+
+def test_arming_shows_who_is_logged_in_and_what_may_be_sent(tara, logged_in):
+    dialog = tara.get(reverse("admin:risk_tradingcontrol_arm_live", args=[live().pk])).content.decode()
+
+    assert "AB1234" in dialog
+    assert "until 06:00" in dialog
+    assert "₹10,000.00" in dialog
+
+
+def test_live_is_disarmed_at_once_by_whoever_may_halt(logged_in):
+    control.arm_live(user_id="AB1234", by="asha", now=timezone.now(), version_shown=live().version)
+    priya = person("priya", "halt_trading", "view_tradingcontrol")
+    url = reverse("admin:risk_tradingcontrol_disarm_live", args=[live().pk])
+
+    priya.post(url, {**SENT, "reason": "month end"})
+
+    assert (live().armed_user_id, live().auto_trading, live().changed_by) == ("", False, "priya")
+    assert live().reason == "month end"
 
 
 def test_live_is_not_armed_from_paper(act):
@@ -183,13 +220,10 @@ def test_the_strip_says_what_is_going_on(tara, django_assert_max_num_queries):
     ExecutorHeartbeat.objects.create(mode=Mode.PAPER, host="h", pid=1, backend_pid=2, started_at=now, beat_at=now)
     Incident.objects.open(Incident.Kind.SIGNAL_GAP, mode=Mode.PAPER, title="a gap", now=now)
 
-    with django_assert_max_num_queries(5):  # the session, the user, and three of its own
-        strip = tara.get(reverse("admin:status_strip")).content.decode()
+    with django_assert_max_num_queries(6):  # the session, the user, his second factor, and three of its own
+        strip = " ".join(strip_tags(tara.get(reverse("admin:status_strip")).content.decode()).split())
 
-    assert "Trading <b>HALTED</b>" in strip
-    assert "<b>ON</b>" in strip
-    assert "Executor <b>0 s</b>" in strip
-    assert "Incidents <b>1</b>" in strip
+    assert strip.startswith("PAPER Trading HALTED Auto-tradingAuto ON ExecutorExec 0 s Incidents 1 no data since")
 
 
 def test_the_strip_gives_nothing_to_a_stranger(db):

@@ -18,7 +18,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture
 def rita(db: None) -> Client:
-    return person("rita", "view_risksettings", "change_risksettings", "view_risksettingsversion")
+    return person("rita", "view_risksettings", "change_risksettings", "view_risksettingsversion", "view_limitchange")
 
 
 @pytest.fixture

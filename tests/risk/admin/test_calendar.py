@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.contrib.sessions.models import Session
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from risk import calendar
+from risk import calendar, calendar_approvals
 from risk.admin import calendar as pages
+from risk.admin import calendar_forms as forms
 from risk.engine.sessions import MUMBAI, InstrumentGroup, Phase
 from risk.models import CalendarChange, CalendarDay, CalendarYear, SessionRule
 
@@ -159,7 +161,7 @@ def test_hours_are_removed_by_a_dialog(keeper):
 
 def test_what_opens_since_the_form_was_checked_is_refused_and_said(keeper, monkeypatch):
     """Between the form's check and its save somebody else removed the holiday that hid what it opens."""
-    monkeypatch.setattr(pages.calendar, "opened_by", lambda edit: [])
+    monkeypatch.setattr(forms.calendar, "opened_by", lambda edit: [])
     sunday = a_day(date="2026-11-29", kind="SPECIAL", opens="18:00", closes="19:00")
 
     answer = keeper.post(reverse(f"{DAYS}_add"), sunday)
@@ -170,9 +172,11 @@ def test_what_opens_since_the_form_was_checked_is_refused_and_said(keeper, monke
 
 @pytest.mark.django_db(transaction=True)
 def test_a_form_saves_outside_its_own_transaction(keeper, monkeypatch):
-    change, seen = calendar.change, []
+    change, seen = calendar_approvals.change, []
     monkeypatch.setattr(
-        calendar, "change", lambda *args, **more: seen.append(connection.in_atomic_block) or change(*args, **more)
+        calendar_approvals,
+        "change",
+        lambda *args, **more: seen.append(connection.in_atomic_block) or change(*args, **more),
     )
 
     keeper.post(reverse(f"{DAYS}_add"), a_day())
@@ -235,6 +239,7 @@ def test_the_dialog_sends_files(keeper):
     ("now", "warned"), [(datetime(2026, 11, 30, 12, tzinfo=UTC), False), (datetime(2026, 11, 30, 19, tzinfo=UTC), True)]
 )
 def test_from_december_in_mumbai_on_the_pages_warn_of_a_missing_year(keeper, monkeypatch, now, warned):
+    Session.objects.update(expire_date=now + timedelta(hours=1))  # or she would have to log in again by then
     monkeypatch.setattr(pages.timezone, "now", lambda: now)
 
     shown = [keeper.get(reverse(f"{page}_changelist")).content.decode() for page in (DAYS, YEARS, HOURS)]

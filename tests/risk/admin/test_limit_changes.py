@@ -180,6 +180,7 @@ def test_the_limits_page_shows_what_is_in_force_its_ceiling_and_what_waits(two_p
     page = rita.get(PAGE).content.decode()
 
     assert "In force: 10. Ceiling: 100. Pending: max trades a day 10 → 11, by rita." in page
+    assert "The ceilings are those of the settings as this web server read them at its start" in page
     assert "waits for a second person" in page
 
 

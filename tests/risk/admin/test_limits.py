@@ -12,10 +12,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from risk import approvals, limit_versions
+from risk.admin.limit_history import label_with_unit
 from risk.engine.rules import RULES
 from risk.models import RiskSettings, RiskSettingsVersion
 
-from .staff import told, traces
+from .staff import person, told, traces
 
 PAGE = "/admin/risk/risksettings/1/change/"
 
@@ -84,6 +85,18 @@ def test_a_form_opened_before_somebody_elses_change_is_refused(rita, shown):
     assert (in_force().position_value_max, in_force().daily_trades_max) == (8000, 10)
 
 
+def test_a_contradiction_that_was_there_before_keeps_nothing_else_from_being_saved(rita, shown):
+    """Such as one that an older version let through, or a ceiling: what is edited is what is checked."""
+    RiskSettings.objects.update(slippage_percent=Decimal(4))
+    shown["slippage_percent"] = "4"
+
+    rita.post(PAGE, {**shown, "daily_trades_max": 5})
+    refused = rita.post(PAGE, {**shown, "version_shown": 2, "daily_trades_max": 5, "collar_percent": "3.5"})
+
+    assert in_force().daily_trades_max == 5
+    assert "slippage (%) 4 must be at most price collar, opening (%) 3.5" in errors(refused)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
@@ -133,7 +146,7 @@ def test_tightening_one_and_loosening_another_names_only_the_loosened(rita, show
         ({"open_orders_max": 0}, "max open orders of a symbol and side 1 must be at most max open orders 0"),
         ({"allowed_instruments": "NSE EQ"}, "allowed_instruments: Give exchange:series with commas between"),
         ({"funds_use_percent": "100.001"}, "funds_use_percent: The settings of this installation allow at most 100"),
-        ({"reject_streak_max": 101}, "reject_streak_max: The settings of this installation allow at most 30"),
+        ({"reject_streak_max": 101}, "reject_streak_max: The settings of this installation allow at most 100"),
         ({"duplicate_window_seconds": 86401}, "duplicate_window_seconds: Ensure this value is less than or equal to"),
         ({"position_size": "-1"}, "position_size: Ensure this value is greater than or equal to 0"),
         ({"cms_buy_threshold": "100.01"}, "cms_buy_threshold: Ensure this value is less than or equal to 100"),
@@ -235,3 +248,29 @@ def test_there_is_one_row_and_it_is_not_deleted(rita):
     assert rita.get("/admin/risk/risksettings/add/").status_code == 403
     assert rita.post("/admin/risk/risksettings/1/delete/", {"post": "yes"}).status_code == 403
     assert rita.get("/admin/risk/risksettings/")["Location"] == PAGE
+
+
+def test_every_limit_has_its_unit_for_who_edits_and_for_who_looks(rita, vera):
+    for client in (rita, vera):
+        page = unescape(client.get(PAGE).content.decode())
+        for name in RiskSettings.LIMIT_FIELDS:
+            label = label_with_unit(name)
+            assert label.endswith(")"), f"{name} has no unit"
+            assert label.lower() in page.lower(), label
+
+
+def test_what_the_broker_fixes_is_named_where_it_cannot_be_edited(rita):
+    page = unescape(rita.get(PAGE).content.decode())
+
+    assert "Modifications of one order: the broker takes 25; 5 are left to orders that close." in page
+    assert "Orders a day: the broker takes 5000; 500 are left to exits." in page
+
+
+def test_the_last_changes_stand_on_the_page_with_their_differences(rita, shown):
+    rita.post(PAGE, {**shown, "daily_trades_max": 5, "reason": "a quiet week"})
+
+    page = " ".join(unescape(rita.get(PAGE).content.decode()).split())
+
+    assert "rita: a quiet week" in page
+    assert "max trades a day <s>10</s> → <b>5</b>" in page
+    assert "a quiet week" not in person("sam", "view_risksettings").get(PAGE).content.decode()

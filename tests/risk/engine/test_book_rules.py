@@ -18,6 +18,8 @@ D = Decimal
 MARKET: dict[str, Any] = {"order_type": OrderType.MARKET, "limit_price": None}
 BY_HAND: dict[str, Any] = {"origin": Origin.MANUAL, "signal": None}
 TCS = replace(INFY, symbol="TCS", own=0, working_buys=1, price=D(3000))
+THEIRS = replace(INFY, external=3, external_buys=2)  # 15 shares, 22,500 INR
+SHORT = replace(INFY, own=2, external=-10, external_sells=4)  # 8 short and 4 being sold: 18,000 INR
 UNPRICED = replace(INFY, price=None)
 AT_MARKET = replace(INFY, own=0, working_buys=10, market_buys_work=True)  # 15,450 INR at the end of the collar
 # The BUY and its charges are 9,863.7735 INR; with a MARKET order, at the collar, 10,109.141.
@@ -54,6 +56,20 @@ ROWS: list[tuple[str, str, Scene, bool]] = [
         buy(others=(replace(INFY, working_sells=10),), gross_exposure_max=D("29069.99")),
         False,
     ),
+    ("POSITION_VALUE_EXCEEDED", "external, at the limit", buy(external=4, position_value_max=D("19698.00")), True),
+    ("POSITION_VALUE_EXCEEDED", "external, just past", buy(external=4, position_value_max=D("19697.99")), False),
+    ("POSITION_VALUE_EXCEEDED", "bought by others", buy(external_buys=4, position_value_max=D("19698.00")), True),
+    ("POSITION_VALUE_EXCEEDED", "just past", buy(external_buys=4, position_value_max=D("19697.99")), False),
+    ("POSITION_VALUE_EXCEEDED", "sold by others", buy(external=-3, position_value_max=D("14069.99")), False),
+    ("POSITION_VALUE_EXCEEDED", "external, unknown", buy(external=None), False),
+    ("POSITION_VALUE_EXCEEDED", "a closing SELL", sell(external=None, position_value_max=D(0)), True),
+    ("GROSS_EXPOSURE_EXCEEDED", "external, unknown", buy(external=None), False),
+    ("GROSS_EXPOSURE_EXCEEDED", "external here", buy(external=4, gross_exposure_max=D("34698.00")), True),
+    ("GROSS_EXPOSURE_EXCEEDED", "just past", buy(external=4, gross_exposure_max=D("34697.99")), False),
+    ("GROSS_EXPOSURE_EXCEEDED", "external elsewhere", buy(others=(THEIRS,), gross_exposure_max=D(36_570)), True),
+    ("GROSS_EXPOSURE_EXCEEDED", "just past", buy(others=(THEIRS,), gross_exposure_max=D("36569.99")), False),
+    ("GROSS_EXPOSURE_EXCEEDED", "shorts of others", buy(others=(SHORT,), gross_exposure_max=D(32_070)), True),
+    ("GROSS_EXPOSURE_EXCEEDED", "just past", buy(others=(SHORT,), gross_exposure_max=D("32069.99")), False),
     #
     ("MAX_POSITIONS_EXCEEDED", "just below", buy(positions_max=3), True),
     ("MAX_POSITIONS_EXCEEDED", "at the limit", buy(positions_max=2), True),

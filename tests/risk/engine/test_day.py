@@ -80,3 +80,30 @@ def test_the_day_is_what_each_share_gained_by_itself(held: int, close: D, last: 
     )
 
     assert day.result == held * (last - close) + sum((shares * (last - price) for shares, price in trades), D(0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "unrealised", "realised"),
+    [
+        ({}, 100, 0),
+        ({"quantity": 0, "sold": 10, "received": D(1080), "last_price": None}, 0, 80),
+        ({"quantity": 4, "sold": 6, "received": D(630)}, 40, 30),
+        ({"quantity": 15, "bought": 5, "paid": D(550)}, 100, 0),  # 15 at 103⅓ on average
+        ({"quantity": 10, "bought": 10, "paid": D(1200), "sold": 10, "received": D(1150)}, 0, 50),
+        ({"quantity": -10}, -100, 0),
+        ({"quantity": -5, "sold": 5, "received": D(600), "close_price": None}, 50, 0),
+        ({"quantity": -6, "bought": 4, "paid": D(380)}, -60, 20),
+    ],
+    ids=str,
+)
+def test_what_was_gained_is_in_what_is_held_or_realised(
+    changes: dict[str, Any], unrealised: int, realised: int
+) -> None:
+    day = day_result([symbol(**changes)], charges_percent=D(0))
+
+    assert (round(day.unrealised, 6), round(day.realised, 6)) == (unrealised, realised)
+    assert day.gross == day.unrealised + day.realised
+
+
+def test_a_price_that_is_not_known_leaves_the_unrealised_unknown_too() -> None:
+    assert symbol(close_price=None).unrealised is None

@@ -12,7 +12,14 @@ from risk.engine.decision import assess
 from risk.engine.facts import Origin, TradingSignalType, TradingState
 from risk.engine.limits import Limits
 from risk.engine.rules import RULES, SCREEN, Applies, Control, Outcome
-from tests.risk.engine import test_book_rules, test_market_rules, test_order_rules, test_rates, test_rules
+from tests.risk.engine import (
+    test_book_rules,
+    test_market_rules,
+    test_modifications,
+    test_order_rules,
+    test_rates,
+    test_rules,
+)
 from tests.risk.engine.cast import NOW, Scene, ago, buy, sell, signal_sell
 
 CODES = [control.code for control in RULES]
@@ -22,6 +29,7 @@ TABLES = [
     *test_book_rules.ROWS,
     *test_rates.ROWS,
     *test_market_rules.ROWS,
+    *[row for row in test_modifications.ROWS if row[0] == "MODIFY_LIMIT"],  # the rest are about the others' rules
 ]
 
 # What would refuse an opening order, by the control that refuses it.
@@ -226,6 +234,8 @@ def test_every_limit_belongs_to_a_control_but_for_those_that_size_or_price_an_or
         "round_up_to_one_lot",
         "slippage_percent",
         "exits_after_loss",
+        "exposure_breach_reduces",
+        "include_external",
     }
 
 

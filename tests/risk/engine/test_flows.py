@@ -224,6 +224,26 @@ def test_reduce_only_never_grows_a_position(steps: list[tuple[Any, ...]]) -> Non
         assert order.left <= book.own[order.symbol]  # however much of what works fills, it crosses nothing
 
 
+@settings(bounded, max_examples=100)
+@given(before=STEPS, after=STEPS, cancelled=st.booleans())
+def test_from_reduce_only_on_no_position_grows_but_by_what_was_working_already(
+    before: list[tuple[Any, ...]], after: list[tuple[Any, ...]], cancelled: bool
+) -> None:
+    book = Book()
+    for step in before:
+        take(book, step)
+    book.state = TradingState.REDUCE_ONLY
+    if cancelled:
+        book.working = [order for order in book.working if not order.buys]  # but a fill may cross its cancel
+    most = {symbol: book.own[symbol] + book.left(symbol, buys=True) for symbol in SYMBOLS}
+    for step in after:
+        if step[0] != "state":
+            take(book, step)
+        for symbol in SYMBOLS:
+            assert 0 <= book.own[symbol] <= most[symbol]
+            most[symbol] = min(most[symbol], book.own[symbol] + book.left(symbol, buys=True))
+
+
 @settings(bounded, max_examples=60)
 @given(steps=STEPS, part=st.integers(1, 100), percent=st.integers(91, 110))
 def test_what_closes_at_a_fair_price_is_never_refused(steps: list[tuple[Any, ...]], part: int, percent: int) -> None:

@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from risk.engine import kept_facts
@@ -42,6 +42,7 @@ def anything(kind: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from(list(kind)) if issubclass(kind, StrEnum) else PLAIN[kind]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine draws so many facts slowly
 @given(proposed=anything(ProposedOrder), portfolio=anything(Portfolio))
 def test_any_facts_survive_being_kept(proposed: ProposedOrder, portfolio: Portfolio) -> None:
     assert restored(json.loads(json.dumps(kept(proposed, portfolio)))) == (proposed, portfolio)

@@ -20,6 +20,7 @@ from risk.engine.loosening import (
     instrument_limit_loosens,
     loosens,
     taken_back,
+    within_ceilings,
 )
 
 from .cast import LIMITS
@@ -152,3 +153,38 @@ def test_a_ceiling_may_be_reached_and_not_passed() -> None:
     assert above_ceilings({"order_value_max": Decimal("50000.01")}, ceilings) == ["order_value_max"]
     assert above_ceilings({"cms_buy_threshold": Decimal("19.99")}, ceilings) == ["cms_buy_threshold"]
     assert above_ceilings({"daily_trades_max": 10**6}, ceilings) == []
+
+
+CEILINGS = {"order_value_max": Decimal(4000), "daily_trades_max": 10, "collar_percent": Decimal(1)}
+STORED = {
+    "position_size": Decimal(4500),
+    "order_value_max": Decimal(5000),
+    "position_value_max": Decimal(10_000),
+    "daily_trades_max": 10,
+    "slippage_percent": Decimal("0.5"),
+    "collar_percent": Decimal("1.001"),
+    "closing_collar_percent": Decimal(10),
+}
+
+
+def test_what_is_above_its_ceiling_is_lowered_to_it_with_what_must_stay_below():
+    assert within_ceilings(STORED, CEILINGS) == {
+        "order_value_max": Decimal(4000),
+        "position_size": Decimal(4000),
+        "collar_percent": Decimal(1),
+    }
+
+
+def test_what_is_at_its_ceiling_or_unknown_is_left_alone():
+    at_them = {**STORED, **within_ceilings(STORED, CEILINGS)}
+
+    assert within_ceilings(at_them, CEILINGS) == {}
+    assert within_ceilings({**at_them, "order_value_max": None}, CEILINGS) == {}
+
+
+def test_a_chain_of_limits_is_lowered_to_its_end():
+    lowered = within_ceilings({**STORED, "gross_exposure_max": Decimal(50_000)}, {"gross_exposure_max": Decimal(100)})
+
+    assert lowered == dict.fromkeys(
+        ["gross_exposure_max", "position_value_max", "order_value_max", "position_size"], Decimal(100)
+    )

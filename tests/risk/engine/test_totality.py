@@ -21,6 +21,7 @@ from risk.engine.facts import (
     PriceBand,
     ProposedOrder,
     Quote,
+    Replaced,
     SignalFacts,
     TradingSignalType,
     TradingState,
@@ -53,6 +54,8 @@ anything = {
         sell_orders=COUNTS,
         last_buy_at=MOMENTS,
         last_sell_at=MOMENTS,
+        external=COUNT_LIMIT,
+        external_buys=COUNTS,
     ),
     "bands": st.builds(PriceBand, lower=NUMBERS, upper=NUMBERS, as_of=SOME_MOMENT),
     "funds": st.builds(Funds, available=NUMBERS, as_of=SOME_MOMENT, committed=LIMIT, committed_at_market=NUMBERS),
@@ -64,6 +67,9 @@ anything = {
         working_sells=COUNTS,
         price=LIMIT,
         market_buys_work=st.booleans(),
+        external=COUNTS,
+        external_buys=COUNTS,
+        external_sells=COUNTS,
     ),
 }
 ANY_ORDER = st.builds(
@@ -80,6 +86,9 @@ ANY_ORDER = st.builds(
     tick_size=LIMIT,
     is_exit=st.booleans(),
     signal=st.one_of(st.none(), anything["signals"]),
+    replaces=st.one_of(
+        st.none(), st.builds(Replaced, quantity=COUNTS, limit_price=NUMBERS, filled=COUNTS, modified=COUNTS)
+    ),
 )
 ANY_PORTFOLIO = st.builds(
     Portfolio,
@@ -121,6 +130,8 @@ ANY_PORTFOLIO = st.builds(
 )
 NO_NUMBERS: dict[str, st.SearchStrategy[Any]] = {
     "exits_after_loss": st.booleans(),
+    "exposure_breach_reduces": st.booleans(),
+    "include_external": st.booleans(),
     "opposite_orders_allowed": st.sampled_from([None, True, False]),
     "adding_allowed": st.sampled_from([None, True, False]),
     "allowed_instruments": st.sampled_from([None, "", "NSE:EQ"]),

@@ -1,5 +1,5 @@
 """
-How fast the paper Kite takes orders, and what they cost in memory: `make benchmark`.
+How fast the paper Kite takes orders, and what they cost in memory: `make bench-paper`.
 
 One client with one connection pool on loopback, first one order after another, then several at once until all
 are placed. Every other order rests, the rest fill. Read the numbers as ratios between runs on one machine.

@@ -1,0 +1,74 @@
+"""
+Growth: whether an order costs the same with a million past orders as with none, and with five thousand today; and what
+pages and files take then.
+"""
+
+from __future__ import annotations
+
+from tests.bench import pages
+from tests.bench.ground import Ground
+from tests.bench.orders import BURST, Publisher, Taken, executor, take, wait_until_open
+from tests.bench.report import Figure, percentile
+
+PAST = (120_000, 1_000_002)  # orders; multiples of six, as they come in threes of pairs
+TODAY = 5000
+MEDIAN_MAX, P99_MAX = 1.10, 1.30  # times what it is with none
+
+
+def figures(ground: Ground, rounds: int, messages: int) -> list[Figure]:
+    """Return how many times the time with no past each is, and what pages and files take at the last."""
+    with executor(ground):
+        fill_today(ground, TODAY)
+        today = take(ground, "signals", "today", messages)
+    with executor(ground):
+        none = take(ground, "signals", "none", messages)
+    found, filled = [*_beside(f"{TODAY:,} orders today", today, none), _while_a_book_is_read(today)], 0
+    for orders in PAST:
+        ground.run("past", str(orders - filled))  # as copies of what was made before it
+        filled = orders
+        with executor(ground, forgets=False):
+            found += _beside(
+                f"{orders // 1000:,},000 past orders", take(ground, "signals", f"p{orders}", messages), none
+            )
+    return [*found, *pages_and_files(ground)]
+
+
+def fill_today(ground: Ground, orders: int) -> None:
+    """Have so many orders made and filled today."""
+    publisher = Publisher(ground, "signals", seed=orders)
+    for number in range(orders // BURST):
+        publisher.burst(f"fill{number}")
+        wait_until_open(ground, f"fill{number}-%", BURST)
+
+
+def pages_and_files(ground: Ground) -> list[Figure]:
+    measured = pages.measure(ground)
+    found = [
+        Figure(name=f"{page} at 1,000,000 orders, median", unit="ms", measured=measured[page]["ms"], goal=100)
+        for page in pages.PAGES
+    ]
+    most = max(measured[page]["queries"] for page in pages.PAGES)
+    csv = measured["csv"]
+    return [
+        *found,
+        Figure(name="queries of a page, most", unit="queries", measured=most, goal=15),
+        Figure(name=f"CSV of {csv['rows']:,.0f} orders", unit="s", measured=csv["seconds"], goal=3),
+        Figure(name="CSV, memory that it adds", unit="MB", measured=csv["growth_mb"]),
+    ]
+
+
+def _beside(what: str, taken: Taken, none: Taken) -> list[Figure]:
+    return [
+        Figure(
+            name=f"signal → broker, {word}, {what} ÷ none",
+            unit="times",
+            measured=percentile(taken.to_broker, percent) / percentile(none.to_broker, percent),
+            goal=goal,
+        )
+        for word, percent, goal in (("median", 50, MEDIAN_MAX), ("p99", 99, P99_MAX))
+    ]
+
+
+def _while_a_book_is_read(today: Taken) -> Figure:
+    slowest = percentile(today.to_broker, 99) * 1000
+    return Figure(name=f"signal → broker, p99, a book of {TODAY:,} being read", unit="ms", measured=slowest, goal=40)

@@ -1,1 +1,0 @@
-"""Measurements: run by hand, never part of the suite, for machines are noisy."""
