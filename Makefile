@@ -12,13 +12,17 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/pip-compile --quiet --gene
 
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: run test check mutations benchmark soak fuzz lock clean
+.PHONY: run test proofs check mutations bench bench-paper bench-pages soak fuzz tour lock clean
 
 run: .venv/.installed  ## the local set, on PORT
 	@exec $(VENV)/python manage.py up --port $(PORT)
 
 test: .venv/.installed-dev  ## the suite by WORKERS, each on throw-away servers of its own; ARGS are pytest's
-	@exec $(VENV)/python -m pytest --numprocesses $(WORKERS) --maxschedchunk 4 $(ARGS)
+	@exec $(VENV)/python -m pytest --numprocesses $(WORKERS) --maxschedchunk 4 -m "not proof" $(ARGS)
+
+proofs: .venv/.installed-dev  ## what the suite proves in short, at length: every point at which a process can die
+	@$(VENV)/python -m pytest --numprocesses $(WORKERS) --maxschedchunk 1 -m proof $(ARGS)
+	@HISTORIES=200 exec $(VENV)/python -m pytest tests/orders/test_positions_exactly.py $(ARGS)
 
 check: .venv/.installed-dev  ## lint, format, types, directions
 	$(VENV)/ruff check .
@@ -29,14 +33,23 @@ check: .venv/.installed-dev  ## lint, format, types, directions
 mutations: .venv/.installed-dev  ## break the code on purpose, and see a test go red each time; ARGS are words of a name
 	@exec $(VENV)/python -m tests.mutations $(ARGS)
 
-benchmark: .venv/.installed-dev  ## how fast the paper Kite is; ARGS are --orders and --connections
-	@exec $(VENV)/python -m tests.benchmarks.paper_kite $(ARGS)
+bench: .venv/.installed-dev  ## how fast the executor is, beside the same done by hand; ARGS are --rounds, --messages, --only
+	@exec $(VENV)/python manage.py bench $(ARGS)
+
+bench-paper: .venv/.installed-dev  ## how fast the paper Kite is; ARGS are --orders and --connections
+	@exec $(VENV)/python -m tests.bench.paper_kite $(ARGS)
+
+bench-pages: .venv/.installed-dev  ## how long each page takes at 100,000 orders, ORDERS= for others; ARGS are pytest's
+	@exec $(VENV)/python -m pytest -q tests/bench/every_page.py $(ARGS)
 
 soak: .venv/.installed-dev  ## KILLS kills of the executor, drawn from SEED, on servers of its own
 	@exec $(VENV)/python manage.py soak --kills $(KILLS) --seed $(SEED) $(ARGS)
 
-fuzz: .venv/.installed-dev  ## a hundred thousand damaged messages; the suite records a tenth of them
+fuzz: .venv/.installed-dev  ## a hundred thousand damaged messages; the suite records some thousands
 	@FUZZED_MESSAGES=100000 exec $(VENV)/python -m pytest tests/orders/test_fuzzed_messages.py $(ARGS)
+
+tour: .venv/.installed-dev  ## pictures of every page into docs/tour; PAGES are the names of some, with commas between
+	@PAGES=$(PAGES) exec $(VENV)/python -m pytest --quiet tests/browser/tour.py $(ARGS)
 
 lock: .venv/.installed-dev  ## pin what pyproject.toml asks for; UPGRADE=1 takes the newest
 	$(COMPILE) --extra local --output-file requirements.txt pyproject.toml
