@@ -141,10 +141,17 @@ class ChannelReceiver:
         return True
 
     def _drain(self) -> None:
-        """Hear out what was sent to us before another executor listened: nobody else may have heard it."""
+        """
+        Hear out what was sent to us before another executor listened: nobody else may have heard it.
+
+        That is all up to Redis's word that we are out. What was published may still be on its way when its publisher
+        has long been told so.
+        """
+        end = time.monotonic() + self._silence_seconds
         with contextlib.suppress(redis.RedisError):
-            while self._hear(wait=0.0):
-                pass
+            self._subscription.unsubscribe()
+            while self._subscription.subscribed and time.monotonic() < end:
+                self._hear(wait=BLOCK_MS / 1000)
 
     def _subscribe(self) -> None:
         subscription = self._client.pubsub()  # type: ignore[no-untyped-call]
