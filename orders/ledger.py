@@ -7,18 +7,20 @@ another order ends in the same book. The caller holds the mode's lock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 import pgtrigger
-from django.db.models import Exists, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from orders.average_cost import Net, Step
 from orders.counted_fills import counted_fills
 from orders.desk import trading_date
 from orders.lifecycle import OrderStatus
+from orders.many_rows import write_columns
 from orders.models import Adjustment, Fill, MissedExit, Order, Position, PositionDay
 from orders.reckoning import Filled, go_on, in_order, midnight, opening_holds, reckon
 from risk.engine.facts import Origin, Side
@@ -71,7 +73,7 @@ def settle(order: Order, *, now: datetime, actor: str) -> None:
         order.filled_quantity, order.average_price = filled, average
         order.note(note, at=now, actor=actor)
     if order.origin != Origin.EXTERNAL:
-        bring_in_line(Line.of(order), [Moved(order=order, fills=fills, filled_before=filled_before)], now=now)
+        bring_in_line({Line.of(order): [Moved(order=order, fills=fills, filled_before=filled_before)]}, now=now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,22 +85,28 @@ class Moved:
     filled_before: int
 
 
-def bring_in_line(line: Line, moved: Sequence[Moved], *, now: datetime) -> None:
+def bring_in_line(moved: Mapping[Line, Sequence[Moved]], *, now: datetime) -> None:
     """
-    Reckon the line's position from what changed in the fills of its orders: some executions further, this day's, or all
-    of them.
+    Reckon the lines' positions from what changed in the fills of their orders: some executions further, this day's, or
+    all of them.
     """
-    today = trading_date(now)
-    day, waits = _day_of(line)
-    if not (day.trading_date == today and _go_on_with_each(day, moved)):
-        day, waits = _day_of(line)  # as it is kept: some of them may have gone on
-        if all(opening_holds(day, e.order, e.fills, filled_before=e.filled_before, on=today) for e in moved):
-            first = min([each.order.pk for each in moved] + ([day.first_order] if day.first_order else []))
-            reckon(day, _filled(line, since=first), _adjusted(line, since=day.trading_date), on=today)
-        else:
-            day = PositionDay(position=day.position)
-            reckon(day, _filled(line), _adjusted(line), on=today)
-    _keep(day, line, waits=waits, now=now)
+    kept = _days_of(moved)
+    for line, of_it in moved.items():
+        kept[line] = kept[line]._replace(day=_reckoned(line, kept[line].day, of_it, today=trading_date(now)))
+    _keep(kept, now=now)
+
+
+def _reckoned(line: Line, day: PositionDay, moved: Sequence[Moved], *, today: date) -> PositionDay:
+    if day.trading_date == today and _go_on_with_each(day, moved):
+        return day
+    day = _days_of([line])[line].day  # as it is kept: some of them may have gone on
+    if all(opening_holds(day, e.order, e.fills, filled_before=e.filled_before, on=today) for e in moved):
+        first = min([each.order.pk for each in moved] + ([day.first_order] if day.first_order else []))
+        reckon(day, _filled(line, since=first), _adjusted(line, since=day.trading_date), on=today)
+    else:
+        day = PositionDay(position=day.position)
+        reckon(day, _filled(line), _adjusted(line), on=today)
+    return day
 
 
 def _go_on_with_each(day: PositionDay, moved: Sequence[Moved]) -> bool:
@@ -109,10 +117,11 @@ def _go_on_with_each(day: PositionDay, moved: Sequence[Moved]) -> bool:
 
 def recompute_position(line: Line, *, now: datetime) -> Position:
     """Recompute the position from everything that made it."""
-    known, waits = _day_of(line)
-    day = PositionDay(position=known.position)
+    known = _days_of([line])[line]
+    day = PositionDay(position=known.day.position)
     reckon(day, _filled(line), _adjusted(line), on=trading_date(now))
-    return _keep(day, line, waits=waits, now=now)
+    _keep({line: known._replace(day=day)}, now=now)
+    return day.position
 
 
 def steps_of(line: Line) -> list[Step]:
@@ -126,7 +135,7 @@ def steps_since(line: Line, day: date) -> tuple[Net, list[Step]]:
 
     No more is read than since its newest day. Where that comes after the date it is all, upon nothing.
     """
-    known, _ = _day_of(line)
+    known = _days_of([line])[line].day
     if known.trading_date is None or known.trading_date > day:
         return Net(), steps_of(line)
     filled = _filled(line, since=known.first_order) if known.first_order else []
@@ -146,41 +155,64 @@ def _adjusted(line: Line, *, since: date | None = None) -> QuerySet[Adjustment]:
     return adjusted if since is None else adjusted.filter(at__gte=midnight(since))
 
 
-def _day_of(line: Line) -> tuple[PositionDay, bool]:
-    """
-    Return the newest day of the line's position, and whether missed exits wait in its symbol.
+class _Kept(NamedTuple):
+    """The newest day of a line's position, and whether missed exits wait in its symbol."""
 
-    It is one without a date when none is in force: then all is to be reckoned.
-    """
-    waiting = MissedExit.objects.waiting(line.mode).filter(exchange=line.exchange, symbol=line.symbol)
-    held = Position.objects.filter(**asdict(line)).select_related("day").annotate(waits=Exists(waiting)).first()
-    if held is None:
-        return PositionDay(position=Position(**asdict(line))), waiting.exists()
-    day: PositionDay | None = getattr(held, "day", None)
-    in_force = day is not None and day.reckoned_at == held.updated_at
-    return day if day and in_force else PositionDay(position=held), held.waits
+    day: PositionDay
+    waits: bool
 
 
-def _keep(day: PositionDay, line: Line, *, waits: bool, now: datetime) -> Position:
-    """Write the position and its day, and end the missed exits that wait in what is flat."""
-    if waits:
+def _days_of(lines: Collection[Line]) -> dict[Line, _Kept]:
+    """Return what is kept of each line; a day without a date where none is in force: then all is to be reckoned."""
+    (mode,) = {line.mode for line in lines}
+    waiting = MissedExit.objects.waiting(mode).filter(exchange=OuterRef("exchange"), symbol=OuterRef("symbol"))
+    held = Position.objects.filter(mode=mode, symbol__in={line.symbol for line in lines}).select_related("day")
+    found = {Line.of(each): _Kept(_in_force(each), each.waits) for each in held.annotate(waits=Exists(waiting))}
+    for line in lines:
+        if line not in found:
+            waits = MissedExit.objects.waiting(mode).filter(exchange=line.exchange, symbol=line.symbol).exists()
+            found[line] = _Kept(PositionDay(position=Position(**asdict(line))), waits)
+    return {line: found[line] for line in lines}
+
+
+def _in_force(position: Position) -> PositionDay:
+    day: PositionDay | None = getattr(position, "day", None)
+    return day if day and day.reckoned_at == position.updated_at else PositionDay(position=position)
+
+
+def _keep(kept: Mapping[Line, _Kept], *, now: datetime) -> None:
+    """Write the positions and their days, and end the missed exits that wait in what is flat."""
+    waiting = [line for line, of_it in kept.items() if of_it.waits]
+    for line in waiting:
         _end_what_waits_when_flat(line, now)  # written down too late, it would ask for the sale of what is bought anew
+    days = [day for day, _ in kept.values()]
+    in_force, others = [day for day in days if day.reckoned_at], [day for day in days if not day.reckoned_at]
+    for day in days:
+        _bring_up_to(day, now)
+    write_columns([day.position for day in days if day.position.pk], _OF_A_POSITION)
+    write_columns(in_force, _OF_A_DAY)
+    for day in others:
+        if not day.position.pk:
+            day.position.save()
+        day.position = day.position  # with the id that a new one was given
+        day.save()  # there may be a row, of another moment
+    for line in waiting:
+        if kept[line].day.quantity <= 0:
+            _end_what_waits_when_flat(line, now)
+
+
+def _bring_up_to(day: PositionDay, now: datetime) -> None:
+    """Set on the position what its day comes to."""
     position, net = day.position, day.net
-    numbers = {
-        "quantity": net.quantity,
-        "average_price": net.average_price.quantize(FOUR_PLACES),
-        "cost": net.cost.quantize(FOUR_PLACES),
-        "realised_pnl": net.realised_pnl.quantize(FOUR_PLACES),
-        "updated_at": now,
-    }
-    for name, value in numbers.items():
-        setattr(position, name, value)
-    position.save(update_fields=numbers if position.pk else None)
-    day.position, day.reckoned_at = position, now  # with the id that a new one was given
-    day.save()
-    if waits and position.quantity <= 0:
-        _end_what_waits_when_flat(line, now)
-    return position
+    position.quantity = net.quantity
+    position.average_price = net.average_price.quantize(FOUR_PLACES)
+    position.cost = net.cost.quantize(FOUR_PLACES)
+    position.realised_pnl = net.realised_pnl.quantize(FOUR_PLACES)
+    position.updated_at = day.reckoned_at = now
+
+
+_OF_A_POSITION = ("quantity", "average_price", "cost", "realised_pnl", "updated_at")
+_OF_A_DAY = tuple(each.name for each in PositionDay._meta.concrete_fields if not each.primary_key)  # noqa: SLF001 - Django documents it
 
 
 def _end_what_waits_when_flat(line: Line, now: datetime) -> None:

@@ -87,8 +87,8 @@ def take_plain_over(mode: str, run: list[Match], as_of: datetime, now: datetime)
         if fills[order.pk]:
             one = Moved(order=order, fills=fills[order.pk], filled_before=filled_before[order.pk])
             moved[Line.of(order)].append(one)
-    for line, of_it in moved.items():
-        bring_in_line(line, of_it, now=now)
+    if moved:
+        bring_in_line(moved, now=now)
     taken = {match.pk for match in plain}
     return [match for match in run if match.pk not in taken]
 

@@ -42,7 +42,7 @@ from risk.models import TradingControl
 
 log = structlog.get_logger(__name__)
 
-TOGETHER_MIN = 5  # orders that moved: fewer are taken over one by one, each in a moment of its own
+TOGETHER_MIN = 2  # orders that moved
 
 
 def reconcile(desk: Desk) -> Comparison:
