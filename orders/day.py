@@ -20,7 +20,7 @@ from orders.models.order import OrderQuerySet
 from orders.reckoning import midnight
 from risk.engine.day import DayOfSymbol, DayResult, day_result
 from risk.engine.facts import Origin, Side
-from risk.questions import Question, together
+from risk.questions import Later, Question, together
 
 Line = tuple[str, str, str]  # exchange, symbol, product
 _OF_A_DAY = ("trading_date", "bought", "sold", "paid", "received", "newest_at", "newest_fill", "newest_price")
@@ -31,15 +31,15 @@ def day_of_account(desk: Desk, *, charges_percent: Decimal, now: datetime, inclu
     if include_external:
         return day_result(symbols_in_all(desk, now=now), charges_percent=charges_percent)
     with together():
-        positions, day = POSITIONS.ask(mode=desk.mode), ask_day(desk, now)
+        positions, day = ask_held(desk), ask_day(desk, now)
     return day(positions(), charges_percent)
 
 
-def ask_day(desk: Desk, now: datetime) -> Callable[[Iterable[Position], Decimal], DayResult]:
+def ask_day(desk: Desk, now: datetime) -> Callable[[Iterable[Held], Decimal], DayResult]:
     """Ask for what our own orders made of the day; what is returned tells it, for all positions of the desk."""
     reckoned = _RECKONED.ask(mode=desk.mode, day=trading_date(now))
 
-    def told(positions: Iterable[Position], charges_percent: Decimal) -> DayResult:
+    def told(positions: Iterable[Held], charges_percent: Decimal) -> DayResult:
         traded = _traded_by_us(desk.mode, trading_date(now), reckoned())
         symbols = [_day_of(desk, position, traded, now) for position in positions]
         return day_result(symbols, charges_percent=charges_percent)
@@ -57,7 +57,7 @@ def days_of_positions(
         yield position, _day_of(desk, position, traded, now)
 
 
-def _day_of(desk: Desk, position: Position, traded: dict[Line, _Traded], now: datetime) -> DayOfSymbol:
+def _day_of(desk: Desk, position: Position | Held, traded: dict[Line, _Traded], now: datetime) -> DayOfSymbol:
     of_it = traded.get((position.exchange, position.symbol, position.product), _Traded())
     return DayOfSymbol(
         name=position.symbol,
@@ -109,7 +109,7 @@ def symbols_in_all(desk: Desk, *, now: datetime) -> list[DayOfSymbol]:
     return symbols + unknown
 
 
-def last_price(desk: Desk, position: Position, now: datetime) -> Decimal | None:
+def last_price(desk: Desk, position: Position | Held, now: datetime) -> Decimal | None:
     """Return INR: what the stream told a moment ago, else what the broker's book said with the position."""
     told = None
     if desk.streamed_prices is not None:
@@ -117,7 +117,7 @@ def last_price(desk: Desk, position: Position, now: datetime) -> Decimal | None:
     return told.price if told is not None else position.last_price
 
 
-def _price_now(desk: Desk, position: Position, traded: _Traded, now: datetime) -> Decimal | None:
+def _price_now(desk: Desk, position: Position | Held, traded: _Traded, now: datetime) -> Decimal | None:
     """
     Return the last price, or that of a fill which the broker's positions were not read after.
 
@@ -197,13 +197,27 @@ def _reckoned(mode: str, day: date) -> QuerySet[Position, Any]:
     )
 
 
-# What a decision goes by of each position, and no more: a desk may have hundreds.
-POSITIONS = Question[Position](
-    lambda mode: Position.objects.filter(mode=mode).only(
-        "exchange", "symbol", "product", "quantity", "average_price", "last_price", "close_price", "broker_as_of"
-    ),
-    mode=str,
-)
+class Held(NamedTuple):
+    """What a decision goes by of a position, and no more: a desk may have hundreds, and each reads them all."""
+
+    exchange: str
+    symbol: str
+    product: str
+    quantity: int
+    average_price: Decimal
+    last_price: Decimal | None
+    close_price: Decimal | None
+    broker_as_of: datetime | None
+    broker_quantity: int | None
+
+
+def ask_held(desk: Desk) -> Later[list[Held]]:
+    """Ask for all positions of the desk, flat ones, too."""
+    asked = _HELD.ask(mode=desk.mode)
+    return lambda: [Held._make(row) for row in asked()]
+
+
+_HELD = Question[tuple[Any, ...]](lambda mode: Position.objects.filter(mode=mode).values_list(*Held._fields), mode=str)
 _RECKONED = Question[tuple[Any, ...]](_reckoned, mode=str, day=date)
 
 

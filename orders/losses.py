@@ -19,11 +19,11 @@ from functools import cached_property
 from django.db import transaction
 from django.db.models import Q
 
-from orders.day import day_of_account, last_price
+from orders.day import ask_held, day_of_account, last_price
 from orders.desk import Desk
 from orders.execution import ask_to_cancel, carry_out_each
 from orders.governor import opens
-from orders.models import Order, Position
+from orders.models import Order
 from orders.stopping import let_only_closing_go
 from risk import control as switch
 from risk import limit_versions
@@ -99,7 +99,7 @@ def _worth_of_symbols(desk: Desk, limits: Limits, now: datetime) -> dict[Key, De
     own: defaultdict[Key, int] = defaultdict(int)
     in_all: dict[Key, int] = {}
     prices: dict[Key, Decimal] = {}
-    for position in Position.objects.filter(mode=desk.mode):
+    for position in ask_held(desk)():
         broker = position.broker_quantity if limits.include_external else None
         if not (position.quantity or broker):
             continue  # of what is flat no price is asked for

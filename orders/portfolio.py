@@ -4,34 +4,33 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Max, Q, QuerySet, Value
 
 from orders import external
 from orders.broker.sessions import SESSION
-from orders.day import POSITIONS, ask_day, day_of_account, last_price
+from orders.committed_funds import PRICE_AT_DECISION, ask_committed, price_of
+from orders.day import Held, ask_day, ask_held, day_of_account, last_price
 from orders.desk import Desk, trading_date
-from orders.lifecycle import INFERRED, MODIFICATION_UNFINISHED, UNFINISHED, ModificationState, OrderStatus
+from orders.lifecycle import INFERRED, UNFINISHED, OrderStatus
 from orders.models import (
     Adjustment,
     Fill,
     Instrument,
     Order,
     OrderEvent,
-    OrderModification,
-    Position,
 )
-from orders.models.order import FUTURE_MAX, OrderQuerySet, dated_since
+from orders.models.order import FUTURE_MAX, dated_since
 from orders.observed import Observed
 from orders.rejections import ask_rejections
 from orders.session_hours import market_of
 from orders.traffic import ask_traffic
 from risk.engine.day import DayResult
-from risk.engine.facts import Elsewhere, Funds, Holding, Origin, Portfolio, Side, TradingState
+from risk.engine.facts import Elsewhere, Holding, Portfolio, Side, TradingState
 from risk.engine.limits import Limits
 from risk.models import TradingControl
 from risk.models.incident import STOPS
@@ -39,8 +38,6 @@ from risk.questions import Later, Question, together
 
 Key = tuple[str, str]  # exchange and symbol
 
-# The last price that an order was decided by: what one without a limit is valued at.
-_PRICE_AT_DECISION = "decision__facts__portfolio__quote__price"
 _OF_AN_ORDER = (
     "exchange",
     "symbol",
@@ -49,9 +46,8 @@ _OF_AN_ORDER = (
     "status",
     "quantity_at_worst",
     "price_at_worst",
-    _PRICE_AT_DECISION,
+    PRICE_AT_DECISION,
 )
-_UNKNOWN_TO_THE_BROKER = (OrderStatus.PENDING, OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT)
 
 
 def snapshot(
@@ -84,12 +80,13 @@ def ask_book(desk: Desk, instrument: Instrument, observed: Observed, now: dateti
     }
     today = trading_date(now)
     session = SESSION.ask(mode=desk.mode)
-    positions, lines, day = POSITIONS.ask(mode=desk.mode), _ask_lines(desk, now), ask_day(desk, now)
-    made = _MADE.ask(**here, today=today, day_before=today - timedelta(days=1))
+    positions, lines, day = ask_held(desk), _ask_lines(desk, now), ask_day(desk, now)
+    made_today = _MADE_TODAY.ask(mode=desk.mode, today=today)
+    newest = _NEWEST.ask(**here, today=today, day_before=today - timedelta(days=1))
     rejections = ask_rejections(desk.mode, now=now)
     stops = STOPS.ask(mode=desk.mode, symbol=instrument.symbol)
     requests = ask_traffic(desk, now)
-    committed = None if observed.funds is None else _ask_committed(desk.mode, observed.funds, now)
+    committed = None if observed.funds is None else ask_committed(desk.mode, observed.funds, now)
     moved = None if observed.broker_as_of is None else _ask_changed(**here, since=observed.broker_as_of)
 
     def told(control: TradingControl, limits: Limits, without: Order | None = None) -> Portfolio:
@@ -99,7 +96,7 @@ def ask_book(desk: Desk, instrument: Instrument, observed: Observed, now: dateti
         line = by_symbol.pop((instrument.exchange, instrument.symbol), _Line())
         if limits.include_external and not external.is_known(desk):
             line.external = None
-        (counts,), (streak, lately) = made(), rejections()
+        ((count,),), (streak, lately) = made_today(), rejections()
         return Portfolio(
             state=TradingState(control.state),
             auto_trading=control.auto_trading and desk.auto_trading_allowed,
@@ -107,10 +104,10 @@ def ask_book(desk: Desk, instrument: Instrument, observed: Observed, now: dateti
             armed=bool(login and control.armed_user_id and control.armed_user_id == login.user_id),
             session_valid=desk.vault.is_valid(now, login),
             reconciled_at=login.reconciled_at if login else None,
-            trades_today=counts["today"],
+            trades_today=count,
             orders_in_doubt=sum(order["status"] == OrderStatus.IN_DOUBT for order in orders),
             day_loss=_day_loss(desk, limits, now, day(held, limits.charges_percent)),
-            holding=_holding(observed, line, counts, stale=moved is not None and moved()),
+            holding=_holding(observed, line, _Newest(*newest()[0]), stale=moved is not None and moved()),
             quote=observed.quote,
             market=market_of(desk, instrument, now=now),
             stops=tuple(title for (title,) in stops()),
@@ -145,7 +142,7 @@ class OpenBook:
 def open_book(desk: Desk, limits: Limits, now: datetime) -> OpenBook:
     """Return the whole book for a page, with no symbol at hand and no lock."""
     with together():
-        positions, asked = POSITIONS.ask(mode=desk.mode), _ask_lines(desk, now)
+        positions, asked = ask_held(desk), _ask_lines(desk, now)
     lines, orders = asked(positions(), limits)
     found = tuple((key, line.elsewhere(key[1])) for key, line in sorted(lines.items()) if line.is_open)
     doubted = sum(order["status"] == OrderStatus.IN_DOUBT for order in orders)
@@ -176,7 +173,7 @@ class _Line:
 
     def elsewhere(self, symbol: str) -> Elsewhere:
         """Return it as another symbol's part of the book, at the worst of all its prices."""
-        prices = [*self.prices, *(_price(order) for order in (*self.all_buys, *self.sells, *self.external_sells))]
+        prices = [*self.prices, *(price_of(order) for order in (*self.all_buys, *self.sells, *self.external_sells))]
         known = [price for price in prices if price is not None]
         return Elsewhere(
             symbol=symbol,
@@ -204,7 +201,7 @@ def _ask_lines(desk: Desk, now: datetime) -> Callable[..., tuple[dict[Key, _Line
     may_fill = _MAY_FILL.ask(mode=desk.mode, today=trading_date(now))
 
     def told(
-        positions: Iterable[Position], limits: Limits, without: Order | None = None
+        positions: Iterable[Held], limits: Limits, without: Order | None = None
     ) -> tuple[dict[Key, _Line], list[dict[str, Any]]]:
         lines: defaultdict[Key, _Line] = defaultdict(_Line)
         beyond: dict[Key, int] = {}
@@ -226,7 +223,7 @@ def _ask_lines(desk: Desk, now: datetime) -> Callable[..., tuple[dict[Key, _Line
 
 
 def _add_position(
-    desk: Desk, lines: defaultdict[Key, _Line], held: Position, beyond: dict[Key, int], now: datetime
+    desk: Desk, lines: defaultdict[Key, _Line], held: Held, beyond: dict[Key, int], now: datetime
 ) -> None:
     """Add a position to its symbol's line, where anything of the symbol is held by us or by others."""
     key = (held.exchange, held.symbol)
@@ -243,7 +240,14 @@ def _unfinished(orders: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [order for order in orders if OrderStatus(order["status"]) in UNFINISHED]
 
 
-def _holding(observed: Observed, line: _Line, counts: dict[str, Any], *, stale: bool) -> Holding:
+class _Newest(NamedTuple):
+    """When the newest trade of each side was made, of today and the day before."""
+
+    buy: datetime | None
+    sell: datetime | None
+
+
+def _holding(observed: Observed, line: _Line, newest: _Newest, *, stale: bool) -> Holding:
     """Return the symbol's part; where something happened since the broker's position was read, that is `stale`."""
     bids = [order["price_at_worst"] for order in line.all_buys if order["price_at_worst"] is not None]
     return Holding(
@@ -256,110 +260,40 @@ def _holding(observed: Observed, line: _Line, counts: dict[str, Any], *, stale: 
         market_buys_work=len(bids) < len(line.all_buys),
         buy_orders=len(_unfinished(line.buys)),
         sell_orders=len(_unfinished(line.sells)),
-        last_buy_at=counts["last_buy_at"],
-        last_sell_at=counts["last_sell_at"],
+        last_buy_at=newest.buy,
+        last_sell_at=newest.sell,
         external=line.external,
         external_buys=_unfilled(line.external_buys),
     )
 
 
-def _made(mode: str, exchange: str, symbol: str, now: datetime, today: date, day_before: date) -> QuerySet[Order, Any]:
+def _made_today(mode: str, today: date) -> QuerySet[Order, Any]:
+    """Count the trades of today: one row, by an index alone."""
+    trades = Order.objects.trades_of(mode, today).order_by().values(in_all=Value(1))
+    return trades.annotate(count=Count("*")).values_list("count")
+
+
+def _newest_made(
+    mode: str, exchange: str, symbol: str, now: datetime, today: date, day_before: date
+) -> QuerySet[Any, Any]:
     """
-    Count the trades of today, and find when the newest of each side of the symbol was made: one row.
+    Find when the newest trade of each side of the symbol was made, of today and the day before: one row.
 
     What the broker refused is no first order that a second would double; one from the future was dated by a clock that
     was set back since.
     """
-    alike = Q(exchange=exchange, symbol=symbol, created_at__lte=now + FUTURE_MAX)
-    alike &= ~Q(status__in=INFERRED)
-    trades = Order.objects.trades_of(mode, today) | Order.objects.trades_of(mode, day_before)
-    counted: QuerySet[Order, Any] = (
-        trades.order_by()
-        .values(in_all=Value(1))
-        .annotate(
-            today=Count("pk", filter=Q(trading_date=today)),
-            last_buy_at=Max("created_at", filter=alike & Q(side=Side.BUY.value)),
-            last_sell_at=Max("created_at", filter=alike & Q(side=Side.SELL.value)),
-        )
-    )
-    return counted
+    trades = Order.objects.trades_of(mode, today, day_before).filter(exchange=exchange, symbol=symbol)
+    alike = trades.filter(created_at__lte=now + FUTURE_MAX).exclude(status__in=INFERRED)
+    counted = alike.order_by().values(in_all=Value(1))
+    return counted.annotate(
+        buy=Max("created_at", filter=Q(side=Side.BUY.value)), sell=Max("created_at", filter=Q(side=Side.SELL.value))
+    ).values_list("buy", "sell")
 
 
-_MADE = Question[dict[str, Any]](_made, mode=str, exchange=str, symbol=str, now=datetime, today=date, day_before=date)
-
-
-def _ask_committed(mode: str, funds: Funds, now: datetime) -> Later[Funds]:
-    """Ask what our own buys may take of the funds that the broker did not know of when they were read."""
-    at = {"mode": mode, "since": funds.as_of, "now": now}
-    first_day = trading_date(funds.as_of) - timedelta(days=1)
-    asked = [
-        _UNKNOWN_BUYS.ask(mode=mode, first_day=first_day),
-        _BUYS_LEARNT_OF.ask(**at),
-        _BUYS_NO_LONGER_DOUBTED.ask(**at),
-    ]
-    modified = _MODIFIED_SINCE.ask(**at)
-
-    def told() -> Funds:
-        buys = list({buy["pk"]: buy for rows in asked for buy in rows()}.values())
-        # What modifications may take besides: those under way, and those that took effect since.
-        more = [each.quantity * each.price - each.quantity_before * each.price_before for each in modified()]
-        if any(_price(order) is None for order in buys):
-            return replace(funds, committed=None)
-        return replace(
-            funds,
-            committed=_value(order for order in buys if order["price_at_worst"] is not None)
-            + sum((max(value, Decimal(0)) for value in more), Decimal(0)),
-            committed_at_market=_value(order for order in buys if order["price_at_worst"] is None),
-        )
-
-    return told
-
-
-def _as_committed(buys: OrderQuerySet) -> QuerySet[Order, Any]:
-    placed = buys.filter(side=Side.BUY.value).exclude(origin=Origin.EXTERNAL).exclude(status__in=INFERRED)
-    terms: QuerySet[Order, Any] = (
-        placed.order_by().at_worst().values("pk", "quantity_at_worst", "price_at_worst", _PRICE_AT_DECISION)
-    )
-    return terms
-
-
-def _unknown_buys(mode: str, first_day: date) -> QuerySet[Order, Any]:
-    unknown = Order.objects.filter(mode=mode, status__in=sorted(_UNKNOWN_TO_THE_BROKER), trading_date__gte=first_day)
-    return _as_committed(unknown)
-
-
-def _buys_learnt_of(mode: str, since: datetime, now: datetime) -> QuerySet[Order, Any]:
-    """Return what the broker came to know since: each of these three is found by an index, one "or" by none."""
-    return _as_committed(Order.objects.filter(dated_since("answered_at", since, now), mode=mode))
-
-
-def _buys_no_longer_doubted(mode: str, since: datetime, now: datetime) -> QuerySet[Order, Any]:
-    ended = OrderEvent.objects.filter(dated_since("at", since, now), before=OrderStatus.IN_DOUBT)
-    return _as_committed(Order.objects.filter(mode=mode, pk__in=ended.exclude(after=F("before")).values("order")))
-
-
-def _modified_since(mode: str, since: datetime, now: datetime) -> QuerySet[OrderModification, Any]:
-    lately = Q(state=ModificationState.TOOK_EFFECT) & dated_since("ended_at", since, now)
-    buys = OrderModification.objects.filter(order__mode=mode, order__side=Side.BUY.value)
-    return buys.filter(lately | Q(state__in=MODIFICATION_UNFINISHED))
-
-
-_UNKNOWN_BUYS = Question[dict[str, Any]](_unknown_buys, mode=str, first_day=date)
-_BUYS_LEARNT_OF, _BUYS_NO_LONGER_DOUBTED = (
-    Question[dict[str, Any]](each, mode=str, since=datetime, now=datetime)
-    for each in (_buys_learnt_of, _buys_no_longer_doubted)
+_MADE_TODAY = Question[tuple[int]](_made_today, mode=str, today=date)
+_NEWEST = Question[tuple[datetime | None, datetime | None]](
+    _newest_made, mode=str, exchange=str, symbol=str, now=datetime, today=date, day_before=date
 )
-_MODIFIED_SINCE = Question[OrderModification](_modified_since, mode=str, since=datetime, now=datetime)
-
-
-def _value(orders: Iterable[dict[str, Any]]) -> Decimal:
-    return sum((order["quantity_at_worst"] * (_price(order) or 0) for order in orders), Decimal(0))
-
-
-def _price(order: dict[str, Any]) -> Decimal | None:
-    """Return an order's limit, or for one without the last price that it was decided by."""
-    price = order["price_at_worst"] if order["price_at_worst"] is not None else order[_PRICE_AT_DECISION]
-    return None if price is None else Decimal(price)
 
 
 def _unfilled(orders: list[dict[str, Any]]) -> int:

@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 LIVE_READ_SECONDS_MIN = 1.0
 PAPER_READ_SECONDS_MIN = 0.5  # a read is four requests, and the paper server takes ten a second as Kite does
+READING_SHARE = 3  # times what a turn took are between the beginnings of two
 LOOK_SECONDS = 1.0  # how often a tracker that waits looks for a reason to read sooner
 FAILED_READS_MAX = 3  # in a row; then auto-trading goes off
 PATIENCE = 2  # times the seconds of a slow answer without a good one; then too
@@ -151,21 +152,27 @@ class Tracker:
 
     def _wait(self) -> None:
         """Wait for a nudge or the next time to read. What other processes did is looked for meanwhile."""
+        follow_prices(self._desk)
         self._hold_back()
         busy = self._is_busy()
         end = time.monotonic() + (self._busy_seconds if busy else self._idle_seconds)
         while (left := end - time.monotonic()) > 0:
+            if self._nudge.wait(min(left, LOOK_SECONDS)) or self._postback_came() or (not busy and self._is_busy()):
+                return
             follow_prices(self._desk)
             watch_limits(self._desk)
             self._observations.keep()
-            if self._nudge.wait(min(left, LOOK_SECONDS)) or self._postback_came() or (not busy and self._is_busy()):
-                return
 
     def _hold_back(self) -> None:
-        """Read no oftener than the broker allows; nudges meanwhile coalesce into the next read."""
+        """
+        Read no oftener than the broker allows, and for no more than a third of the time: the worker needs the rest.
+
+        Nudges meanwhile coalesce into the next read.
+        """
         least = LIVE_READ_SECONDS_MIN if self._desk.is_live else PAPER_READ_SECONDS_MIN
-        passed = 0.0 if self._failures else time.monotonic() - self._read_at
-        time.sleep(max(0.0, least - passed))
+        passed = time.monotonic() - self._read_at
+        least = max(least, min(READING_SHARE * passed, self._busy_seconds))
+        time.sleep(max(0.0, least - (0.0 if self._failures else passed)))
 
     def _is_busy(self) -> bool:
         """Return whether the book may change by itself: then the stream is not relied on to say so."""

@@ -15,12 +15,13 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import psycopg
 from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.query import ModelIterable, ValuesIterable
 from django.db.transaction import TransactionManagementError
 from psycopg.sql import Literal
+
+from risk.prepared import ensure_connection, ignores_triggers, prepared_cursor
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
@@ -37,22 +38,12 @@ def together() -> Iterator[None]:
 
     While triggers are ignored each is sent by itself: what says so is put before a statement, and two do not go as one.
     """
-    _ensure_connection()
-    if _ignores_triggers():
+    ensure_connection()
+    if ignores_triggers():
         yield
         return
     with connection.wrap_database_errors, connection.connection.pipeline():
         yield
-
-
-def _ensure_connection() -> None:
-    """Do what Django does before each cursor of its own: a line that was cut meanwhile is made anew."""
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-
-
-def _ignores_triggers() -> bool:
-    return any(wrapper.__module__.startswith("pgtrigger.") for wrapper in connection.execute_wrappers)
 
 
 class _Place(NamedTuple):
@@ -91,7 +82,7 @@ class Question(Generic[Row]):
             compiled = self._compiled
         if compiled.locks and connection.get_autocommit():
             raise TransactionManagementError("a lock outside of a transaction holds nothing")
-        cursor = _cursor()
+        cursor = prepared_cursor()
         cursor.execute(compiled.sql, [place.value(values) for place in compiled.places])
 
         def rows() -> list[Row]:
@@ -130,31 +121,6 @@ def _with_constants(
         constant = Literal(parameter).as_string(connection.connection).replace("%", "%%")
         text += ["%s" if place else constant, after]
     return "".join(text), tuple(places)
-
-
-class _Prepared(psycopg.Cursor[Any]):
-    """
-    A cursor whose statements PostgreSQL plans once: to plan them takes it longer than to carry them out.
-
-    All that never changes stands in the SQL itself, so that a plan for any values still knows the partial indexes.
-    """
-
-    def execute(self, query: Any, params: Any = None, **more: Any) -> _Prepared:
-        return super().execute(query, params, **more | {"prepare": True})
-
-
-def _cursor() -> Any:
-    """
-    Return such a cursor in Django's wrapper, as `connection.cursor` would, with its errors.
-
-    Where somebody looks at the statements it is Django's own: then they are told with their values.
-    """
-    if _ignores_triggers() or connection.queries_logged:
-        return connection.cursor()
-    _ensure_connection()
-    connection.validate_thread_sharing()
-    cursor: Any = _Prepared(connection.connection)
-    return connection.make_cursor(cursor)
 
 
 def _stand_in(kind: type, number: int) -> Any:

@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 from django.db import connection
 from django.db.models import Model
 
+from risk.prepared import prepared_cursor
+
 Row = TypeVar("Row", bound=Model)
 
 
 def insert(row: Row) -> Row:
     """Write a new row down and give it its id."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(f"{_insert(type(row))} RETURNING {_column(type(row), 'pk')}", _values(row))
         (row.pk,) = cursor.fetchone()
     return _is_written(row)
@@ -30,7 +32,7 @@ def insert_and_tell(row: Row, event: Model, *, refers: str) -> Row:
     """Write a new row and the event that refers to it by this name, in one statement, and give the row its id."""
     statement = _insert_and_tell(type(row), type(event), refers)
     told = [value for field, value in zip(_written(type(event)), _values(event), strict=True) if field.name != refers]
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(statement, [*_values(row), *told])
         (row.pk,) = cursor.fetchone()
     return _is_written(row)
@@ -44,7 +46,7 @@ def update(row: Model, changes: Mapping[str, Any], *, where: Mapping[str, Any]) 
     """
     kind = type(row)
     given, expected = _prepared(kind, changes), _prepared(kind, where)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_update(kind, tuple(changes), tuple(where)), [*given, row.pk, *expected])
         changed = bool(cursor.rowcount)
     for name, value in changes.items() if changed else ():
@@ -61,7 +63,7 @@ def update_and_tell(row: Model, changes: Mapping[str, Any], event: Model, *, whe
     kind = type(row)
     given, expected = _prepared(kind, changes), _prepared(kind, where)
     statement = _update_and_tell(kind, tuple(changes), tuple(where), type(event))
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(statement, [*given, row.pk, *expected, *_values(event)])
         found = cursor.fetchone()
     if found is not None:

@@ -128,9 +128,9 @@ class OrderQuerySet(models.QuerySet["Order"]):
         sent = self.filter(mode=mode, trading_date__in=trading_dates, submitted_at__isnull=False)
         return sent.exclude(status__in=NEVER_SENT).exclude(origin=Origin.EXTERNAL, broker_order_id="")
 
-    def trades_of(self, mode: str, trading_date: date) -> OrderQuerySet:
-        """Return the trades of a Mumbai date: orders PENDING or ever submitted, not those withdrawn unsent."""
-        return self.ours(mode).filter(trading_date=trading_date).exclude(status__in=NEVER_SENT)
+    def trades_of(self, mode: str, *trading_dates: date) -> OrderQuerySet:
+        """Return the trades of Mumbai dates: orders PENDING or ever submitted, not those withdrawn unsent."""
+        return self.ours(mode).filter(trading_date__in=trading_dates).exclude(status__in=NEVER_SENT)
 
 
 class Order(models.Model):
@@ -208,10 +208,20 @@ class Order(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["mode", "trading_date", "status"], name="order_day"),
+            models.Index(
+                fields=["mode", "trading_date", "status"],
+                include=["origin", "submitted_at", "broker_order_id"],  # so that a day is counted by it alone
+                name="order_day",
+            ),
             models.Index(fields=["mode", "symbol", "-id"], name="order_symbol"),
+            models.Index(fields=["mode", "symbol", "trading_date"], name="order_symbol_day"),
             models.Index(fields=["mode", "submitted_at"], name="order_submitted"),
             models.Index(fields=["mode", "answered_at"], name="order_answered"),
+            models.Index(
+                fields=["mode", "cancel_tried_at"],
+                condition=Q(cancel_tried_at__isnull=False),
+                name="order_cancel_tried",
+            ),
             models.Index(
                 fields=["mode", "symbol"],
                 condition=Q(status__in=sorted(status.value for status in UNFINISHED)),
