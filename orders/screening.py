@@ -44,7 +44,7 @@ from risk.models import TradingControl
 
 log = structlog.get_logger(__name__)
 
-RUN_MAX = 200  # signals of one run: so many are looked at under one lock
+RUN_MAX = 500  # signals of one run: so many are looked at under one lock
 RUN_SECONDS_MAX = 0.1  # of looking at them, where each has a book of its own; what is under way is finished
 
 _COLUMNS = (

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 READY_SECONDS = 0.2  # how long a turn waits for a book that was read
 IDLE_SECONDS = 0.25  # how long for a signal; what another process wrote down is found after it
-RUNS_MAX = 4  # of decisions that lead nowhere, in one turn
+RUNS_MAX = 2  # of decisions that lead nowhere, in one turn
 
 
 class Worker:

@@ -212,8 +212,8 @@ class Elsewhere:
 
     symbol: str
     own: int
-    working_buys: int
-    working_sells: int
+    working_buys: int = 0
+    working_sells: int = 0
     price: Decimal | None
     market_buys_work: bool = False  # `price` then goes up by the collar
     external: int = 0  # as in `Holding`, and the working quantities of others

@@ -3,6 +3,7 @@ The facts of a decision as they are kept, and back: exact, so that the same deci
 
 Numbers and moments are text, each in a form that loses nothing. The shape is numbered. A fact that was added later
 takes its default in what was kept before; one without a default cannot be made up, and what lacks it is not readable.
+Of what there may be hundreds of, a fact that is as by default is left out: those defaults must stay for ever.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from risk.engine.facts import Portfolio, ProposedOrder
+from risk.engine.facts import Elsewhere, Portfolio, ProposedOrder
 
 SHAPE = 1  # 0, without a number: the same, its moments cut to the millisecond
 
@@ -50,6 +51,8 @@ def _kept(value: Any) -> Any:
     kind: Any = type(value)
     if kind in _AS_THEY_ARE:
         return value
+    if kind is Elsewhere:
+        return {name: _kept(each) for name, default in _DEFAULTS if (each := getattr(value, name)) != default}
     if names := _names(kind):
         return {name: _kept(getattr(value, name)) for name in names}
     if isinstance(value, tuple):
@@ -66,6 +69,10 @@ def _kept(value: Any) -> Any:
 
 
 _AS_THEY_ARE = frozenset({NoneType, bool, int, str})
+
+
+# A missing price is said: it has no default.
+_DEFAULTS = tuple((each.name, each.default) for each in fields(Elsewhere))
 
 
 @cache

@@ -2,7 +2,7 @@
 Decisions that lead nowhere: from the first HOLD or weak score of a burst being undecided to the last one's decision.
 
 They are written down before and decided from the moment on that the switch is let go. The floor puts copies of the last
-decision in for as many signals, two hundred in a commit, and concludes those: the same rows, the same entries in the
+decision in for as many signals, five hundred in a commit, and concludes those: the same rows, the same entries in the
 trail.
 """
 
@@ -23,7 +23,7 @@ from tests.bench.receiving import SHARES, nothing_decided
 from tests.soak.ground import wait_for
 
 BURST = 5000
-RUN = 200
+RUN = 500
 KINDS = {
     "hold": {"signal_type": "HOLD", "cms_score": 0},
     "weak": {"signal_type": "BUY", "cms_score": 1},

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from risk.engine import kept_facts
 from risk.engine.decision import assess
-from risk.engine.facts import Portfolio, ProposedOrder
-from risk.engine.kept_facts import FactsUnreadable, kept, restored
+from risk.engine.facts import Elsewhere, Portfolio, ProposedOrder
+from risk.engine.kept_facts import FactsUnreadable, kept, kept_part, restored
 
 from .cast import BUY, LIMITS, NOW, PORTFOLIO, SELL
 
@@ -121,3 +121,15 @@ def test_a_fact_with_a_default_may_be_missing_and_one_without_may_not() -> None:
     assert kept_facts._restored(with_default, facts) == with_default(quantity=3)
     with pytest.raises(KeyError, match="note"):
         kept_facts._restored(without, facts)
+
+
+def test_another_symbol_is_kept_without_what_is_as_by_default_and_those_defaults_stay() -> None:
+    """What was left out is read by today's defaults: changed, they would change what was decided by."""
+    plain = Elsewhere(symbol="TCS", own=3, price=Decimal("3000.05"))
+
+    _, portfolio = restored(kept(BUY, replace(PORTFOLIO, others=(plain,))))
+
+    assert kept_part(replace(PORTFOLIO, others=(plain,)))["others"] == [{"symbol": "TCS", "own": 3, "price": "3000.05"}]
+    assert portfolio.others == (plain,)
+    assert (plain.working_buys, plain.working_sells, plain.market_buys_work) == (0, 0, False)
+    assert (plain.external, plain.external_buys, plain.external_sells) == (0, 0, 0)
