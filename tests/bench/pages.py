@@ -26,15 +26,15 @@ XLSX_ROWS = 50_000
 FEW = 1000  # rows of a first file, by which what is loaded once is loaded
 
 
-def measure(ground: Ground, *, file_rows: int = FILE_ROWS) -> dict[str, dict[str, float]]:
+def measure(ground: Ground) -> dict[str, dict[str, float]]:
     """
     Return {page: {ms, queries}} of each of `PAGES`, and {file: {seconds, first_seconds, rows, megabytes, growth_mb}}.
 
     The database is as the run left it: `past` filled it, and the executor may run or not.
     """
     found: dict[str, dict[str, float]] = dict(_told(ground, "pages"))
-    found["csv"] = _told(ground, "export", "csv", str(file_rows))
-    found["xlsx"] = _told(ground, "export", "xlsx", str(min(file_rows, XLSX_ROWS)))
+    found["csv"] = _told(ground, "export", "csv", str(FILE_ROWS))
+    found["xlsx"] = _told(ground, "export", "xlsx", str(min(FILE_ROWS, XLSX_ROWS)))
     return found
 
 

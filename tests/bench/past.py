@@ -33,7 +33,7 @@ def the_past(symbols: Sequence[str]) -> tuple[Copies, ...]:
             model="orders.Signal",
             where="status = 'APPROVED'",
             columns={
-                "signal_id": "'past-' || n",
+                "signal_id": "'past-' || %(first)s + n",
                 "symbol": symbol,
                 "signal_type": SIDE,
                 "strategy": "'strategy ' || n %% 7",
@@ -58,8 +58,8 @@ def the_past(symbols: Sequence[str]) -> tuple[Copies, ...]:
             columns={
                 "signal_id": "%(first)s + n",
                 "decision_id": "%(first)s + n",
-                "client_order_id": "'PAST' || n",
-                "broker_order_id": "'SIMPAST' || n",
+                "client_order_id": "'PAST' || %(first)s + n",
+                "broker_order_id": "'SIMPAST' || %(first)s + n",
                 "symbol": symbol,
                 "side": SIDE,
                 "status": STATUS,
@@ -78,8 +78,8 @@ def the_past(symbols: Sequence[str]) -> tuple[Copies, ...]:
             where="source = 'BROKER'",
             columns={
                 "order_id": f"%(first)s + {OF_FILL}",
-                "broker_order_id": f"'SIMPAST' || {OF_FILL}",
-                "trade_id": "'TPAST' || n",
+                "broker_order_id": f"'SIMPAST' || %(first)s + {OF_FILL}",
+                "trade_id": "'TPAST' || %(first)s + n",
                 "quantity": "1",
                 "trading_date": f"(({A_MOMENT}) at time zone 'Asia/Kolkata')::date",
                 **dict.fromkeys(("filled_at", "recorded_at"), A_MOMENT),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.bench import growth, pages
 from tests.bench.run import bench
 
 
@@ -15,3 +16,15 @@ def test_a_short_run_measures_everything_it_names(part):
     assert figures
     assert all(figure.measured > 0 for figure in figures)
     assert all(figure.floor is None or figure.floor > 0 for figure in figures)
+
+
+@pytest.mark.proof
+def test_growth_is_measured_from_an_empty_book_to_its_pages_and_files(monkeypatch):
+    monkeypatch.setattr(growth, "PAST", (1200, 2400))
+    monkeypatch.setattr(growth, "TODAY", 200)
+    monkeypatch.setattr(pages, "FILE_ROWS", 1000)
+
+    figures = bench(["growth"], rounds=1, messages=20, say=lambda line: None)
+
+    assert len(figures) == 2 + 1 + 4 + len(pages.PAGES) + 3
+    assert all(figure.measured >= 0 for figure in figures)

@@ -18,7 +18,8 @@ def test_the_past_changes_nothing_of_today(desk, follow, received):  # noqa: F81
     first = follow(received(signal_id="first"))
     before = Position.objects.values().get(symbol=first.symbol)
 
-    fill_past(60, [first.symbol, "INFY"])
+    fill_past(30, [first.symbol, "INFY"])
+    fill_past(30, [first.symbol, "INFY"])
     reconcile(desk)
 
     past = Order.objects.filter(client_order_id__startswith="PAST")
