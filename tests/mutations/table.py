@@ -423,8 +423,8 @@ MUTATIONS = [
     Mutation(
         "believe a day that another wrote the position beside",
         "orders/ledger.py",
-        "day is not None and day.reckoned_at == held.updated_at",
-        "day is not None",
+        "if day and day.reckoned_at == position.updated_at else",
+        "if day else",
         RECKONING + "a_day_that_says_nothing_is_reckoned_from_the_beginning",
     ),
     Mutation(
@@ -1271,8 +1271,8 @@ MUTATIONS = [
     Mutation(
         "missed exit: a flat position keeps it waiting",
         "orders/ledger.py",
-        "    if waits and position.quantity <= 0:",
-        "    if waits and position.quantity < 0:",
+        "        if kept[line].day.quantity <= 0:",
+        "        if kept[line].day.quantity < 0:",
         MISSED + "an_exit_that_works_hides_it_and_its_fill_ends_it",
     ),
     Mutation(
