@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from django.db import connection
+from risk.prepared import prepared_cursor
 
 
 class Agenda(NamedTuple):
@@ -31,7 +31,7 @@ FROM risk_tradingcontrol AS control WHERE control.mode = %s
 
 def agenda(mode: str) -> Agenda:
     """Return what there may be to do for the mode."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_AGENDA, [mode])
         found = cursor.fetchone()
     assert found is not None, "every mode has its switch"

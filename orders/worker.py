@@ -19,6 +19,7 @@ from orders.governor import pause_before_cancel
 from orders.lifecycle import OrderStatus
 from orders.loops import AWAY, always
 from orders.models import Order, Signal
+from orders.models.signal import NEXT
 from orders.quotes import expect_quotes
 from orders.screening import Run, conclude_what_leads_nowhere
 from orders.waiting import waits_for_room
@@ -105,7 +106,7 @@ class Worker:
     def _decide_what_waits(self, *, several: bool) -> bool:
         """Decide what waits. Return whether nothing but what must wait is left of it."""
         runs = self._conclude_what_leads_nowhere() if several else None
-        oldest = list(Signal.objects.next_of_each_symbol(self._desk.mode))
+        oldest = NEXT.rows(mode=self._desk.mode)
         if runs is None:
             return self._decide_all(oldest)
         must_wait = self._decide_all([signal for signal in oldest if runs.leaves(signal)])

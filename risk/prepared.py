@@ -13,16 +13,24 @@ def prepared_cursor() -> Any:
     """
     Return such a cursor in Django's wrapper, as `connection.cursor` would, with its errors.
 
-    Where somebody looks at the statements it is Django's own: then they are told with their values.
+    Where somebody looks at the statements it is Django's own: then they are told with their values. Among questions
+    that go together it is bare: whoever sends them has seen to the line, and to its errors.
     """
+    line = connection.connection
+    if line is not None and line.pgconn.pipeline_status and not connection.queries_logged:
+        return _bare(line)
     if ignores_triggers() or connection.queries_logged:
         return connection.cursor()
     ensure_connection()
     connection.validate_thread_sharing()
-    cursor: Any = _Prepared(connection.connection)
+    return connection.make_cursor(_bare(connection.connection))
+
+
+def _bare(line: Any) -> Any:
+    cursor: Any = _Prepared(line)
     if connection.timezone_name == "UTC":  # what PostgreSQL says then, psycopg reads at five times Django's pace
         cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
-    return connection.make_cursor(cursor)
+    return cursor
 
 
 class _Prepared(psycopg.Cursor[Any]):

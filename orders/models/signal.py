@@ -10,6 +10,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Concat
 
 from risk.models import Mode
+from risk.questions import Question
 from risk.writing import update
 
 Kind = tuple[str, str, str]  # exchange, symbol and strategy: of these a newer signal overtakes an older one
@@ -199,3 +200,6 @@ class Signal(models.Model):
         Signal.objects.filter(pk=self.pk, status=self.Status.APPROVED).update(
             status=self.Status.RECEIVED, reason=reason
         )
+
+
+NEXT = Question[Signal](lambda mode: Signal.objects.next_of_each_symbol(mode), mode=str)
