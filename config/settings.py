@@ -18,6 +18,7 @@ from django.urls import reverse_lazy
 from config.local_folder import write_private
 from config.logging import configure_logging
 from config.unfold import UNFOLD as THEME
+from orders.alert_urls import NotAnAddress, secrets_of, split
 from orders.redaction import hide
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -193,6 +194,18 @@ ABSENCE_WINDOW_SECONDS = _integer("ABSENCE_WINDOW_SECONDS", 120, minimum=1, maxi
 END_OF_DAY_AT = _time_of_day("END_OF_DAY_AT", "15:45")
 BROKER_SLOW_SECONDS = _integer("BROKER_SLOW_SECONDS", 5, minimum=1, maximum=60)
 
+# --- Alerts -----------------------------------------------------------------------------------------------------------
+try:
+    ALERT_URLS = split(env.str("ALERT_URLS", default=""))
+except NotAnAddress as _trouble:
+    raise ImproperlyConfigured(f"ALERT_URLS: {_trouble}") from None
+ALERT_QUIET = frozenset(env.list("ALERT_QUIET", default=[]))
+ALERT_PING_URL = env.str("ALERT_PING_URL", default="").strip()
+BASE_URL = env.str("BASE_URL", default="").strip().rstrip("/")
+for _name, _url in (("ALERT_PING_URL", ALERT_PING_URL), ("BASE_URL", BASE_URL)):
+    if _url and not _url.startswith(("https://", "http://")):
+        raise ImproperlyConfigured(f"{_name} is no address of the web: give one that begins with https://")
+
 # --- Django ----------------------------------------------------------------------------------------------------------
 SECRET_KEY = _secret_key()
 DEBUG = _truth("DEBUG", default=False)
@@ -327,6 +340,7 @@ for _secret in (
     KITE_ACCESS_TOKEN,
     DATABASES["default"].get("PASSWORD") or "",
     unquote(urlsplit(REDIS_URL).password or ""),
+    *(secret for url in (*ALERT_URLS, *filter(None, [ALERT_PING_URL])) for secret in secrets_of(url)),
 ):
     hide(_secret)
 configure_logging(level=env.str("LOG_LEVEL", default="INFO"), as_json=_truth("LOG_JSON", default=False))
