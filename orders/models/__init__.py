@@ -1,4 +1,5 @@
 from orders.models.adjustment import Adjustment
+from orders.models.alert import Alert, AlertDelivery, AlertMessage, AlertSender
 from orders.models.broker import BrokerSession, ExecutorHeartbeat, Instrument, LoginAttempt
 from orders.models.broker_message import BrokerMessage
 from orders.models.day_point import DayPoint
@@ -16,6 +17,10 @@ from orders.models.signal import Signal
 
 __all__ = [
     "Adjustment",
+    "Alert",
+    "AlertDelivery",
+    "AlertMessage",
+    "AlertSender",
     "BrokerMessage",
     "BrokerSession",
     "DayPoint",

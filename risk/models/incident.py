@@ -82,6 +82,7 @@ class Incident(models.Model):
         END_OF_DAY_BREAK = "END_OF_DAY_BREAK", "The books differ at the end of the day"
         CALENDAR_INCOMPLETE = "CALENDAR_INCOMPLETE", "The exchange's calendar is not complete"
         HOURS_NOT_CONFIRMED = "HOURS_NOT_CONFIRMED", "Session hours are not confirmed"
+        ALERTS_UNDELIVERED = "ALERTS_UNDELIVERED", "Alerts could not be delivered"
         LIMITS_LOWERED = "LIMITS_LOWERED", "Limits were lowered to their ceilings"
 
     class Status(models.TextChoices):
