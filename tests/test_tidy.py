@@ -22,6 +22,7 @@ GRAB_BAGS = {"utils", "helpers", "common", "misc", "core", "base", "services", "
 CONFINED = {
     r"transaction\.atomic": {
         "orders/adjusting.py",
+        "orders/alerting/outbox.py",
         "orders/by_hand.py",
         "orders/daily_login.py",
         "orders/deciding.py",
@@ -58,6 +59,8 @@ CONFINED = {
         "risk/questions.py",
     },
     r"except Exception": {
+        "orders/alerting/channels.py",
+        "orders/alerting/sender.py",
         "orders/broker/kite.py",
         "orders/end_of_day.py",
         "orders/loops.py",
