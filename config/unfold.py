@@ -121,6 +121,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Limit changes", "approval", "risk.limitchange", badge="risk.admin.waiting.limits_badge"),
                     _page("Instrument limits", "block", "risk.instrumentlimit"),
                     _page("Incidents", "report", "risk.incident"),
+                    _page("Alerts", "notifications", "orders.alert"),
                     _page("Calendar", "calendar_month", "risk.calendarday"),
                     _page("Calendar years", "event_available", "risk.calendaryear"),
                     _page("Session hours", "schedule", "risk.sessionrule"),

@@ -39,6 +39,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "risk.switch_auto_trading",
         "risk.change_risksettings",
         "orders.take_end_of_day",
+        "orders.send_alert",
         "risk.approve_limits",
         "risk.approve_calendar",
         "risk.add_instrumentlimit",

@@ -1,6 +1,7 @@
 from django.contrib import admin
 
 from orders.admin import (
+    alerts,
     audit,
     blotter,
     broker_login,
@@ -24,6 +25,7 @@ from orders.admin import (
 )
 
 __all__ = [
+    "alerts",
     "audit",
     "blotter",
     "broker_login",

@@ -69,6 +69,12 @@ EMPTY = {
         what="A report of each trading day stands here, with both books held against each other.",
         first="The executor takes it after the close; Take a report above does so for a day that was missed.",
     ),
+    "orders_alert": EmptyState(
+        what="What leaves the screen stands here, and how each channel took it.",
+        first="An order filled or rejected, a halt, a limit that nears: the first of them makes one, while "
+        "manage.py send_alerts runs.",
+        link=("Incidents", "admin:risk_incident_changelist", "risk.view_incident"),
+    ),
     "orders_flatten": EmptyState(
         what="Each time that somebody closed everything stands here, position by position.",
         first="Trading control → Flatten asks for one.",

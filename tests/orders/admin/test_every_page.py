@@ -21,6 +21,7 @@ from django.utils import timezone
 from orders.desk import Desk
 from orders.inbox import Received, record
 from orders.models import (
+    Alert,
     EndOfDay,
     ExecutorHeartbeat,
     Fill,
@@ -85,6 +86,8 @@ def book(desk: Desk, resting: Any, held: Any, received: Any, follow: Any) -> Non
         figures={},
         sections=[],
     )
+    alert = {"kind": "HALTED", "source": "switch row 1", "title": "Trading is halted", "at": now, "noticed_at": now}
+    Alert.objects.create(mode=desk.mode, **alert)
     # A seal closes over what has ended, and the transaction of a test never does.
     AuditSeal.objects.create(
         at=now,
@@ -303,6 +306,7 @@ def test_a_list_asks_no_more_for_thirty_rows_than_for_three(book, tara):
         reverse("admin:risk_incident_changelist"),
         reverse("admin:orders_missedexit_changelist"),
         reverse("admin:risk_limitchange_changelist"),
+        reverse("admin:orders_alert_changelist"),
     ]
     for url in lists:
         tara.get(url)  # what is cached once per process is cached now
@@ -326,6 +330,7 @@ def test_a_list_asks_no_more_for_thirty_rows_than_for_three(book, tara):
     LimitChange.objects.update(status="WITHDRAWN")
     clone(LimitChange, 30, lambda row, n: None)
     clone(Incident, 30, lambda row, n: setattr(row, "fingerprint", f"clone-{n}"))
+    clone(Alert, 30, lambda row, n: setattr(row, "source", f"clone-{n}"))
 
     many = {url: queries_of(tara, url) for url in lists}
     assert many == few

@@ -70,6 +70,8 @@ ACTS = {
     "orders_missedexit_dismiss": TRADER,
     "orders_flatten_end": TRADER,
     "orders_endofday_take": RISK_MANAGER,
+    "orders_alert_test_channels": RISK_MANAGER,
+    "orders_alert_send_again": RISK_MANAGER,
     "orders_brokersession_log_in": ADMINISTRATOR,
     "orders_brokersession_log_in_here": ADMINISTRATOR,
     "orders_signal_send_test_signal": TRADER,
