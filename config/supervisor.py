@@ -1,8 +1,9 @@
 """
 `manage.py up`: the whole local set under one roof.
 
-It attaches to the local servers, prepares the database, runs the executor and the web server, and starts again what
-dies. It stops them in order: first what sends orders, then what shows them, last the servers under both.
+It attaches to the local servers, prepares the database, runs the executor, the web server and the sender of alerts, and
+starts again what dies. It stops them in order: who would raise an alarm, what sends orders, what shows them, and last
+the servers under all of them.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Supervisor:
         self.preparation = Child("prepare", [*manage, "prepare"], environment)
         self.executor = Child("executor", [*manage, "listen_signals"], environment)
         self.web = Child("web", _web_command(port), environment)
+        self.alerts = Child("alerts", [*manage, "send_alerts"], environment)
         self._listening = False
         self._keeper_looked_at = 0.0
         self._keeper_pause = 0.0
@@ -109,6 +111,7 @@ class Supervisor:
             if not announced and self._executor_listens() and self.web.runs() and _answers(self.port):
                 announced = True
                 self._announce(how_to_log_in)
+                parts.append(self.alerts)  # after the others: nobody waits for it
 
     def _executor_listens(self) -> bool:
         return self.executor.runs() and (self._listening or self.executor.age() > LISTENING_SECONDS_MAX)
@@ -178,7 +181,7 @@ class Supervisor:
         self.out.flush()
 
     def _stop(self) -> None:
-        children = [self.preparation, self.executor, self.web]
+        children = [self.preparation, self.alerts, self.executor, self.web]  # no alarm of a stop that is meant
         for child in children:
             self._end(child)
         if self.attachment.release():

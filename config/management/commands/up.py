@@ -16,7 +16,7 @@ PORTS = range(1, 65_536)
 
 
 class Command(BaseCommand):
-    help = "Run the local servers, the executor and the web server until Ctrl-C."
+    help = "Run the local servers, the executor, the web server and the alerts until Ctrl-C."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
