@@ -335,12 +335,12 @@ UNFOLD = THEME
 
 LOGGING_CONFIG = None
 for _secret in (
+    *(secret for url in (*ALERT_URLS, ALERT_PING_URL) for secret in secrets_of(url)),
     SECRET_KEY,
     KITE_API_SECRET,
     KITE_ACCESS_TOKEN,
     DATABASES["default"].get("PASSWORD") or "",
     unquote(urlsplit(REDIS_URL).password or ""),
-    *(secret for url in (*ALERT_URLS, *filter(None, [ALERT_PING_URL])) for secret in secrets_of(url)),
 ):
     hide(_secret)
 configure_logging(level=env.str("LOG_LEVEL", default="INFO"), as_json=_truth("LOG_JSON", default=False))

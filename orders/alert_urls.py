@@ -12,14 +12,16 @@ import hmac
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import unquote
 
 # A comma may stand inside of an address, too: only one with a scheme behind it, or the end, parts two of them.
 _BETWEEN = re.compile(r"\s*,\s*(?=[A-Za-z][\w+.-]*://|$)|\s+(?=[A-Za-z][\w+.-]*://)")
-_ADDRESS = re.compile(r"([A-Za-z][\w+.-]*)://(\S.*)", re.DOTALL)
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://\S.*", re.DOTALL)
 _HOST = re.compile(
-    r"(?i)(?:localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]|(?:[a-z0-9-]+\.)+[a-z]{2,16})(?::\d{1,5})?"
+    r"(?:localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]|(?:[a-z0-9-]+\.)+[a-z]{2,16})(?::\d{1,5})?", re.IGNORECASE
 )
+_OF_A_MAILBOX = re.compile(f"@{_HOST.pattern}", re.IGNORECASE)
 _PIECES = re.compile(r"[/?&=@:;,+]")
 
 
@@ -58,30 +60,31 @@ def addresses(urls: Iterable[str], *, secret_key: str) -> list[Address]:
 
 def label(url: str) -> str:
     """Return what may be shown of it: the scheme, and the host where it is surely a host."""
-    scheme, host, rest = _parted(url)
-    shown = host if _HOST.fullmatch(host) else ""
-    return f"{scheme}://{shown}{'/…' if shown and rest.strip('/') else '' if shown else '…'}"
+    parts = _parted(url)
+    shown = parts.host if _HOST.fullmatch(parts.host) else ""
+    return f"{parts.scheme}://{shown}{'/…' if shown and parts.rest.strip('/') else '' if shown else '…'}"
 
 
 def secrets_of(url: str) -> Iterator[str]:
     """Yield what must reach no log of it: all of it, and each piece that is not surely a host."""
-    scheme, host, rest = _parted(url)
-    if not scheme:
-        return
+    parts = _parted(url)
     yield url
     yield url.partition("://")[2]
-    user, at, _ = url.partition("://")[2].partition("/")[0].rpartition("@")
-    if at and ":" in user:
-        yield unquote(user.partition(":")[2])
-    shown = _HOST.fullmatch(host)
-    for piece in _PIECES.split("/".join([user, "" if shown else host, rest])):
+    yield unquote(parts.user.partition(":")[2])
+    host = "" if _HOST.fullmatch(parts.host) else parts.host
+    for piece in _PIECES.split(_OF_A_MAILBOX.sub("/", "/".join([parts.user, host, parts.rest]))):
         yield unquote(piece)
 
 
-def _parted(url: str) -> tuple[str, str, str]:
-    """Return the scheme, what stands where a host does, and what follows it."""
-    found = _ADDRESS.fullmatch(url.strip())
-    if found is None:
-        return "", "", ""
-    place = re.split(r"[/?#]", found[2], maxsplit=1)
-    return found[1].lower(), place[0].rpartition("@")[2], place[1] if len(place) > 1 else ""
+class _Parts(NamedTuple):
+    scheme: str
+    user: str  # before the last @, its password included
+    host: str  # what stands where a host does
+    rest: str
+
+
+def _parted(url: str) -> _Parts:
+    scheme, _, behind = url.strip().partition("://")
+    place, *rest = re.split(r"[/?#]", behind, maxsplit=1)
+    user, _, host = place.rpartition("@")
+    return _Parts(scheme.lower(), user, host, "".join(rest))

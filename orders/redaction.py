@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 
 STRUCK_OUT = "…"
 LENGTH_MIN = 8  # a shorter one is found inside of ordinary words
-HIDDEN_MAX = 64
+HIDDEN_MAX = 128
 PASSWORD_MAX = 300  # in an address; one that is longer is found by its value
 
 # Each secret in every form that it is written in, the longest first.

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -50,22 +51,25 @@ def open_channels(addresses: Sequence[Address]) -> dict[str, Teller]:
     """Return what tells through each address, by its key. Raise `BadAddress`."""
     if not addresses:
         return {}
-    import apprise  # it takes a while, and only who sends needs it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries behind its services
+        import apprise  # it takes a while, and only who sends needs it
 
-    logging.getLogger("apprise").propagate = False  # what an attempt came to is in its row, struck out
-    asset = apprise.AppriseAsset(
-        app_id="Order Executor",
-        app_desc="Order Executor",
-        app_url="",
-        async_mode=False,
-        service_timeout=0,  # the wait is bounded here, in a thread that may be left behind
-        language="en",
-        secure_logging=True,
-    )
-    return {
-        address.key: partial(_tell, _opened(apprise, asset, address, f"number {number} of {len(addresses)}"))
-        for number, address in enumerate(addresses, start=1)
-    }
+        # What an attempt came to is in its row, struck out; its own log now and then names an address.
+        logging.getLogger("apprise").propagate = False
+        asset = apprise.AppriseAsset(
+            app_id="Order Executor",
+            app_desc="Order Executor",
+            app_url="",
+            async_mode=False,
+            service_timeout=0,  # the wait is bounded here, in a thread that may be left behind
+            language="en",
+            secure_logging=True,
+        )
+        return {
+            address.key: partial(_tell, _opened(apprise, asset, address, f"number {number} of {len(addresses)}"))
+            for number, address in enumerate(addresses, start=1)
+        }
 
 
 def _opened(apprise: Any, asset: Any, address: Address, place: str) -> Any:

@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 TURN_SECONDS = 0.5
 RENEW_SECONDS = 2.0
-SELDOM_SECONDS = 5.0
+SELDOM_SECONDS = 2.0
 LAST_ANSWERS_SECONDS = 2.0
 
 
@@ -93,12 +93,13 @@ class Sender:
         log.info("alerts.started", mode=self._desk.mode, channels=list(self._labels.values()))
         pause = 0.0
         while not stopping.wait(pause):
+            close_old_connections()
             self.turn()
             pause = TURN_SECONDS
-        self._end()
+        self.end()
+        connection.close()
 
     def turn(self) -> None:
-        close_old_connections()
         now = self._desk.clock()
         self._collect_answers()
         try:
@@ -217,7 +218,7 @@ class Sender:
             ping_error=error, **({} if error else {"pinged_at": self._desk.clock()})
         )
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Wait a moment for what is on its way, note it, and let another one lead."""
         until = self._stopwatch() + LAST_ANSWERS_SECONDS
         while not all(post.is_free for post in self._posts.values()) and self._stopwatch() < until:
@@ -230,5 +231,3 @@ class Sender:
             AlertSender.give_up(self._desk.mode, self.name)
         except AWAY as trouble:
             log.warning("alerts.ended_without_the_database", reason=str(trouble)[:300])
-        finally:
-            connection.close()
