@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import linebreaksbr
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -202,11 +203,7 @@ class AlertAdmin(ReadOnlyAdmin):
     def message_sent(self, alert: Alert) -> str:
         if alert.message is None:
             return NOTHING
-        return format_html(
-            '<span class="desk-two"><b>{}</b><span style="white-space: pre-line">{}</span></span>',
-            alert.message.title,
-            alert.message.text,
-        )
+        return format_html("<b>{}</b><br>{}", alert.message.title, linebreaksbr(alert.message.text, autoescape=True))
 
     @admin.display(description="channels")
     @once_a_row

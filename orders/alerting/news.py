@@ -65,7 +65,7 @@ class News:
 def quiet_kinds(named: Iterable[str]) -> frozenset[Kind]:
     """Return the kinds of these names. Raise `CannotBeQuiet`."""
     found = set()
-    for name in named:
+    for name in (each.strip().upper() for each in named):
         if name not in Kind.values:
             raise CannotBeQuiet(f"ALERT_QUIET names {name!r}: the kinds of alerts are {', '.join(Kind.values)}")
         if name in NEVER_QUIET:

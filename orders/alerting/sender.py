@@ -105,6 +105,8 @@ class Sender:
         try:
             leads = self._leads(now)
             self._unsaid += self._outage.is_over(now)
+            outbox.note(self._desk.mode, self._unsaid, now=now)
+            self._unsaid = []
             self._note_answers(now)
             if leads:
                 self._look(now)
@@ -143,8 +145,6 @@ class Sender:
         row = self._row
         assert row is not None, "who leads has read it"
         note = partial(outbox.note, self._desk.mode, now=now, quiet=self._setup.quiet)
-        note(self._unsaid)
-        self._unsaid = []
         for table in watching.TABLES:
             self._guarded(table.name, note, partial(watching.look, table, row, now))
         self._guarded("pulse", note, partial(self._pulse.look, now))

@@ -129,7 +129,7 @@ def of_incident(incident: Incident) -> News | None:
         kind=kind,
         source=f"incident {incident.pk}",
         at=incident.first_at,
-        title=with_rupees(incident.title),
+        title=with_rupees(f"In doubt: {incident.title}" if kind == Kind.ORDER_IN_DOUBT else incident.title),
         text=with_rupees("\n".join(filter(None, [incident.detail, where]))),
         what_to_do=with_rupees(incident.what_to_do) or "Look at it on its page, and resolve it when it is over.",
         path=f"/admin/risk/incident/{incident.pk}/change/",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import Group, User
 
-from orders.models import Decision, EndOfDay, Order, Position, Signal
+from orders.models import Alert, Decision, EndOfDay, Order, Position, Signal
 from risk.models import CalendarWish, Incident, InstrumentLimit, LimitChange, RiskSettingsVersion, TradingControl
 
 
@@ -130,6 +130,8 @@ def further_pages() -> list[Shown]:
         "password_change/",
         "second-factor/",
         "orders/endofday/",
+        "orders/alert/",
+        f"orders/alert/{Alert.objects.earliest('pk').pk}/change/",
     )
     return [Shown(name=path, path=path, says="") for path in paths]
 

@@ -20,13 +20,14 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
 
-from orders import by_hand, end_of_day, modifying
+from orders import alert_urls, by_hand, end_of_day, modifying
+from orders.alerting import outbox, watching
 from orders.broker.kite_rows import IST
 from orders.deciding import ManualOrder, OrderDenied, decide
 from orders.desk import Desk
 from orders.execution import cancel, submit
 from orders.inbox import Received, record
-from orders.models import BrokerSession, ExecutorHeartbeat, Order, Signal
+from orders.models import AlertDelivery, AlertSender, BrokerSession, ExecutorHeartbeat, Order, Signal
 from orders.observations import Observations
 from orders.reconciliation import carry_out_cancels, reconcile
 from risk import approvals, calendar_approvals, control, four_eyes, limit_versions
@@ -90,6 +91,7 @@ class StagedDay:
                 happens()
             self._pass_until("14:14:52")
             self.look()
+            self._alerts()
 
     def look(self) -> None:
         """Compare the book, and keep what the executor would."""
@@ -284,6 +286,19 @@ class StagedDay:
         calendar_approvals.change(
             [year], what="2027 complete", author=author, reason="circular of 20 November", now=self.times(), house=house
         )
+
+    def _alerts(self) -> None:
+        """Tell of the day at once, as a sender would that was started late: one channel takes it, one does not."""
+        addresses = ["jsons://hooks.example.com/desk", "tgram://123456789:a-token/42"]
+        channels, now, mode = alert_urls.addresses(addresses, secret_key="staged"), self.times.moment, self.desk.mode
+        mark = {"low": 0, "high": 0, "at": now.isoformat(), "transaction": 0}
+        row = AlertSender(mode=mode, watched={table.name: dict(mark) for table in watching.TABLES})
+        for table in watching.TABLES:
+            outbox.note(mode, watching.look(table, row, now), now=now)
+        outbox.join(mode, channels, now=now, base_url="https://desk.example.com")
+        taken, refused = (AlertDelivery.objects.filter(channel=each.key) for each in channels)
+        taken.update(state="DELIVERED", attempts=1, delivered_at=now)
+        refused.update(state="GIVEN_UP", attempts=outbox.ATTEMPTS_MAX, last_error="Failed to send: Unauthorized, 401")
 
     def _date_the_trail(self) -> None:
         """Put what the trail has just got at this time of the day: its trigger asks PostgreSQL's own clock."""

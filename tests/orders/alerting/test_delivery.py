@@ -251,12 +251,12 @@ def test_what_is_urgent_goes_first_through_a_channel_that_was_away(start, order,
     sender = start(hook=channel)
     order("FILLED")
     sender.turns()
-    incident(Incident.Kind.ORDER_IN_DOUBT, title="in doubt")
+    incident(Incident.Kind.ORDER_IN_DOUBT, title="BUY 1 INFY")
     sender.turns()
     channel.words.clear()
 
     clock.advance(seconds=5)
     sender.turns(2)
 
-    assert channel.titles == ["PAPER: in doubt", "PAPER: Order filled: BUY 10 RELIANCE at ₹1,400.00"]
+    assert channel.titles == ["PAPER: In doubt: BUY 1 INFY", "PAPER: Order filled: BUY 10 RELIANCE at ₹1,400.00"]
     assert not Alert.objects.waiting("PAPER").exists()

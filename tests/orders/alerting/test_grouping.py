@@ -127,7 +127,7 @@ def test_a_halt_and_a_doubt_in_a_storm_are_told_at_once(start, order, incident, 
 
     assert [words.title for words in channel.words[1:]] == [
         "PAPER: Trading is halted, by priya",
-        "PAPER: BUY 1 INFY: sent",
+        "PAPER: In doubt: BUY 1 INFY: sent",
     ]
     assert {words.tone for words in channel.words[1:]} == {"failure"}
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.db.models.functions import Now
 
 from orders.alerting import sender as sending
 from orders.alerting.outage import AGAIN_SECONDS, TOLD_AFTER_SECONDS
-from orders.models import Alert, AlertDelivery
+from orders.models import Alert, AlertDelivery, AlertSender
 from tests.orders.paper.paper_process import until
 
 from .conftest import Told, kinds
@@ -67,6 +69,19 @@ def test_it_is_told_once_when_it_has_lasted_and_so_is_its_return(start, away, cl
     assert kinds() == ["DATABASE_BACK"]
     assert channel.titles[1:] == ["PAPER: The database answers again"]
     assert "for 2 min" in channel.words[1].text
+
+
+def test_the_return_is_told_by_who_told_the_outage_though_another_leads_by_then(start, away, clock):
+    channel = Told()
+    sender = start(hook=channel)
+    away(True)
+    pass_seconds(sender, clock, 10)
+    AlertSender.objects.update(holder="another", until=Now() + timedelta(seconds=8))
+    away(False)
+    pass_seconds(sender, clock, 3)
+
+    assert kinds() == ["DATABASE_BACK"]
+    assert len(channel.words) == 1
 
 
 def test_a_restart_of_the_database_is_not_told(start, away, clock):

@@ -325,7 +325,7 @@ def test_what_nobody_may_miss_cannot_be_quiet(kind):
 def test_a_kind_that_does_not_exist_is_refused_by_name():
     with pytest.raises(CannotBeQuiet, match="'FILLS'"):
         quiet_kinds(["FILLS"])
-    assert quiet_kinds(["RESUMED"]) == {Kind.RESUMED}
+    assert quiet_kinds([" resumed "]) == {Kind.RESUMED}
 
 
 @pytest.mark.parametrize(
