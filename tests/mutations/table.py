@@ -50,6 +50,7 @@ ROLES = "tests/orders/admin/test_roles.py::test_"
 DAILY_LOGIN = "tests/orders/test_daily_login.py::test_"
 RECKONING = "tests/orders/test_reckoning.py::test_"
 END_OF_DAY = "tests/orders/test_end_of_day.py::test_"
+ALERTING = "tests/orders/alerting/test_"
 TRAIL = "tests/risk/test_audit_trail.py::test_"
 SEALS = "tests/risk/test_audit_seals.py::test_"
 
@@ -1165,6 +1166,63 @@ MUTATIONS = [
         "    if not breaks:\n        return book, breaks\n",
         "    return book, breaks\n",
         END_OF_DAY + "a_difference_that_the_next_reading_does_not_show_is_none",
+    ),
+    Mutation(
+        "alerts: urgent ones held up by a storm",
+        "orders/alerting/grouping.py",
+        "count > STORM_ALERTS and not urgent",
+        "count > STORM_ALERTS",
+        ALERTING + "grouping.py::test_a_message_may_leave",
+    ),
+    Mutation(
+        "alerts: the mark does not wait for who still writes",
+        "orders/alerting/watching.py",
+        'if oldest_running >= mark["transaction"] or',
+        "if True or",
+        ALERTING + "two_senders.py::test_a_lower_id_that_commits_later_is_told_however_late",
+    ),
+    Mutation(
+        "alerts: a delivery claimed by two",
+        "orders/alerting/outbox.py",
+        "filter(pk=delivery.pk, state=State.WAITING, attempts=delivery.attempts)",
+        "filter(pk=delivery.pk)",
+        ALERTING + "two_senders.py::test_a_delivery_is_claimed_once",
+    ),
+    Mutation(
+        "alerts: what another was sending is forgotten",
+        "orders/alerting/sender.py",
+        "outbox.take_over(self._desk.mode, sender=self.name, now=now)",
+        "0",
+        ALERTING + "two_senders.py::test_one_that_died_between_sending_and_noting_is_told_again_and_the_row_says_so",
+    ),
+    Mutation(
+        "alerts: a ping for an executor that is silent",
+        "orders/alerting/sender.py",
+        "well=self._pulse.is_fresh() or not self._pulse.is_expected()",
+        "well=True",
+        ALERTING + "pulse_and_ping.py::test_a_ping_leaves_at_the_limit_of_the_heartbeat_s_age_and_not_past_it",
+    ),
+    Mutation(
+        "alerts: history told after a year",
+        "orders/alerting/sender.py",
+        "if last_led is None or now - last_led > outbox.TOO_LATE:",
+        "if last_led is None:",
+        ALERTING + "two_senders.py::test_after_a_day_without_a_sender_what_happened_is_history",
+    ),
+    Mutation(
+        "alerts: given up without a word",
+        "orders/alerting/outbox.py",
+        "            _tell_of_undelivered(delivery, said, now)",
+        "            pass",
+        ALERTING
+        + "delivery.py::test_after_the_last_attempt_it_is_given_up_with_an_incident_that_the_other_channels_tell",
+    ),
+    Mutation(
+        "alerts: an outage told by who stands by",
+        "orders/alerting/outage.py",
+        "if self._words is None and mine and",
+        "if self._words is None and",
+        ALERTING + "outage.py::test_who_stands_by_leaves_it_to_the_leader",
     ),
     # --- The audit trail ----------------------------------------------------------------------------------------------
     Mutation(

@@ -93,6 +93,18 @@ def test_two_that_both_take_themselves_for_the_leader_tell_nothing_twice(start, 
     assert set(AlertDelivery.objects.values_list("attempts", flat=True)) == {1}
 
 
+def test_a_delivery_is_claimed_once(start, order, clock):
+    channel = Told(errors=["no"])
+    sender = start(hook=channel)
+    order("FILLED")
+    sender.turns()
+    clock.advance(seconds=5)
+    seen_by_both = [outbox.due("PAPER", "hook", clock()) for _ in range(2)]
+
+    assert [outbox.claim(each, sender=name) for each, name in zip(seen_by_both, "ab", strict=True)] == [True, False]
+    assert AlertDelivery.objects.get().sender == "a"
+
+
 # --- Killed between send and note -------------------------------------------------------------------------------------
 
 
