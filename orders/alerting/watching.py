@@ -88,9 +88,13 @@ def begin(row: AlertSender, now: datetime) -> None:
 
 def look(table: Table, row: AlertSender, now: datetime) -> list[News]:
     """Return what is news in a table, and move its mark, which `row.watched` holds, as far as is safe."""
-    mark = row.watched.setdefault(table.name, _mark(_newest(table), now, _transactions()[1]))
+    if table.name not in row.watched:
+        row.watched[table.name] = _mark(_newest(table), now, _transactions()[1])
+    mark = row.watched[table.name]
     rows = table.of_mode(row.mode)
-    sources = {f"{table.source} {pk}": pk for pk in rows.filter(pk__gt=mark["low"]).values_list("pk", flat=True)}
+    sources = {
+        f"{table.source} {pk}": pk for pk in rows.filter(pk__gt=mark["low"]).order_by().values_list("pk", flat=True)
+    }
     told = Alert.objects.filter(mode=row.mode, source__in=list(sources)).values_list("source", flat=True)
     untold = set(sources.values()) - {sources[source] for source in told}
     _move(mark, table, now)

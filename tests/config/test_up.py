@@ -114,6 +114,7 @@ def test_a_day_of_the_local_set(bare, folder, port, runs):
     assert len(up.said(re.escape(password))) == 1
     assert up.said("publish_signal BUY RELIANCE --cms 75")
     assert answers(port)
+    eventually(lambda: up.said(r"^alerts +\| .*alerts.leading"))
     urls = folder.urls.read_text()
 
     os.kill(process_of(f"127.0.0.1:{port}"), signal.SIGKILL)
@@ -130,6 +131,7 @@ def test_a_day_of_the_local_set(bare, folder, port, runs):
     assert second.said("Another `manage.py up` runs")
 
     assert up.end(signal.SIGTERM) == 0
+    assert [line.split()[0] for line in up.said(r"\| stopped$")] == ["alerts", "executor", "web"]
     assert living(folder) == []
     assert port_is_free(port)
     assert len(up.said("^ready: ")) == 1
