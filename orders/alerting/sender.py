@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -105,7 +106,7 @@ class Sender:
         try:
             leads = self._leads(now)
             self._unsaid += self._outage.is_over(now)
-            outbox.note(self._desk.mode, self._unsaid, now=now)
+            self._note(self._unsaid, now)
             self._unsaid = []
             self._note_answers(now)
             if leads:
@@ -141,36 +142,43 @@ class Sender:
         log.info("alerts.leading", mode=self._desk.mode, sender=self.name, taken_over=taken)
 
     def _look(self, now: datetime) -> None:
-        """Write down whatever is new. A watcher that trips over a defect of ours keeps no other from looking."""
+        """Write down whatever is new."""
         row = self._row
         assert row is not None, "who leads has read it"
-        note = partial(outbox.note, self._desk.mode, now=now, quiet=self._setup.quiet)
         for table in watching.TABLES:
-            self._guarded(table.name, note, partial(watching.look, table, row, now))
-        self._guarded("pulse", note, partial(self._pulse.look, now))
-        self._guarded("mornings", note, partial(self._mornings, row, now))
+            self._guarded(table.name, partial(self._look_at, table, row, now))
+        self._guarded("pulse", lambda: self._note(self._pulse.look(now), now))
+        self._guarded("mornings", partial(self._mornings, row, now))
         if self._stopwatch() >= self._seldom_at:
             self._seldom_at = self._stopwatch() + SELDOM_SECONDS
-            self._guarded("trades", note, partial(watching.trades, self._desk, now))
+            self._guarded("trades", lambda: self._note(watching.trades(self._desk, now), now))
             outbox.drop(self._desk.mode, list(self._labels), now=now)
             row.save(update_fields=["watched"])  # an older mark only looks at more again
 
-    def _mornings(self, row: AlertSender, now: datetime) -> Iterable[News]:
+    def _look_at(self, table: watching.Table, row: AlertSender, now: datetime) -> None:
+        found: list[News] = []
+        for each in watching.look(table, row, now):
+            self._guarded(f"{table.name} {each.pk}", partial(_tell, table, each, found))
+        self._note(found, now)
+
+    def _mornings(self, row: AlertSender, now: datetime) -> None:
         """Take the looks of the morning that are due; each is kept as taken once what it found is written down."""
         for name, news in mornings.due(self._desk, row, now):
-            outbox.note(self._desk.mode, [news] if news else [], now=now, quiet=self._setup.quiet)
+            self._note([news] if news else [], now)
             row.mornings[name] = str(self._desk.today())
             row.save(update_fields=["mornings"])
-        return ()
 
-    def _guarded(self, name: str, note: Callable[[Iterable[News]], int], look: Callable[[], Iterable[News]]) -> None:
+    def _note(self, found: Iterable[News], now: datetime) -> None:
+        outbox.note(self._desk.mode, found, now=now, quiet=self._setup.quiet)
+
+    def _guarded(self, name: str, act: Callable[[], object]) -> None:
+        """Act; a defect of ours is told once in the log, and silences nothing else: what is next may be a halt."""
         try:
-            note(look())
+            act()
             self._defects.discard(name)
         except AWAY:
             raise
         except Exception:
-            # A defect of one watcher must not silence the others: what they tell of may be a halt.
             if name not in self._defects:
                 log.critical("alerts.watcher_failed", watcher=name, exc_info=True)
             self._defects.add(name)
@@ -231,3 +239,8 @@ class Sender:
             AlertSender.give_up(self._desk.mode, self.name)
         except AWAY as trouble:
             log.warning("alerts.ended_without_the_database", reason=str(trouble)[:300])
+
+
+def _tell(table: watching.Table, row: Any, found: list[News]) -> None:
+    if news := table.news(row):
+        found.append(news)

@@ -8,7 +8,7 @@ transaction that ran then has ended. What was told before is known by its source
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,7 +37,7 @@ class Table:
     everything: Callable[[], QuerySet[Any]]
     of_mode: Callable[[str], QuerySet[Any]]
     source: str  # how the source of a row of it begins: its primary key follows
-    news: Callable[[list[Any]], Iterable[News | None]]
+    news: Callable[[Any], News | None]
 
 
 def _order_events(mode: str) -> QuerySet[OrderEvent]:
@@ -46,13 +46,9 @@ def _order_events(mode: str) -> QuerySet[OrderEvent]:
     return ours.exclude(before=F("after")).select_related("order")
 
 
-def _of_switch(changes: list[TradingControlEvent]) -> list[News | None]:
-    told = []
-    for change in changes:
-        before = TradingControlEvent.objects.filter(mode=change.mode, version__lt=change.version).order_by("-version")
-        state = before.values_list("state", flat=True).first() or TradingState.ACTIVE.value
-        told.append(wording.of_switch(change, state))
-    return told
+def _of_switch(change: TradingControlEvent) -> News | None:
+    before = TradingControlEvent.objects.filter(mode=change.mode, version__lt=change.version).order_by("-version")
+    return wording.of_switch(change, before.values_list("state", flat=True).first() or TradingState.ACTIVE.value)
 
 
 TABLES = (
@@ -61,14 +57,14 @@ TABLES = (
         everything=OrderEvent.objects.all,
         of_mode=_order_events,
         source="order event",
-        news=lambda events: map(wording.of_order_event, events),
+        news=wording.of_order_event,
     ),
     Table(
         name="incidents",
         everything=Incident.objects.all,
         of_mode=lambda mode: Incident.objects.filter(mode=mode),
         source="incident",
-        news=lambda incidents: map(wording.of_incident, incidents),
+        news=wording.of_incident,
     ),
     Table(
         name="switch",
@@ -86,19 +82,18 @@ def begin(row: AlertSender, now: datetime) -> None:
     row.save(update_fields=["watched"])
 
 
-def look(table: Table, row: AlertSender, now: datetime) -> list[News]:
-    """Return what is news in a table, and move its mark, which `row.watched` holds, as far as is safe."""
+def look(table: Table, row: AlertSender, now: datetime) -> list[Any]:
+    """Return the rows of a table that nobody was told of, and move its mark, in `row.watched`, as far as is safe."""
     if table.name not in row.watched:
         row.watched[table.name] = _mark(_newest(table), now, _transactions()[1])
     mark = row.watched[table.name]
     rows = table.of_mode(row.mode)
-    sources = {
-        f"{table.source} {pk}": pk for pk in rows.filter(pk__gt=mark["low"]).order_by().values_list("pk", flat=True)
-    }
+    candidates = rows.filter(pk__gt=mark["low"]).order_by().values_list("pk", flat=True)
+    sources = {f"{table.source} {pk}": pk for pk in candidates}
     told = Alert.objects.filter(mode=row.mode, source__in=list(sources)).values_list("source", flat=True)
     untold = set(sources.values()) - {sources[source] for source in told}
     _move(mark, table, now)
-    return [each for each in table.news(list(rows.filter(pk__in=untold).order_by("pk"))) if each] if untold else []
+    return list(rows.filter(pk__in=untold).order_by("pk")) if untold else []
 
 
 def _move(mark: dict[str, Any], table: Table, now: datetime) -> None:

@@ -294,7 +294,7 @@ class StagedDay:
         mark = {"low": 0, "high": 0, "at": now.isoformat(), "transaction": 0}
         row = AlertSender(mode=mode, watched={table.name: dict(mark) for table in watching.TABLES})
         for table in watching.TABLES:
-            outbox.note(mode, watching.look(table, row, now), now=now)
+            outbox.note(mode, filter(None, map(table.news, watching.look(table, row, now))), now=now)
         outbox.join(mode, channels, now=now, base_url="https://desk.example.com")
         taken, refused = (AlertDelivery.objects.filter(channel=each.key) for each in channels)
         taken.update(state="DELIVERED", attempts=1, delivered_at=now)

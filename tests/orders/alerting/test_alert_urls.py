@@ -163,3 +163,14 @@ def test_why_a_webhook_did_not_take_it_is_told(webhooks, monkeypatch):
 
     assert "500" in error
     assert "a-secret-path" not in error
+
+
+def test_what_only_might_send_does_not_load_apprise():
+    program = "import django; django.setup(); import sys, orders.admin; print('apprise' in sys.modules)"
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "ALERT_URLS": TELEGRAM}
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, env=environment, capture_output=True, text=True
+    )
+
+    assert done.stdout.strip() == "False", done.stderr

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from orders.alerting import outbox
+from orders.alerting import outbox, watching
 from orders.alerting.channels import ANSWER_SECONDS_MAX, HANGING_MAX
 from orders.alerting.outbox import ATTEMPTS_MAX, PAUSES
 from orders.models import Alert, AlertDelivery, AlertMessage
@@ -227,23 +228,35 @@ def test_a_channel_that_raises_is_a_failed_attempt(start, order):
     assert len(good.words) == 1
 
 
-def test_an_alert_that_fails_to_be_made_silences_no_other(start, order, incident, monkeypatch):
-    from dataclasses import replace
+def test_a_row_that_trips_us_up_silences_no_other(start, order, incident, monkeypatch):
+    real, tripped = watching.TABLES[0].news, []
 
-    from orders.alerting import watching
+    def odd(event):
+        if event.order.symbol == "ODD":
+            tripped.append(event)
+            raise KeyError("a defect")
+        return real(event)
 
-    def broken(rows):
-        raise KeyError("a defect")
-
-    tables = [replace(watching.TABLES[0], news=broken), *watching.TABLES[1:]]
     sender = start(hook=Told())
-    monkeypatch.setattr(watching, "TABLES", tables)
+    monkeypatch.setattr(watching, "TABLES", [replace(watching.TABLES[0], news=odd), *watching.TABLES[1:]])
 
+    order("FILLED", symbol="ODD")
     order("FILLED")
     incident(Incident.Kind.ORDER_IN_DOUBT)
+    sender.turns(2)
+
+    assert sorted(kinds()) == ["ORDER_FILLED", "ORDER_IN_DOUBT"]
+    assert len(tripped) > 1, "it is looked at again: the defect may be mended by then"
+
+
+def test_a_watcher_that_trips_us_up_silences_no_other(start, order, monkeypatch):
+    sender = start(hook=Told())
+    monkeypatch.setattr(sender.sender._pulse, "look", lambda now: 1 / 0)
+
+    order("FILLED")
     sender.turns()
 
-    assert kinds() == ["ORDER_IN_DOUBT"]
+    assert kinds() == ["ORDER_FILLED"]
 
 
 def test_what_is_urgent_goes_first_through_a_channel_that_was_away(start, order, incident, clock):

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from orders.alerting import outbox, watching
 from orders.models import Alert, AlertDelivery, AlertMessage, AlertSender
 from risk.models import Incident
+from tests.orders.paper.paper_process import until
 from tests.orders.together import Together, direct_connection
 
 from .conftest import Told, forget_alerts, kinds
@@ -88,6 +89,7 @@ def test_two_that_both_take_themselves_for_the_leader_tell_nothing_twice(start, 
 
     assert Alert.objects.count() == 12
     assert sum(message.alerts.count() for message in AlertMessage.objects.all()) == 12
+    until(lambda: sum(len(channel.words) for channel in channels) >= AlertDelivery.objects.count())
     told = [words.title for channel in channels for words in channel.words]
     assert len(told) == AlertMessage.objects.count() == AlertDelivery.objects.count()
     assert set(AlertDelivery.objects.values_list("attempts", flat=True)) == {1}
