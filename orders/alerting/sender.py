@@ -7,6 +7,7 @@ database. Of several such processes one leads.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -88,6 +89,7 @@ class Sender:
         self._unsaid: list[News] = []  # of an outage that is over, until it is a row
         self._unnoted: list[tuple[int, Answer]] = []  # of which delivery, until it is noted
         self._row: AlertSender | None = None
+        self._kept_marks = ""
 
     def run(self, stopping: threading.Event) -> None:
         """Take turns until stopped."""
@@ -153,13 +155,20 @@ class Sender:
             self._seldom_at = self._stopwatch() + SELDOM_SECONDS
             self._guarded("trades", lambda: self._note(watching.trades(self._desk, now), now))
             outbox.drop(self._desk.mode, list(self._labels), now=now)
-            row.save(update_fields=["watched"])  # an older mark only looks at more again
+            self._keep_marks(row)
 
     def _look_at(self, table: watching.Table, row: AlertSender, now: datetime) -> None:
         found: list[News] = []
         for each in watching.look(table, row, now):
             self._guarded(f"{table.name} {each.pk}", partial(_tell, table, each, found))
         self._note(found, now)
+
+    def _keep_marks(self, row: AlertSender) -> None:
+        """Keep how far was looked, when that has changed; an older mark only has more looked at again."""
+        marks = json.dumps(row.watched)
+        if marks != self._kept_marks:
+            row.save(update_fields=["watched"])
+            self._kept_marks = marks
 
     def _mornings(self, row: AlertSender, now: datetime) -> None:
         """Take the looks of the morning that are due; each is kept as taken once what it found is written down."""
@@ -235,7 +244,7 @@ class Sender:
         try:
             self._note_answers(self._desk.clock())
             if self._row is not None:
-                self._row.save(update_fields=["watched"])
+                self._keep_marks(self._row)
             AlertSender.give_up(self._desk.mode, self.name)
         except AWAY as trouble:
             log.warning("alerts.ended_without_the_database", reason=str(trouble)[:300])
