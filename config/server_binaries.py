@@ -69,7 +69,7 @@ def find_postgres(environment: Mapping[str, str]) -> Path:
 
 
 def _postgres_folders() -> Iterator[Path]:
-    if wheel := _in_wheel(*POSTGRES_WHEEL):
+    if wheel := in_wheel(*POSTGRES_WHEEL):
         yield wheel
     if on_path := shutil.which("postgres"):
         yield Path(on_path).resolve().parent  # often a link into the folder of its version
@@ -89,14 +89,14 @@ def find_valkey() -> Path:
     """Return the path of `valkey-server`, or of `redis-server`."""
     package, place = VALKEY_WHEEL
     machine = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
-    wheel = _in_wheel(package, place.format(system=sys.platform, machine=machine))
+    wheel = in_wheel(package, place.format(system=sys.platform, machine=machine))
     found = wheel or shutil.which("valkey-server") or shutil.which("redis-server")
     if not found:
         raise LocalServersFailed(f"There is no Valkey on this machine: {INSTALL}, or set REDIS_URL.")
     return Path(found)
 
 
-def _in_wheel(package: str, place: str) -> Path | None:
+def in_wheel(package: str, place: str) -> Path | None:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return None

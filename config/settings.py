@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import tomllib
 from datetime import time, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -25,6 +26,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 if (BASE_DIR / ".env").exists():
     env.read_env(BASE_DIR / ".env")
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 LOCAL_DIR = Path(env.str("ORDER_EXECUTOR_LOCAL", default=str(BASE_DIR / ".local")))
 
 
@@ -206,6 +208,15 @@ for _name, _url in (("ALERT_PING_URL", ALERT_PING_URL), ("BASE_URL", BASE_URL)):
     if _url and not _url.startswith(("https://", "http://")):
         raise ImproperlyConfigured(f"{_name} is no address of the web: give one that begins with https://")
 
+# --- Watching and keeping --------------------------------------------------------------------------------------------
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="").strip()
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("METRICS_TOKEN is shorter than 16 characters: give a random one, or none to close it")
+BACKUP_DIR = Path(env.str("BACKUP_DIR", default="") or LOCAL_DIR / "backups").absolute()
+BACKUP_DAILY = _integer("BACKUP_DAILY", 14, minimum=1, maximum=3660)
+BACKUP_WEEKLY = _integer("BACKUP_WEEKLY", 8, minimum=0, maximum=520)
+BACKUP_MONTHLY = _integer("BACKUP_MONTHLY", 60, minimum=0, maximum=600)
+
 # --- Django ----------------------------------------------------------------------------------------------------------
 SECRET_KEY = _secret_key()
 DEBUG = _truth("DEBUG", default=False)
@@ -216,6 +227,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 CSRF_COOKIE_HTTPONLY = True  # pages have its token in their forms
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE_COOKIES else None
 SECURE_SSL_REDIRECT = SECURE_COOKIES
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked for over loopback, by what speaks no TLS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SECURE_COOKIES else 0
 # Whether every other name below the host's speaks TLS, and shall be listed as such for ever, is not ours to say.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
@@ -339,6 +351,7 @@ for _secret in (
     SECRET_KEY,
     KITE_API_SECRET,
     KITE_ACCESS_TOKEN,
+    METRICS_TOKEN,
     DATABASES["default"].get("PASSWORD") or "",
     unquote(urlsplit(REDIS_URL).password or ""),
 ):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import structlog
 from django.db import transaction
 
-from orders import missed_exits
+from orders import missed_exits, restored
 from orders.desk import Desk, trading_date
 from orders.execution import carry_out_cancel
 from orders.identity import client_order_id
@@ -223,6 +223,9 @@ def _decide_under_the_lock(
         return _Found()
     if seen.attempt > desk.rules.attempts_max:
         _give_up(desk, signal, now)
+        return _Found()
+    if restored.is_of_before(control, signal):
+        restored.leave_to_a_person(signal, now)
         return _Found()
     portfolio, limits = seen.portfolio, seen.limits
     if was_asked and observed is not None and observed.broker_as_of is not None and portfolio.holding.broker is None:

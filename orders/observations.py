@@ -12,6 +12,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.db.models import F
+
 from orders.day import day_of_account
 from orders.desk import Desk, start_of_day
 from orders.models import BrokerSession, DayPoint
@@ -32,6 +34,7 @@ class Observations:
         self._desk = desk
         self._stopwatch = stopwatch
         self._looked_at = self._funds_read_at = -math.inf
+        self._connects_kept = 0
 
     def keep(self, *, with_funds: bool = False) -> None:
         """Keep the day's figures and when the stream was heard; with `with_funds` once a minute what may be spent."""
@@ -39,10 +42,20 @@ class Observations:
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
             keep_day_point(self._desk)
-            _keep_stream(self._desk)
+            self._keep_stream()
         if with_funds and now - self._funds_read_at >= FUNDS_SECONDS:
             self._funds_read_at = now
             _keep_funds(self._desk)
+
+    def _keep_stream(self) -> None:
+        prices = self._desk.streamed_prices
+        heard_at = prices.heard_at() if prices else None
+        if prices is None or heard_at is None:
+            return
+        connects = prices.connects()
+        more = F("stream_connects") + connects - self._connects_kept
+        BrokerSession.objects.filter(mode=self._desk.mode).update(stream_heard_at=heard_at, stream_connects=more)
+        self._connects_kept = connects
 
 
 def keep_day_point(desk: Desk) -> DayPoint | None:
@@ -76,12 +89,6 @@ def _extend_or_add(mode: str, figures: dict[str, Decimal | None], now: datetime)
             return last
     point, _ = DayPoint.objects.update_or_create(mode=mode, since=now, defaults={**figures, "as_of": now})
     return point
-
-
-def _keep_stream(desk: Desk) -> None:
-    heard_at = desk.streamed_prices.heard_at() if desk.streamed_prices else None
-    if heard_at is not None:
-        BrokerSession.objects.filter(mode=desk.mode).update(stream_heard_at=heard_at)
 
 
 def _keep_funds(desk: Desk) -> None:

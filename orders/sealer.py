@@ -1,4 +1,4 @@
-"""The trail is sealed every minute by the leading executor, and its protections are looked after: one more loop."""
+"""What the leading executor looks after beside orders: the trail sealed every minute, its protections, the backups."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
+from orders import backup_watch
 from orders.desk import Desk
 from risk.audit import sealing, triggers
 from risk.models import Incident
@@ -15,6 +16,7 @@ from risk.models import Incident
 log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 60.0
+BACKUPS_EVERY_SECONDS = 3600.0
 TURN_SECONDS_MAX = 1.0
 
 
@@ -25,7 +27,7 @@ class Sealer:
         self._desk = desk
         self._stopping = stopping
         self._stopwatch = stopwatch
-        self._due = stopwatch()
+        self._due = self._backups_due = stopwatch()
 
     def turn(self) -> None:
         """Seal when it is time, and wait a little otherwise."""
@@ -36,6 +38,9 @@ class Sealer:
         tell_of_open_doors(self._desk)
         sealing.seal(now=self._desk.clock())
         self._due = self._stopwatch() + EVERY_SECONDS
+        if self._stopwatch() >= self._backups_due:
+            backup_watch.tell_of_missing(now=self._desk.clock())
+            self._backups_due = self._stopwatch() + BACKUPS_EVERY_SECONDS
 
     def reset(self) -> None:
         self._due = self._stopwatch()

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from orders import session_hours
+from orders.backup_files import AGE_MAX, newest
 from orders.desk import Desk, rupees
 from orders.leadership import standing_by
 from orders.models import BrokerSession, ExecutorHeartbeat, Order
@@ -249,6 +250,15 @@ def _redis(morning: Morning) -> Check:
     return _good(title, f"reached; {settings.SIGNAL_CHANNEL} is heard")
 
 
+def _backup(morning: Morning) -> Check:
+    title, last = "Backup", newest(settings.BACKUP_DIR)
+    what = "manage.py backup takes one, and should every night: until then a lost disk is a lost ledger."
+    if last is None:
+        return _warning(title, f"none in {settings.BACKUP_DIR}", what)
+    measured = f"the newest is of {_at(last.taken_at, morning.now)}"
+    return _warning(title, measured, what) if morning.now - last.taken_at > AGE_MAX else _good(title, measured)
+
+
 def _incidents(morning: Morning) -> Check:
     title, page = "Incidents", "risk_incident_changelist"
     stops = list(Incident.objects.unresolved().filter(mode=morning.desk.mode).values_list("stops_opening", flat=True))
@@ -291,6 +301,7 @@ CHECKS: tuple[Callable[[Morning], Check], ...] = (
     _redis,
     _doubt,
     _compared,
+    _backup,
     _incidents,
     _state,
     _auto_trading,

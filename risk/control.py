@@ -53,6 +53,12 @@ def halt(mode: str, *, by: str, reason: str, now: datetime) -> TradingControl:
     return _tighten(mode, by=by, reason=reason, now=now, state=TradingState.HALTED.value, lifts_to="")
 
 
+def halt_after_restore(mode: str, *, by: str, reason: str, now: datetime) -> TradingControl:
+    """Halt a database that was made from a backup, turn auto-trading off, and remember since when it is the book."""
+    halted = TradingState.HALTED.value
+    return _tighten(mode, by=by, reason=reason, now=now, state=halted, lifts_to="", auto_trading=False, restored_at=now)
+
+
 def halt_for_login(mode: str, *, reason: str, now: datetime) -> TradingControl:
     """Halt because the broker refused the login: the one halt that `lift_login_halt` ends. Another halt stays one."""
     with transaction.atomic():

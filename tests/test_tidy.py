@@ -39,6 +39,7 @@ CONFINED = {
         "orders/modifying.py",
         "orders/reconciliation.py",
         "orders/replaying.py",
+        "orders/restored.py",
         "orders/screening.py",
         "orders/second_factor.py",
         "orders/start.py",

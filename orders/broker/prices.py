@@ -32,6 +32,7 @@ class StreamedPrices:
         self._asked: OrderedDict[Key, None] = OrderedDict()
         self._bands: dict[Key, PriceBand] = {}
         self._heard_at: datetime | None = None
+        self._connects = 0
 
     def last(self, exchange: str, symbol: str, *, now: datetime) -> Quote | None:
         """Return the last price if it is young enough, and remember that it was asked for."""
@@ -78,6 +79,16 @@ class StreamedPrices:
         """Return when the stream was last heard, its heartbeats included; None while the link is down."""
         with self._lock:
             return self._heard_at
+
+    def connected(self) -> None:
+        """Count one more connection to the stream."""
+        with self._lock:
+            self._connects += 1
+
+    def connects(self) -> int:
+        """Return how many connections were made so far."""
+        with self._lock:
+            return self._connects
 
     def hear(self, ticks: Iterable[Tick], *, heard_at: datetime) -> None:
         """Take over what the stream told. A tick without the exchange's time is of unknown age and left out."""

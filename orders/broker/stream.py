@@ -163,6 +163,7 @@ class KiteStream:
         self._subscribed = frozenset()
         self._connection = connection
         self.connects += 1
+        self._prices.connected()
         away = None if self._down_since is None else round(now - self._down_since, 1)
         self._down_since = None
         log.info("broker_stream.connected", seconds_away=away)

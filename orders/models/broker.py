@@ -77,6 +77,9 @@ class BrokerSession(models.Model):
     stream_heard_at = models.DateTimeField(
         null=True, blank=True, help_text="When the executor last heard the broker's stream of prices."
     )
+    stream_connects = models.PositiveIntegerField(
+        default=0, editable=False, help_text="How often an executor connected to the broker's stream, ever."
+    )
     funds = models.DecimalField(
         "funds (₹)",
         max_digits=18,

@@ -51,7 +51,15 @@ COVERED: dict[str, Cover] = {
     "orders.Signal": Cover(inserts=False, unwatched=("reason", "duplicates"), masked=("raw",)),
     # --- The broker ---------------------------------------------------------------------------------------------------
     "orders.BrokerSession": Cover(
-        unwatched=("reconciled_at", "postback_at", "last_error", "stream_heard_at", "funds", "funds_at"),
+        unwatched=(
+            "reconciled_at",
+            "postback_at",
+            "last_error",
+            "stream_heard_at",
+            "stream_connects",
+            "funds",
+            "funds_at",
+        ),
         masked=("environment_token_digest",),
     ),
     "orders.LoginAttempt": Cover(masked=("state_digest", "session_digest")),

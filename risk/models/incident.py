@@ -83,6 +83,8 @@ class Incident(models.Model):
         CALENDAR_INCOMPLETE = "CALENDAR_INCOMPLETE", "The exchange's calendar is not complete"
         HOURS_NOT_CONFIRMED = "HOURS_NOT_CONFIRMED", "Session hours are not confirmed"
         ALERTS_UNDELIVERED = "ALERTS_UNDELIVERED", "Alerts could not be delivered"
+        BACKUP_FAILED = "BACKUP_FAILED", "There is no fresh backup"
+        RESTORED = "RESTORED", "The database is a restored backup"
         LIMITS_LOWERED = "LIMITS_LOWERED", "Limits were lowered to their ceilings"
 
     class Status(models.TextChoices):

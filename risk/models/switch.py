@@ -62,6 +62,12 @@ class TradingControl(models.Model):
         editable=False,
         help_text="What a new login and a clean comparison bring back; empty when only a person lifts a halt.",
     )
+    restored_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When this database was made from a backup. A signal of before may have been acted on already.",
+    )
     order_id_prefix = models.CharField(max_length=4, default=new_order_id_prefix, editable=False)
     version = models.PositiveIntegerField(default=1, help_text="Counts every change.")
     changed_by = models.CharField(max_length=150)
