@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 
 from orders.admin import second_factor
 from orders.login_callback import kite_login
+from orders.monitoring import views
 from orders.postback import kite_postback
 
 handler500 = "config.request_ids.server_error"
@@ -17,4 +18,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("kite/login", kite_login),
     path("kite/postback", kite_postback),
+    path("healthz", views.healthz),
+    path("readyz", views.readyz),
+    path("metrics", views.metrics),
 ]

@@ -45,6 +45,15 @@ def channel_listeners(url: str, channel: str, *, within_seconds: float = 1.0) ->
             return None
 
 
+def ping(url: str, *, within_seconds: float = 1.0) -> None:
+    """Return when Redis answers. Raise `redis.RedisError` or `OSError` when it does not in time."""
+    client = redis.Redis.from_url(
+        url, protocol=2, socket_timeout=within_seconds, socket_connect_timeout=within_seconds, retry=None
+    )
+    with contextlib.closing(client):
+        client.ping()
+
+
 # Every error of Redis, a wrong type of key or a full memory included: receiving waits, tracking and cancels go on.
 REDIS_AWAY = (redis.RedisError,)
 BATCH = 500
