@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,9 +63,13 @@ class Tools:
             env=dict(surroundings),
         )
         if answer.returncode:
-            said = strike_out(" ".join(answer.stderr.split())) or f"ended with {answer.returncode}"
+            said = strike_out(" ".join(answer.stderr.split())) or _how_it_ended(answer.returncode)
             raise ToolsFailed(f"{program}: {said[:TOLD_LETTERS_MAX]}")
         return answer.stdout
+
+
+def _how_it_ended(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
 
 
 def surroundings(parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -15,9 +15,8 @@ from django.utils import timezone
 from config.backup import BackupFailed, take
 from orders.backup_files import Rotation, newest
 from orders.backup_watch import DAY, tell_of_failure, there_is_one
-from orders.session_hours import SHARES
 from risk import calendar
-from risk.engine.sessions import Phase
+from risk.engine.sessions import InstrumentGroup, Phase
 from risk.models import Mode
 
 AT_WORK = {Phase.PRE_OPEN, Phase.CONTINUOUS, Phase.AUCTION}
@@ -53,4 +52,4 @@ class Command(BaseCommand):
 def _in_session(now: datetime) -> bool:
     keeps_hours = settings.TRADING_MODE == Mode.LIVE or settings.PAPER_MARKET_HOURS == "nse"
     known = calendar.load()
-    return keeps_hours and any(known.session(group, now).phase in AT_WORK for group in SHARES)
+    return keeps_hours and any(known.session(group, now).phase in AT_WORK for group in InstrumentGroup)
