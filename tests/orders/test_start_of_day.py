@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from orders import start_of_day
+from orders.backup_files import named
 from orders.broker.sessions import TokenVault
 from orders.desk import Desk
 from orders.models import BrokerSession, ExecutorHeartbeat
@@ -31,9 +33,12 @@ def clock() -> StillClock:
 
 
 @pytest.fixture
-def morning(desk: Desk, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Desk:
+def morning(desk: Desk, monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Desk:
     """A paper desk where all is well: its limits are wide, so that no ceiling is kept, and somebody listens."""
     settings.LIMIT_CEILINGS = {}
+    settings.BACKUP_DIR = tmp_path
+    for file in named(tmp_path, desk.clock()).files:
+        file.write_text("x")
     monkeypatch.setattr(start_of_day, "channel_listeners", lambda url, channel: 1)
     now = desk.clock()
     ExecutorHeartbeat.objects.create(mode=desk.mode, host="h", pid=1, backend_pid=2, started_at=now, beat_at=now)
@@ -91,6 +96,11 @@ def test_each_thing_that_is_not_good_says_what_to_do(desk: Desk, live: Desk, clo
 @pytest.mark.parametrize(("seconds", "expected"), [(10, "good"), (10.001, "bad")])
 def test_the_executor_was_seen_alive(morning: Desk, seconds: float, expected: str):
     assert state(morning, "Executor", morning.clock() + timedelta(seconds=seconds)) == expected
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(29.9, "good"), (30.1, "warning")])
+def test_a_backup_is_not_old(morning: Desk, hours: float, expected: str):
+    assert state(morning, "Backup", morning.clock() + timedelta(hours=hours)) == expected
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(59, "good"), (60, "warning")])
