@@ -74,9 +74,9 @@ class Scrapes:
         keep_seconds: float = KEEP_SECONDS,
         clock: Callable[[], datetime] = timezone.now,
     ) -> None:
-        question = Bounded(read, within_seconds=within_seconds, keep_seconds=keep_seconds)
+        self._question = Bounded(read, within_seconds=within_seconds, keep_seconds=keep_seconds)
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(DeskCollector(question.answer, clock))
+        self._registry.register(DeskCollector(self._question.answer, clock))
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
