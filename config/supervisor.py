@@ -23,6 +23,7 @@ from config.children import BACK_OFF_FIRST_SECONDS, BACK_OFF_MAX_SECONDS, Child,
 from config.first_admin import NAME
 from config.local_folder import PROJECT, LocalFolder, LocalServersFailed, lock
 from config.local_server import HOST, port_is_free
+from config.nights import Nights
 from config.web_log import ACCESS_FORMAT
 
 TURN_SECONDS = 0.1
@@ -55,6 +56,8 @@ class Supervisor:
         self.executor = Child("executor", [*manage, "listen_signals"], environment)
         self.web = Child("web", _web_command(port), environment)
         self.alerts = Child("alerts", [*manage, "send_alerts"], environment)
+        self.backup = Child("backup", [*manage, "backup", "--if-due"], environment)
+        self._nights = Nights(self.folder, environment)
         self._listening = False
         self._keeper_looked_at = 0.0
         self._keeper_pause = 0.0
@@ -106,7 +109,8 @@ class Supervisor:
         while not self.signals:
             for part in parts:
                 self._keep_alive(part)
-            self._turn(parts)
+            self._back_up(time.monotonic())
+            self._turn([*parts, self.backup])
             self._keep_keeper(time.monotonic())
             if not announced and self._executor_listens() and self.web.runs() and _answers(self.port):
                 announced = True
@@ -125,6 +129,15 @@ class Supervisor:
             status = part.bury()
             pause = part.postpone(time.monotonic())
             self._say(part.name, f"ended with {status}; starting again in {pause:g} s")
+
+    def _back_up(self, now: float) -> None:
+        """Take the night's backup; what it says is passed on, and one that failed is tried again later."""
+        if self.backup.process is None:
+            if self._nights.is_due(now):
+                self.backup.start()
+        elif not self.backup.runs():
+            self._forward([self.backup])
+            self.backup.bury()
 
     def _keep_keeper(self, now: float) -> None:
         """Start the local servers again when their keeper was killed."""
@@ -181,7 +194,8 @@ class Supervisor:
         self.out.flush()
 
     def _stop(self) -> None:
-        children = [self.preparation, self.alerts, self.executor, self.web]  # no alarm of a stop that is meant
+        # The alerts first: no alarm of a stop that is meant.
+        children = [self.preparation, self.alerts, self.backup, self.executor, self.web]
         for child in children:
             self._end(child)
         if self.attachment.release():
