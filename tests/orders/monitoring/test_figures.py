@@ -79,6 +79,14 @@ def order(our_id: str, desk: Desk, **changes: Any) -> Order:
     return Order.objects.create(client_order_id=our_id, **{**same, **terms, **changes})
 
 
+def beat_and_backup(now: datetime, folder: Path) -> None:
+    """Let the executor be last alive seven seconds ago, and a backup be five hours old."""
+    beat_at = now - timedelta(seconds=7)
+    ExecutorHeartbeat.objects.create(mode="PAPER", host="h", pid=1, backend_pid=2, started_at=now, beat_at=beat_at)
+    for file in named(folder, now - timedelta(hours=5)).files:
+        file.write_text("x")
+
+
 def test_every_line_has_help_a_type_and_the_mode(desk):
     families = list(text_string_to_metric_families(text(desk)))
 
@@ -221,14 +229,10 @@ def test_incidents_that_stop_are_counted_apart_until_they_are_resolved(desk, clo
 
 def test_ages_count_from_the_rows_own_times(desk, clock, folder):
     now = clock()
-    ExecutorHeartbeat.objects.create(
-        mode="PAPER", host="h", pid=1, backend_pid=2, started_at=now, beat_at=now - timedelta(seconds=7)
-    )
+    beat_and_backup(now, folder)
     BrokerSession.objects.filter(mode="PAPER").update(
         reconciled_at=now - timedelta(seconds=61), stream_heard_at=now - timedelta(seconds=2), stream_connects=5
     )
-    for file in named(folder, now - timedelta(hours=5)).files:
-        file.write_text("x")
 
     assert value(desk, "heartbeat_age_seconds") == 7
     assert value(desk, "reconciled_age_seconds") == 61
