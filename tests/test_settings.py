@@ -47,6 +47,8 @@ def check(**environment: str) -> subprocess.CompletedProcess[str]:
         ({"LOOSENING_NEEDS": "nothing"}, "LOOSENING_NEEDS is 'nothing': use confirmation or second_person"),
         ({"CEILING_POSITION_SIZE": "999"}, "POSITION_SIZE 1000.0 is above CEILING_POSITION_SIZE 999"),
         ({"CEILING_MAX_DAILY_TRADES": "9"}, "MAX_DAILY_TRADES 10 is above CEILING_MAX_DAILY_TRADES 9"),
+        ({"METRICS_TOKEN": "fifteen letters"}, "METRICS_TOKEN is shorter than 16 characters: give a random one"),
+        ({"BACKUP_DAILY": "0"}, "BACKUP_DAILY is '0': give a whole number from 1 to 3660"),
         ({"ENTRY_ORDER_TYPE": "STOP"}, "ENTRY_ORDER_TYPE is 'STOP': give LIMIT or MARKET"),
     ],
 )
