@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, time, timedelta
-from pathlib import Path
 
 from django.utils import timezone
 
-from config.local_folder import LocalFolder
-from orders.backup_files import MUMBAI, newest
+from config.local_folder import PROJECT, LocalFolder
+from orders.backup_files import newest
+from risk.engine.sessions import MUMBAI
 
 LOOK_SECONDS = 600.0  # also after a start: a first try of the product is left alone
 DAY = timedelta(days=1)
@@ -24,7 +24,7 @@ class Nights:
     def __init__(
         self, folder: LocalFolder, environment: Mapping[str, str], *, clock: Callable[[], datetime] = timezone.now
     ) -> None:
-        self.backups = Path(environment.get("BACKUP_DIR") or folder.root / "backups")
+        self.backups = PROJECT / (environment.get("BACKUP_DIR") or folder.root / "backups")
         self._clock = clock
         self._look_at: float | None = None
 

@@ -212,7 +212,7 @@ for _name, _url in (("ALERT_PING_URL", ALERT_PING_URL), ("BASE_URL", BASE_URL)):
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="").strip()
 if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
     raise ImproperlyConfigured("METRICS_TOKEN is shorter than 16 characters: give a random one, or none to close it")
-BACKUP_DIR = Path(env.str("BACKUP_DIR", default="") or LOCAL_DIR / "backups").absolute()
+BACKUP_DIR = BASE_DIR / (env.str("BACKUP_DIR", default="") or LOCAL_DIR / "backups")
 BACKUP_DAILY = _integer("BACKUP_DAILY", 14, minimum=1, maximum=3660)
 BACKUP_WEEKLY = _integer("BACKUP_WEEKLY", 8, minimum=0, maximum=520)
 BACKUP_MONTHLY = _integer("BACKUP_MONTHLY", 60, minimum=0, maximum=600)

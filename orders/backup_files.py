@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
-MUMBAI = ZoneInfo("Asia/Kolkata")
+from risk.engine.sessions import MUMBAI
+
 NAME = re.compile(r"order-executor-(\d{8}T\d{6})Z\.dump")
 STAMP = "%Y%m%dT%H%M%S"
 # A nightly backup that is a few hours late is none that a person must be told of.

@@ -139,4 +139,5 @@ class Watch:
             redis = self._redis.answer()
         except NoAnswer as silence:
             redis = Part(ok=False, why=str(silence))
-        return Readiness(parts={"postgresql": parts.pop("postgresql"), "redis": redis, **parts})
+        first = {"postgresql": parts["postgresql"], "redis": redis}
+        return Readiness(parts={**first, **parts})

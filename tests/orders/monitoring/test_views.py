@@ -91,6 +91,23 @@ def test_ready_when_all_hold_and_the_reasons_are_for_who_has_the_token(client, c
     }
 
 
+def test_an_answer_that_is_kept_is_the_same_for_the_next_who_asks(client, monkeypatch):
+    asked = []
+
+    def ask() -> dict[str, Part]:
+        asked.append(1)
+        return {name: Part(ok=True, why="answers") for name in ("postgresql", "executor", "broker_session")}
+
+    monkeypatch.setattr(views, "WATCH", Watch(ask, lambda: Part(ok=True, why="answers"), keep_seconds=SECONDS_MAX))
+
+    answers = [client.get("/readyz", **bearing()) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert list(answers[0].json()["parts"]) == ["postgresql", "redis", "executor", "broker_session"]
+    assert answers[0].json() == answers[2].json()
+    assert asked == [1]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_without_an_executor_it_is_not_ready(client):
     told = client.get("/readyz", **bearing())
