@@ -133,6 +133,23 @@ def test_the_stream_counts_as_heard_by_its_heartbeats_until_the_link_is_down(des
     assert prices.heard_at() is None
 
 
+def test_connections_to_the_stream_are_counted_over_all_executors_that_ever_led(desk: Desk, clock: StillClock):
+    kept = []
+    for made in (1, 2):  # an executor, and the one after it
+        prices = StreamedPrices(age_max=timedelta(seconds=2))
+        stopwatch = [0.0]
+        observations = Observations(replace(desk, streamed_prices=prices), stopwatch=lambda at=stopwatch: at[0])
+        for _ in range(made):
+            prices.connected()
+            prices.hear([], heard_at=clock())
+            observations.keep()
+            stopwatch[0] += 60
+        observations.keep()  # nothing new
+        kept.append(BrokerSession.objects.get(mode=desk.mode).stream_connects)
+
+    assert kept == [1, 3]
+
+
 def test_the_tracker_keeps_them(desk: Desk, held: Any):
     held(1)
     reconcile(desk)
