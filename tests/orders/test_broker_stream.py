@@ -190,6 +190,7 @@ def test_a_link_that_falls_silent_is_noticed_within_ten_seconds_and_made_again(f
 
         until(lambda: followed.stream.connects == 2, seconds=30)
         until(lambda: followed.nudges >= 2)
+    assert followed.stream._prices.connects() == 2
     told = next(entry["reason"] for entry in logs if entry["event"] == "broker_stream.down")
     assert float(re.fullmatch(r"nothing was heard for ([\d.]+) s", told)[1]) < 10
 

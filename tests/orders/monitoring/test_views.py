@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from orders.broker.sessions import TokenVault
 from orders.models import BrokerSession, ExecutorHeartbeat
-from orders.monitoring import readiness, views
+from orders.monitoring import readiness, scrape, views
 from orders.monitoring.bounded import NoAnswer
 from orders.monitoring.readiness import Part, Watch, of_the_database
 from orders.monitoring.scrape import Scrapes
@@ -39,6 +39,8 @@ def fresh(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
     """Nothing kept of what another test asked, and a token."""
     caplog.set_level(logging.CRITICAL, logger="django.request")
     settings.METRICS_TOKEN, settings.BACKUP_DIR, settings.PAPER_KITE_URL = TOKEN, tmp_path, paper.root
+    monkeypatch.setattr(readiness, "WITHIN_SECONDS", SECONDS_MAX)
+    monkeypatch.setattr(scrape, "STATEMENT_MS_MAX", int(1000 * SECONDS_MAX))
     monkeypatch.setattr(views, "WATCH", Watch(within_seconds=SECONDS_MAX, keep_seconds=0))
     monkeypatch.setattr(views, "SCRAPES", Scrapes(within_seconds=SECONDS_MAX, keep_seconds=0))
 
