@@ -29,6 +29,7 @@ from config.postgres_tools import VARIABLES, Tools, ToolsFailed, surroundings, t
 from orders.backup_files import Backup, Rotation, backups, named, outlived
 
 CHUNK_BYTES = 1 << 20
+LOCK_WAIT_MS = 60_000  # for a migration under way; longer, and it is a failure that is told
 WITHOUT_LIMITS = " -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=60s"
 
 
@@ -116,7 +117,8 @@ def _dump(draft: Path, backup: Backup) -> dict[str, Any]:
         name = snapshot.execute("SELECT pg_export_snapshot()").fetchone()
         assert name is not None, "a function returns a row"
         env = surroundings(parameters)
-        tools.run("pg_dump", ["--format=custom", f"--snapshot={name[0]}", f"--file={draft}", "--no-password"], env)
+        options = ["--format=custom", "--no-password", f"--lock-wait-timeout={LOCK_WAIT_MS}"]
+        tools.run("pg_dump", [*options, f"--snapshot={name[0]}", f"--file={draft}"], env)
         told = _contents(snapshot, tools, backup)
     tools.run("pg_restore", ["--list", str(draft)], env)
     tools.run("pg_restore", ["--file=/dev/null", str(draft)], env)  # the list is in its first bytes: this reads it all

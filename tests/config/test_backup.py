@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -211,6 +212,13 @@ def test_a_backup_that_fails_removes_no_older_one(tmp_path, monkeypatch):
         take(tmp_path, Rotation(1, 0, 0), now=NOW + timedelta(days=1))
 
     assert backups(tmp_path) == [first.backup]
+
+
+def test_the_snapshot_may_stand_still_for_as_long_as_the_dump_takes():
+    """The desk's own sessions are ended after five seconds without a statement, and statements after eight."""
+    with psycopg.connect(**backup.parameters_of_the_database()) as snapshot:
+        for setting in ("idle_in_transaction_session_timeout", "statement_timeout"):
+            assert snapshot.execute(f"SHOW {setting}").fetchone() == ("0",)
 
 
 # --- The programs ----------------------------------------------------------------------------------------------------

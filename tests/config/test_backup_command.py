@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.utils import timezone
 
 from config.backup import Taken
@@ -52,6 +53,17 @@ def test_none_is_taken_beside_a_session_unless_a_person_says_so(taken, monkeypat
     else:
         call_command("backup")
     assert taken == [datetime.fromisoformat(moment)]
+
+
+def test_a_database_that_is_away_is_said_in_one_sentence(taken, monkeypatch):
+    def away() -> None:
+        raise OperationalError("connection refused\n\tIs the server running?")
+
+    monkeypatch.setattr(command.calendar, "load", away)
+
+    with pytest.raises(CommandError, match=r"^no backup was taken: connection refused Is the server running\?$"):
+        call_command("backup")
+    assert taken == []
 
 
 def test_a_paper_market_that_never_closes_keeps_no_backup_waiting(taken, settings, monkeypatch):

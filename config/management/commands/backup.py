@@ -50,6 +50,10 @@ class Command(BaseCommand):
 
 
 def _in_session(now: datetime) -> bool:
-    keeps_hours = settings.TRADING_MODE == Mode.LIVE or settings.PAPER_MARKET_HOURS == "nse"
-    known = calendar.load()
-    return keeps_hours and any(known.session(group, now).phase in AT_WORK for group in InstrumentGroup)
+    if settings.TRADING_MODE != Mode.LIVE and settings.PAPER_MARKET_HOURS != "nse":
+        return False
+    try:
+        known = calendar.load()
+    except Error as trouble:
+        raise CommandError(f"no backup was taken: {' '.join(str(trouble).split())}") from trouble
+    return any(known.session(group, now).phase in AT_WORK for group in InstrumentGroup)

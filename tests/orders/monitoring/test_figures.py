@@ -264,7 +264,7 @@ def test_a_full_book_costs_few_statements_and_none_reads_it_from_end_to_end(swep
     follow(received())
     tables = ("orders.Signal", "orders.Decision", "orders.Order", "orders.Fill")
     monkeypatch.setattr(full_book, "THE_BOOK", tuple(each for each in full_book.THE_BOOK if each.model in tables))
-    full_book.fill(10_000, each_at_most=1)
+    full_book.fill(20_000, each_at_most=1)
     big = full_book.big_tables()
 
     with CaptureQueriesContext(connection) as captured:
