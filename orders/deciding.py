@@ -156,6 +156,8 @@ def decide_manual(desk: Desk, wish: ManualOrder) -> Order:
         if assessment.outcome == Outcome.APPROVED:
             attempt = 1 if earlier is None else earlier.attempt + 1
             our_id = _id_by_hand(control, wish.token, attempt)
+            if restored.is_at_the_broker(control, our_id):
+                raise InvalidOrder(f"the broker has {our_id} already, of before the restore: open the page anew")
             return _write(
                 desk,
                 proposed,

@@ -56,6 +56,14 @@ def is_of_before(control: TradingControl, signal: Signal) -> bool:
     return (signal.signal_at or signal.received_at) <= control.restored_at
 
 
+def is_at_the_broker(control: TradingControl, our_id: str) -> bool:
+    """Return whether the broker's book was seen to have an order of this id that the restored book lacks."""
+    if control.restored_at is None:
+        return False
+    unknown = Incident.objects.filter(mode=control.mode, kind=Incident.Kind.UNKNOWN_ORDER)
+    return unknown.filter(first_at__gte=control.restored_at, detail__contains=f"tag {our_id},").exists()
+
+
 def leave_to_a_person(signal: Signal, now: datetime) -> None:
     """Conclude it, and keep one that would have closed a position for a person. The caller holds the lock."""
     MissedExit.objects.open(signal, why=WHY, at=now)

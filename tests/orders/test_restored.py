@@ -25,7 +25,7 @@ from config.postgres_tools import ToolsFailed
 from config.restore import RestoreRefused, Target, make_usable, restore, target_of
 from orders import by_hand
 from orders.backup_files import Backup, Rotation
-from orders.deciding import OrderDenied, decide
+from orders.deciding import InvalidOrder, OrderDenied, decide
 from orders.inbox import Received, record
 from orders.leadership import Leadership
 from orders.models import BrokerSession, MissedExit, Signal
@@ -361,6 +361,22 @@ def test_an_order_that_the_restored_book_lacks_stops_what_opens(desk, follow, re
     assert decide(desk, received(signal_id="two")) is None
     assert "INCIDENT_OPEN" in Signal.objects.get(signal_id="two").reason
     assert len(paper.accepted()) == 1
+
+
+@pytest.mark.django_db
+def test_a_page_that_was_open_before_the_restore_sends_its_order_no_second_time(desk, wish, restored, paper):
+    order = by_hand.place(desk, wish(token="the page"))
+    forget(order)
+    restored()
+    trade_again(desk)
+    reconcile(desk)
+    resolve_all(desk)
+
+    with pytest.raises(InvalidOrder, match=f"the broker has {order.client_order_id} already, of before the restore"):
+        by_hand.place(desk, wish(token="the page"))
+
+    assert [row["tag"] for row in paper.journal() if row["event"] == "accepted"] == [order.client_order_id]
+    assert by_hand.place(desk, wish(token="another page")).status == "OPEN"
 
 
 def forget(order: Any) -> None:
