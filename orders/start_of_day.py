@@ -254,7 +254,7 @@ def _backup(morning: Morning) -> Check:
     title, last = "Backup", newest(settings.BACKUP_DIR)
     what = "manage.py backup takes one, and should every night: until then a lost disk is a lost ledger."
     if last is None:
-        return _warning(title, f"none in {settings.BACKUP_DIR}", what)
+        return _warning(title, "none in BACKUP_DIR", what)
     measured = f"the newest is of {_at(last.taken_at, morning.now)}"
     return _warning(title, measured, what) if morning.now - last.taken_at > AGE_MAX else _good(title, measured)
 

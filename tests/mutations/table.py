@@ -58,6 +58,8 @@ MISSED = "tests/orders/test_missed_exits.py::test_"
 REPLAYING = "tests/orders/test_replaying.py::test_"
 SCREENING = "tests/orders/test_screening.py::test_"
 BLOCKING = "tests/orders/admin/test_blocking.py::test_"
+RESTORED = "tests/orders/test_restored.py::test_"
+BACKUP = "tests/config/test_backup.py::test_"
 
 MUTATIONS = [
     # --- The governor -------------------------------------------------------------------------------------------------
@@ -1460,5 +1462,33 @@ MUTATIONS = [
         "        return True  # it waits for room",
         "        pass",
         SCREENING + "a_buy_without_room_waits_and_is_no_refusal",
+    ),
+    Mutation(
+        "restored: acts on what was forgotten",
+        "orders/deciding.py",
+        "    if restored.is_of_before(control, signal):",
+        "    if False:",
+        RESTORED + "a_signal_of_before_the_restore_is_never_acted_on_however_fast_the_desk_trades_again",
+    ),
+    Mutation(
+        "restored: a form sent again",
+        "orders/deciding.py",
+        "            if restored.is_at_the_broker(control, our_id):",
+        "            if False:",
+        RESTORED + "a_page_that_was_open_before_the_restore_sends_its_order_no_second_time",
+    ),
+    Mutation(
+        "restored: usable before it is safe",
+        "config/restore.py",
+        "            _set_read_only(database, target)\n",
+        "",
+        RESTORED + "a_restore_that_is_cut_short_leaves_a_database_that_nobody_can_write_to",
+    ),
+    Mutation(
+        "backup: half a dump counts",
+        "config/backup.py",
+        '    tools.run("pg_restore", ["--file=/dev/null", str(draft)], env)',
+        "    pass",
+        BACKUP + "a_dump_that_was_written_by_half_does_not_come_to_count",
     ),
 ]
