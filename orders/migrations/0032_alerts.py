@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0031_counting_a_day'),
+        ("orders", "0031_counting_a_day"),
     ]
 
     operations = [

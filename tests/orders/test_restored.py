@@ -174,7 +174,7 @@ def test_a_dump_of_an_older_version_is_brought_up_to_date(desk, target, tmp_path
     with beside(target.name) as other:
         other.execute("SET default_transaction_read_only = off")
         other.execute("ALTER TABLE orders_brokersession DROP COLUMN stream_connects")
-        other.execute("DELETE FROM django_migrations WHERE app = 'orders' AND name = '0031_stream_connects'")
+        other.execute("DELETE FROM django_migrations WHERE app = 'orders' AND name = '0033_stream_connects'")
 
     found = make_usable(backup, target)
 

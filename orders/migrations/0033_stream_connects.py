@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0030_answered_at'),
+        ("orders", "0032_alerts"),
     ]
 
     operations = [
