@@ -18,7 +18,7 @@ def main() -> None:
     if needs_servers(sys.argv[1:]):
         try:
             use_local_servers()
-        except LocalServersFailed as reason:
+        except (LocalServersFailed, ImproperlyConfigured) as reason:
             sys.exit(str(reason))
     try:
         execute_from_command_line(sys.argv)

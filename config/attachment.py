@@ -28,6 +28,7 @@ from config.local_folder import (
     lock_within,
 )
 from config.local_services import SERVERS, needed
+from config.secret_files import read_secret_files
 
 ATTACH_SECONDS_MAX = 90.0
 POLL_SECONDS = 0.02
@@ -95,6 +96,7 @@ def use_local_servers() -> Attachment:
     """Read `.env`, attach to the servers no variable names, and put their addresses into `os.environ`."""
     if (PROJECT / ".env").exists():
         environ.Env.read_env(PROJECT / ".env")  # what is set already wins
+    read_secret_files(os.environ)
     attachment = attach(os.environ)
     os.environ.update(attachment.urls)
     return attachment

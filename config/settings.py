@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import tomllib
@@ -18,6 +19,7 @@ from django.urls import reverse_lazy
 
 from config.local_folder import write_private
 from config.logging import configure_logging
+from config.secret_files import read_secret_files
 from config.unfold import UNFOLD as THEME
 from orders.alert_urls import NotAnAddress, secrets_of, split
 from orders.redaction import hide
@@ -27,6 +29,8 @@ env = environ.Env()
 if (BASE_DIR / ".env").exists():
     env.read_env(BASE_DIR / ".env")
 VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
+
+read_secret_files(os.environ)
 LOCAL_DIR = Path(env.str("ORDER_EXECUTOR_LOCAL", default=str(BASE_DIR / ".local")))
 
 
