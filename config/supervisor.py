@@ -24,7 +24,6 @@ from config.first_admin import NAME
 from config.local_folder import PROJECT, LocalFolder, LocalServersFailed, lock
 from config.local_server import HOST, port_is_free
 from config.nights import Nights
-from config.web_log import ACCESS_FORMAT
 
 TURN_SECONDS = 0.1
 LOOK_SECONDS = 1.0
@@ -223,12 +222,8 @@ class Supervisor:
         self._forward([])
 
 
-_LOG = ["--logger-class", "config.web_log.WebLog", "--access-logformat", ACCESS_FORMAT]
-
-
 def _web_command(port: int) -> list[str]:
-    options = ["--bind", f"{HOST}:{port}", "--worker-class", "gthread", "--threads", "4", "--graceful-timeout", "5"]
-    return [sys.executable, "-m", "gunicorn", "config.wsgi:application", *options, "--no-control-socket", *_LOG]
+    return [sys.executable, "-m", "gunicorn", "--config", "python:config.web_server", "--bind", f"{HOST}:{port}"]
 
 
 def _answers(port: int) -> bool:
