@@ -19,6 +19,7 @@ from django.db.models.signals import post_migrate
 from django.http import HttpRequest
 from django.utils import timezone
 
+from config import live_checks
 from config.client_address import client_address
 from config.tls_check import sessions_are_private
 
@@ -32,12 +33,16 @@ class DeploymentConfig(AppConfig):
     def ready(self) -> None:
         from axes.signals import user_locked_out  # its module has models
 
+        from config.live_servers import servers_are_safe  # models cannot be imported before every app is loaded
+
         # Django sends the signal for apps that have models, which this one has not: the last one migrated stands in.
         post_migrate.connect(protect, sender=apps.get_app_config("orders"))
         post_migrate.connect(install_first_rows, sender=apps.get_app_config("orders"))
         for label in ("auth", "axes"):
             apps.get_app_config(label).verbose_name = "People"  # what a page of theirs says above its name
         checks.register(sessions_are_private)
+        checks.register(live_checks.settings_are_safe, live_checks.TAG, deploy=True)
+        checks.register(servers_are_safe, checks.Tags.database, live_checks.TAG, deploy=True)
         user_login_failed.connect(tell_of_failure)
         user_locked_out.connect(tell_of_lock_out)
 

@@ -54,6 +54,18 @@ def ping(url: str, *, within_seconds: float = 1.0) -> None:
         client.ping()
 
 
+def keeps_its_data(url: str, *, within_seconds: float = 1.0) -> bool | None:
+    """Return whether Redis writes what it is given into a file at once; None when it does not say."""
+    client = redis.Redis.from_url(
+        url, protocol=2, socket_timeout=within_seconds, socket_connect_timeout=within_seconds, retry=None
+    )
+    with contextlib.closing(client):
+        try:
+            return bool(client.info("persistence")["aof_enabled"])
+        except (redis.RedisError, KeyError):
+            return None
+
+
 # Every error of Redis, a wrong type of key or a full memory included: receiving waits, tracking and cancels go on.
 REDIS_AWAY = (redis.RedisError,)
 BATCH = 500

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.conf import settings
+from django.core.checks import run_checks
 from django.db import connection
 
 from orders import session_hours
@@ -118,6 +119,17 @@ def _armed(morning: Morning) -> Check:
         measured = f"armed for {armed or 'nobody'}, logged in as {user or 'nobody'}"
         return _bad(title, measured, "Trading control → Arm live, typing the Kite user id that may trade.", page)
     return _good(title, f"for {armed}", page)
+
+
+def _set_up(morning: Morning) -> Check:
+    title = "Set up for live money"
+    if not morning.desk.is_live:
+        return _good(title, "paper asks for no more")
+    found = run_checks(tags=["live"], include_deployment_checks=True, databases=["default"])
+    if found:
+        what = "manage.py check --deploy --database default names them all, with what to do."
+        return _warning(title, f"{len(found)} unsafe, such as: {found[0].msg}", what)
+    return _good(title, "nothing unsafe is known")
 
 
 def _limits(morning: Morning) -> Check:
@@ -291,6 +303,7 @@ CHECKS: tuple[Callable[[Morning], Check], ...] = (
     _executor,
     _login,
     _armed,
+    _set_up,
     _limits,
     _environment,
     _calendar,
