@@ -63,7 +63,7 @@ def test_a_credential_of_systemd_is_read_by_the_variable_s_name(tmp_path, file):
     [
         ({"SECRET_KEY": "another"}, "SECRET_KEY_FILE and SECRET_KEY are both set: take one of them out"),
         ({"SECRET_KEY_FILE": "/nowhere"}, "SECRET_KEY is to be read from /nowhere, but: No such file"),
-        ({"SECRET_KEY_FILE": "/tmp"}, "but: Is a directory"),
+        ({"SECRET_KEY_FILE": "/"}, "but: Is a directory"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(file, given, sentence):
