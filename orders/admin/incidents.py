@@ -10,7 +10,7 @@ from django.urls import reverse
 from unfold.enums import ActionVariant
 
 from orders import missed_exits
-from orders.admin import export_columns
+from orders.admin import export_columns, runbooks_page
 from orders.admin.export import ExportPages
 from orders.admin.positions import exit_facts, exit_told
 from orders.admin.refusals import REFUSALS
@@ -52,7 +52,15 @@ class IncidentExitDialog(Dialog):
 @admin.register(Incident)
 class TradingIncidentAdmin(ExportPages, IncidentAdmin):
     export_columns = export_columns.INCIDENTS
+    fieldsets: Any = (
+        (None, {"fields": ("what", "status_badge", "stops", "what_to_do", "runbook", "detail")}),
+        *IncidentAdmin.fieldsets[1:],
+    )
     actions_detail = ["exit", *IncidentAdmin.actions_detail]
+
+    @admin.display(description="step by step")
+    def runbook(self, incident: Incident) -> str:
+        return runbooks_page.link_of(incident) or "–"
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         offered = super().get_actions_detail(request, object_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import path
 
-from orders.admin import dashboard, help_page, start_of_day_page
+from orders.admin import dashboard, help_page, runbooks_page, start_of_day_page
 
 urlpatterns = [
     path("dashboard/live/", dashboard.live, name="dashboard_live"),  # these four answer 401 instead of a login page
@@ -14,4 +14,5 @@ urlpatterns = [
     path("dashboard/charts/", dashboard.charts, name="dashboard_charts"),
     path("start-of-day/", admin.site.admin_view(start_of_day_page.show), name="start_of_day"),
     path("help/", admin.site.admin_view(help_page.show), name="help"),
+    path("runbooks/", admin.site.admin_view(runbooks_page.show), name="runbooks"),
 ]

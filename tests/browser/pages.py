@@ -101,6 +101,7 @@ def _pages_of_the_desk() -> list[Shown]:
         Shown(name="audit", path="risk/auditentry/", says="Every change, with who and why."),
         Shown(name="people", path="auth/user/", says="The staff and their roles."),
         Shown(name="help", path="help/", says="Every word and every control."),
+        Shown(name="runbooks", path="runbooks/", says="What to do on a bad day, step by step."),
     ]
 
 

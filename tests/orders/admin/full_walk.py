@@ -21,7 +21,16 @@ from tests.orders.admin import full_book
 from tests.orders.admin.test_every_role import EXPORTS, model_of, names_of_addresses, walked
 
 # What a person opens beside the pages of the models, and what those ask for a moment later.
-PAGES = ("index", "dashboard_live", "dashboard_used", "dashboard_more", "dashboard_charts", "start_of_day", "help")
+PAGES = (
+    "index",
+    "dashboard_live",
+    "dashboard_used",
+    "dashboard_more",
+    "dashboard_charts",
+    "start_of_day",
+    "help",
+    "runbooks",
+)
 PAGES += ("status_strip", "still_working", "orders_ticket", "orders_ticket_panel", "app_list", "search")
 SEARCHES = ("SYM7", "FULL777", "full-777", "T777", "tara", "no-such-thing")
 WORDS = ("SYM7", "nothing has it")  # for a filter that takes any words

@@ -104,7 +104,7 @@ ACTS = {
 OF_NO_MODEL = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "autocomplete"} | {
     "view_on_site", "app_list", "search", "status_strip", "toggle_sidebar", "second_factor", "second_factor_code",
     "kite_postback", "dashboard_live", "dashboard_used", "dashboard_more", "dashboard_charts", "start_of_day", "help",
-    "still_working",
+    "runbooks", "still_working",
     # Of the ticket its own test says who may.
     "orders_ticket", "orders_ticket_panel", "orders_ticket_review", "orders_ticket_send", "orders_ticket_symbols",
 }  # fmt: skip
