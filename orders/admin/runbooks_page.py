@@ -41,7 +41,7 @@ DISK = "a-disk-is-full"
 MACHINE = "the-machine-is-lost"
 
 # What an incident of this kind asks for. The others say all there is to do in their own words.
-BY_KIND = {
+BY_KIND: dict[str, str] = {
     Kind.ORDER_IN_DOUBT: DOUBT,
     Kind.LATE_APPEARANCE: DOUBT,
     Kind.UNFINISHED_OF_A_PAST_DAY: DOUBT,
@@ -61,6 +61,8 @@ BY_KIND = {
     Kind.END_OF_DAY_BREAK: POSITION,
     Kind.UNKNOWN_ORDER: UNKNOWN,
     Kind.DOUBLED_ORDER: UNKNOWN,
+    "BACKUP_FAILED": DISK,
+    "RESTORED": MACHINE,
 }
 
 _INLINE = re.compile(r"(`[^`]+`|\*\*[^*]+\*\*|\*[^*]+\*)")
@@ -102,7 +104,7 @@ def show(request: HttpRequest) -> HttpResponse:
 
 def link_of(incident: Incident) -> str:
     """Return a link to what to do about incidents of its kind, empty where their own words say it all."""
-    anchor = BY_KIND.get(Kind(incident.kind))
+    anchor = BY_KIND.get(incident.kind)
     if anchor is None:
         return ""
     titles = {each.anchor: each.title for each in read(Path(settings.BASE_DIR) / PLACE)}
