@@ -31,6 +31,7 @@ if (BASE_DIR / ".env").exists():
 VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 
 read_secret_files(os.environ)
+
 LOCAL_DIR = Path(env.str("ORDER_EXECUTOR_LOCAL", default=str(BASE_DIR / ".local")))
 
 
@@ -85,6 +86,8 @@ def _secret_key() -> str:
         write_private(kept, secrets.token_urlsafe(50))
     return kept.read_text().strip()
 
+
+read_secret_files(os.environ)
 
 # --- Which broker --------------------------------------------------------------------------------------------------
 KITE_API_KEY = env.str("KITE_API_KEY", default="").strip()

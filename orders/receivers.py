@@ -35,10 +35,7 @@ def connect(url: str) -> redis.Redis:
 
 def channel_listeners(url: str, channel: str, *, within_seconds: float = 1.0) -> int | None:
     """Return how many listen to the channel now; None when Redis does not say so in time."""
-    client = redis.Redis.from_url(
-        url, protocol=2, socket_timeout=within_seconds, socket_connect_timeout=within_seconds, retry=None
-    )
-    with contextlib.closing(client):
+    with contextlib.closing(_impatient(url, within_seconds)) as client:
         try:
             return int(client.pubsub_numsub(channel)[0][1])
         except redis.RedisError:
@@ -47,23 +44,23 @@ def channel_listeners(url: str, channel: str, *, within_seconds: float = 1.0) ->
 
 def ping(url: str, *, within_seconds: float = 1.0) -> None:
     """Return when Redis answers. Raise `redis.RedisError` or `OSError` when it does not in time."""
-    client = redis.Redis.from_url(
-        url, protocol=2, socket_timeout=within_seconds, socket_connect_timeout=within_seconds, retry=None
-    )
-    with contextlib.closing(client):
+    with contextlib.closing(_impatient(url, within_seconds)) as client:
         client.ping()
 
 
 def keeps_its_data(url: str, *, within_seconds: float = 1.0) -> bool | None:
     """Return whether Redis writes what it is given into a file at once; None when it does not say."""
-    client = redis.Redis.from_url(
-        url, protocol=2, socket_timeout=within_seconds, socket_connect_timeout=within_seconds, retry=None
-    )
-    with contextlib.closing(client):
+    with contextlib.closing(_impatient(url, within_seconds)) as client:
         try:
             return bool(client.info("persistence")["aof_enabled"])
         except (redis.RedisError, KeyError):
             return None
+
+
+def _impatient(url: str, within_seconds: float) -> redis.Redis:
+    return redis.Redis.from_url(
+        url, protocol=2, socket_timeout=within_seconds, socket_connect_timeout=within_seconds, retry=None
+    )
 
 
 # Every error of Redis, a wrong type of key or a full memory included: receiving waits, tracking and cancels go on.
