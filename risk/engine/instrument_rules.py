@@ -7,7 +7,7 @@ from datetime import datetime
 
 from risk.engine.control import Control, Finding
 from risk.engine.facts import Portfolio, ProposedOrder
-from risk.engine.limits import Limits, listed
+from risk.engine.limits import Limits, covers, listed
 
 # Zerodha puts the series behind the symbol of all shares but those of EQ: XYZ-BE, XYZ-SM. BAJAJ-AUTO has none.
 _SERIES = re.compile(r"-([A-Z][A-Z0-9])$")
@@ -15,19 +15,24 @@ _SERIES = re.compile(r"-([A-Z][A-Z0-9])$")
 
 def kind_of(proposed: ProposedOrder) -> str:
     """Return what it is, such as NSE:EQ, NSE:BE (trade for trade), NFO:FUT or NSE:INDEX; empty when nobody says."""
-    if proposed.segment == "INDICES":
-        return f"{proposed.exchange}:INDEX"
-    if not proposed.instrument_type:
+    return kind_of_listed(proposed.exchange, proposed.symbol, proposed.instrument_type, proposed.segment)
+
+
+def kind_of_listed(exchange: str, symbol: str, instrument_type: str, segment: str) -> str:
+    """Return likewise what the broker's list says of it."""
+    if segment == "INDICES":
+        return f"{exchange}:INDEX"
+    if not instrument_type:
         return ""
-    series = _SERIES.search(proposed.symbol) if proposed.instrument_type == "EQ" else None
-    return f"{proposed.exchange}:{series[1] if series else proposed.instrument_type}"
+    series = _SERIES.search(symbol) if instrument_type == "EQ" else None
+    return f"{exchange}:{series[1] if series else instrument_type}"
 
 
 def instrument_is_eligible(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
     kind, allowed = kind_of(proposed), limits.allowed_instruments
     if allowed is None:
         return Finding(kind or "unknown", "not set", "which instruments are allowed is not set")
-    refused = kind not in listed(allowed)
+    refused = not covers(listed(allowed), f"{kind}:{proposed.symbol.upper()}")
     reason = f"{proposed.symbol} is {kind or 'of an unknown kind'}, allowed are {allowed or 'none'}"
     return Finding(kind or "unknown", allowed or "none", reason if refused else None)
 
@@ -49,7 +54,7 @@ CONTROLS = (
     Control(
         code="INSTRUMENT_RESTRICTED",
         title="A kind of instrument that is allowed",
-        sentence="Only the listed exchanges and series may be opened.",
+        sentence="Only the listed exchanges and series, or symbols of them, may be opened.",
         unit="exchange:series",
         rule=instrument_is_eligible,
         limits=("allowed_instruments",),

@@ -83,6 +83,12 @@ def listed(names: str) -> frozenset[str]:
     return frozenset(name.strip().upper() for name in names.split(",") if name.strip())
 
 
+def covers(allowed: frozenset[str], entry: str) -> bool:
+    """Return whether a list of kinds allows what the entry names: a kind, NSE:EQ, allows each of its symbols."""
+    parts = entry.split(":")
+    return entry in allowed or (len(parts) > 2 and ":".join(parts[:2]) in allowed)
+
+
 SIGNAL_AHEAD_MAX_SECONDS = 30  # a publisher's clock may run this far ahead of ours
 RECONCILED_AGE_MAX_SECONDS = 180  # the book is compared every minute; three misses are too many
 BROKER_POSITION_AGE_MAX_SECONDS = 10

@@ -11,7 +11,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from risk.engine.limits import Limits, listed
+from risk.engine.limits import Limits, covers, listed
 
 
 class Looser(StrEnum):
@@ -21,7 +21,7 @@ class Looser(StrEnum):
     DOWN = "DOWN"
     WHEN_ON = "WHEN_ON"
     WHEN_OFF = "WHEN_OFF"
-    ENTRY_ADDED = "ENTRY_ADDED"  # a list of names with commas: looser with an entry that it did not have
+    ENTRY_ADDED = "ENTRY_ADDED"  # a list of names with commas: looser with one that it did not allow
     ANY_CHANGE = "ANY_CHANGE"  # its values have no order: whatever it becomes may allow what was refused
 
 
@@ -91,7 +91,7 @@ def _allows_more(looser: Looser, before: Any, after: Any) -> bool:
     if looser == Looser.ANY_CHANGE:
         return True
     if looser == Looser.ENTRY_ADDED:
-        return not listed(after) <= listed(before)
+        return not all(covers(listed(before), entry) for entry in listed(after))
     return bool(after > before) if looser in {Looser.UP, Looser.WHEN_ON} else bool(after < before)
 
 
@@ -99,7 +99,9 @@ def taken_back(name: str, before: Any, after: Any) -> Any:
     """Return what is left of a limit once its loosening from `before` is over: of a list, what is in both."""
     if LOOSER[name] != Looser.ENTRY_ADDED:
         return before
-    return ", ".join(sorted(listed(before) & listed(after))) if listed(before) - listed(after) else before
+    wide, narrow = listed(before), listed(after)
+    in_both = {each for each in wide if covers(narrow, each)} | {each for each in narrow if covers(wide, each)}
+    return before if wide <= in_both else ", ".join(sorted(in_both))
 
 
 class InOrder(NamedTuple):

@@ -15,7 +15,7 @@ from risk.models.append_only import append_only
 
 _NOT_NEGATIVE = [MinValueValidator(Decimal(0))]
 _SCORE = [MinValueValidator(Decimal(-100)), MaxValueValidator(Decimal(100))]
-_KINDS = r"^\s*([A-Z]+:[A-Z][A-Z0-9]*\s*(,\s*|$))*$"
+_KINDS = r"^\s*([A-Z]+:[A-Z][A-Z0-9]*(:[A-Z0-9&-]+)?\s*(,\s*|$))*$"
 _PERCENT = [MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(20))]
 
 
@@ -221,7 +221,8 @@ class RiskSettings(models.Model):
         default="NSE:EQ, BSE:EQ",
         blank=True,
         validators=[RegexValidator(_KINDS, "Give exchange:series with commas between, such as NSE:EQ, BSE:EQ.")],
-        help_text="Exchange and series of what may be opened, with commas between. Empty: nothing.",
+        help_text="Exchange and series of what may be opened, with commas between; NSE:EQ:INFY is one symbol alone. "
+        "Empty: nothing.",
     )
     version = models.PositiveIntegerField(default=1, editable=False)
     changed_by = models.CharField(max_length=150, editable=False)
