@@ -20,6 +20,8 @@ from orders.models import (
     Flatten,
     FlattenedPosition,
     Holding,
+    LineProof,
+    LineProofStage,
     MissedExit,
     Order,
     OrderEvent,
@@ -55,7 +57,7 @@ def prepare_start(desk: Desk) -> None:
                 f"{working} {other} orders are unfinished and this start is {desk.mode}: go back to {other} "
                 f"and end them there, or {way_out}"
             )
-    if desk.is_live:
+    if desk.mode != Mode.PAPER:
         desk.vault.keep_from_environment(settings.KITE_ACCESS_TOKEN, now=desk.clock())
     limit_versions.keep_within(settings.LIMIT_CEILINGS, mode=desk.mode, now=desk.clock())
     for name, (environment, row) in limit_versions.differences(settings.FIRST_LIMITS, now=desk.clock()).items():
@@ -93,6 +95,8 @@ def forget_paper_book() -> int:
         gone = 0
         for rows in (
             OrderEvent.objects.filter(order__mode=Mode.PAPER),
+            LineProofStage.objects.filter(proof__mode=Mode.PAPER),
+            LineProof.objects.filter(mode=Mode.PAPER),
             BrokerMessage.objects.filter(order__mode=Mode.PAPER),
             Fill.objects.filter(mode=Mode.PAPER),
             OrderModification.objects.filter(order__mode=Mode.PAPER),

@@ -7,12 +7,14 @@ from orders.models.decision import Decision
 from orders.models.end_of_day import EndOfDay
 from orders.models.fill import Fill
 from orders.models.flatten import Flatten, FlattenedPosition
+from orders.models.going_live import GoingLiveStep, LineProof, LineProofStage
 from orders.models.holding import Holding
 from orders.models.missed_exit import MissedExit
 from orders.models.modification import OrderModification
 from orders.models.order import Order, OrderEvent
 from orders.models.position import Position
 from orders.models.position_day import PositionDay
+from orders.models.shadow_quote import ShadowQuote
 from orders.models.signal import Signal
 
 __all__ = [
@@ -30,8 +32,11 @@ __all__ = [
     "Fill",
     "Flatten",
     "FlattenedPosition",
+    "GoingLiveStep",
     "Holding",
     "Instrument",
+    "LineProof",
+    "LineProofStage",
     "LoginAttempt",
     "MissedExit",
     "Order",
@@ -39,5 +44,6 @@ __all__ = [
     "OrderModification",
     "Position",
     "PositionDay",
+    "ShadowQuote",
     "Signal",
 ]

@@ -42,6 +42,10 @@ COVERED: dict[str, Cover] = {
     "orders.FlattenedPosition": ALL,
     "orders.EndOfDay": Cover(inserts=False, masked=("figures", "sections")),  # large, once a day, and append-only
     "orders.MissedExit": ALL,
+    "orders.GoingLiveStep": ALL,
+    "orders.LineProof": ALL,
+    "orders.LineProofStage": LATER,
+    "orders.ShadowQuote": LATER,
     "orders.Position": Cover(unwatched=("broker_as_of", "last_price", "close_price", "updated_at")),
     # Append-only, large, and written for every signal: their own rows are the record, only tampering is an entry.
     "orders.Decision": Cover(inserts=False, masked=("facts", "verdicts")),

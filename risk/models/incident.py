@@ -86,6 +86,7 @@ class Incident(models.Model):
         BACKUP_FAILED = "BACKUP_FAILED", "There is no fresh backup"
         RESTORED = "RESTORED", "The database is a restored backup"
         LIMITS_LOWERED = "LIMITS_LOWERED", "Limits were lowered to their ceilings"
+        LINE_PROOF = "LINE_PROOF", "The order that proves the line did not end as it should"
 
     class Status(models.TextChoices):
         OPEN = "OPEN", "Open"

@@ -14,9 +14,15 @@ _PREFIX_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
 
 class Mode(models.TextChoices):
-    """Paper trades at the paper Kite server, live at Zerodha. Every row of the book carries one of them."""
+    """
+    Paper trades at the paper Kite server, live at Zerodha. Every row of the book carries one of them.
+
+    Shadow has Zerodha's login and prices, and sends its orders to a paper Kite server: a book of its own, so that it is
+    mistaken neither for what was traded nor for what was rehearsed.
+    """
 
     PAPER = "PAPER", "Paper"
+    SHADOW = "SHADOW", "Shadow"
     LIVE = "LIVE", "Live"
 
 
