@@ -211,7 +211,8 @@ class PaperKite(LocalServer):
         return f"http://{HOST}:{self.port}"
 
     def prepare(self) -> tuple[list[str], Identity]:
-        state = self.home / "paper_kite"
+        # What is shadowed has a book of its own: the orders of a rehearsal would be strangers in it.
+        state = self.home / ("shadow_kite" if _shadows(self.environment) else "paper_kite")
         options = ["--host", HOST, "--port", str(self.port), "--state-dir", str(state)]
         options += ["--market-hours", self.environment.get("PAPER_MARKET_HOURS") or "always"]
         # The executor asks for a quote with every decision: Kite's one a second would hold it up.
@@ -236,6 +237,11 @@ def needed(environment: Mapping[str, str]) -> set[str]:
         names.add(Postgres.name)
     if not environment.get("REDIS_URL"):
         names.add(Valkey.name)
-    if not any(environment.get(key) for key in ("KITE_API_KEY", "KITE_API_SECRET", "PAPER_KITE_URL")):
+    live = any(environment.get(key) for key in ("KITE_API_KEY", "KITE_API_SECRET")) and not _shadows(environment)
+    if not live and not environment.get("PAPER_KITE_URL"):
         names.add(PaperKite.name)
     return names
+
+
+def _shadows(environment: Mapping[str, str]) -> bool:
+    return environment.get("SHADOW", "").strip().lower() in {"true", "1", "yes", "on"}

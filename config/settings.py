@@ -116,7 +116,10 @@ if bool(KITE_API_KEY) != bool(KITE_API_SECRET):
     raise ImproperlyConfigured(
         f"{missing} is empty while the other half is set: set both to trade live, or neither to trade on paper"
     )
-TRADING_MODE = "LIVE" if KITE_API_KEY else "PAPER"
+SHADOW = _truth("SHADOW", default=False)
+if SHADOW and not KITE_API_KEY:
+    raise ImproperlyConfigured("SHADOW needs Zerodha's prices: set KITE_API_KEY and KITE_API_SECRET, or take it out")
+TRADING_MODE = ("SHADOW" if SHADOW else "LIVE") if KITE_API_KEY else "PAPER"
 
 # --- What the original system called its settings; the first values of the risk settings -----------------------------
 ENABLE_AUTO_TRADING = _truth("ENABLE_AUTO_TRADING", default=False)
@@ -248,8 +251,8 @@ SESSION_COOKIE_AGE = 3600 * _integer("SESSION_HOURS", 12, minimum=1, maximum=24)
 REQUIRE_SECOND_FACTOR = _truth("REQUIRE_SECOND_FACTOR", default=False)
 OTP_TOTP_ISSUER = "Order Executor"
 TRUSTED_PROXIES = _integer("TRUSTED_PROXIES", 0, minimum=0, maximum=5)
-if DEBUG and TRADING_MODE == "LIVE":
-    raise ImproperlyConfigured("DEBUG is on, and its error pages show what is secret: turn it off to trade live")
+if DEBUG and TRADING_MODE != "PAPER":
+    raise ImproperlyConfigured("DEBUG is on, and its error pages show what is secret: turn it off to use a real login")
 DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_pages.WithoutAddresses"
 
 # --- The lock-out of who guesses passwords ----------------------------------------------------------------------------

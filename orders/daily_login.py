@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,7 +18,8 @@ import structlog
 from django.db import transaction
 
 from orders.broker.gateway import BrokerUnreachable, SessionRefused
-from orders.broker.kite import KiteGateway
+from orders.broker.kite import KiteMarket
+from orders.broker.shadow import ShadowGateway
 from orders.desk import Desk
 from orders.models import BrokerSession, LoginAttempt
 from risk import control as switch
@@ -44,7 +46,7 @@ class Returning:
 
 def begin(desk: Desk, who: Returning) -> str:
     """Return the address of Kite's login page for this person. Raise `LoginNotKept` on paper, which needs none."""
-    if not desk.is_live:
+    if desk.mode == Mode.PAPER:
         raise LoginNotKept("this is PAPER, which needs no login")
     state = secrets.token_urlsafe(32)
     LoginAttempt.objects.create(
@@ -54,7 +56,7 @@ def begin(desk: Desk, who: Returning) -> str:
         account=who.account,
         session_digest=_digest(who.session_key),
     )
-    return _kite(desk).login_url(state=state)
+    return kite(desk).login_url(state=state)
 
 
 def come_back(
@@ -82,7 +84,7 @@ def log_in(desk: Desk, request_token: str, *, secret: str) -> BrokerSession:
     """
     began_at = desk.clock()
     try:
-        user_id, access_token = _kite(desk).exchange_request_token(request_token, secret)
+        user_id, access_token = kite(desk).exchange_request_token(request_token, secret)
     except SessionRefused as refusal:
         raise LoginNotKept(
             f"Kite did not accept it: {refusal}. A request token works once and for a few minutes: log in again. If it "
@@ -107,9 +109,11 @@ def log_in(desk: Desk, request_token: str, *, secret: str) -> BrokerSession:
     return desk.vault.row()
 
 
-def arm(desk: Desk, *, user_id: str, by: str, version_shown: int) -> TradingControl:
+def arm(
+    desk: Desk, *, user_id: str, by: str, version_shown: int, then: Callable[[], None] = lambda: None
+) -> TradingControl:
     """
-    Arm live trading for the account that is logged in, which the person names.
+    Arm live trading for the account that is logged in, which the person names, and do what goes with it: both or none.
 
     Raise `LooseningRefused` when nobody is logged in or the account is another, `ControlChanged`.
     """
@@ -125,7 +129,9 @@ def arm(desk: Desk, *, user_id: str, by: str, version_shown: int) -> TradingCont
             )
         if typed != logged_in:
             raise LooseningRefused(f"you typed {typed or 'nothing'}, and the login is of {logged_in}: nothing is armed")
-        return switch.arm_live(user_id=typed, by=by, now=desk.clock(), version_shown=version_shown)
+        armed = switch.arm_live(user_id=typed, by=by, now=desk.clock(), version_shown=version_shown)
+        then()
+        return armed
 
 
 def _claimed(desk: Desk, who: Returning, state: str) -> LoginAttempt:
@@ -146,9 +152,11 @@ def _claimed(desk: Desk, who: Returning, state: str) -> LoginAttempt:
     raise LoginNotKept("the login took longer than ten minutes: press the button again")
 
 
-def _kite(desk: Desk) -> KiteGateway:
-    assert isinstance(desk.gateway, KiteGateway), "the settings wire a Kite gateway"
-    return desk.gateway
+def kite(desk: Desk) -> KiteMarket:
+    """Return where the login is: in shadow with the half that has no orders."""
+    gateway = desk.gateway.market if isinstance(desk.gateway, ShadowGateway) else desk.gateway
+    assert isinstance(gateway, KiteMarket), "the settings wire a Kite gateway"
+    return gateway
 
 
 def _digest(text: str) -> str:

@@ -22,7 +22,7 @@ from orders.quotes import last_quote
 from risk import control, limit_versions
 from risk.engine.facts import Quote, Side, TradingState
 from risk.engine.sizing import marketable_limit
-from risk.models import Incident, TradingControl
+from risk.models import Incident, Mode, TradingControl
 
 SYMBOLS = ("ITC", "SBIN", "WIPRO", "NTPC", "ONGC", "POWERGRID", "COALINDIA", "INFY")
 WAIT_SECONDS = 10.0
@@ -67,8 +67,8 @@ class Demo:
                 self._say("auto-trading is off again")
 
     def _check_it_can_be_taken(self) -> None:
-        if self._desk.is_live:
-            raise DemoRefused("this is LIVE: the demo sends orders and runs on paper only")
+        if self._desk.mode != Mode.PAPER:
+            raise DemoRefused(f"this is {self._desk.mode}: the demo sends orders and runs on paper only")
         alive = self._desk.clock() - HEARTBEAT_AGE_MAX
         if not ExecutorHeartbeat.objects.filter(mode=self._desk.mode, beat_at__gt=alive).exists():
             raise DemoRefused("no executor is running: start one with `make run`, or manage.py listen_signals")

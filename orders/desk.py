@@ -16,17 +16,21 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from datetime import time as time_of_day
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils import timezone
 
 from orders.broker.asked import AskedFunds, AskedPositions, AskedPrices
-from orders.broker.gateway import Gateway
-from orders.broker.kite import KiteGateway
+from orders.broker.gateway import Depth, Gateway
+from orders.broker.kite import KiteGateway, KiteMarket
 from orders.broker.kite_rows import IST
+from orders.broker.paper_prices import PaperPrices
 from orders.broker.prices import StreamedPrices
-from orders.broker.sessions import TokenVault
+from orders.broker.sessions import PAPER_TOKEN, TokenVault
+from orders.broker.shadow import Seen, ShadowGateway
+from orders.models import ShadowQuote
 from risk.engine.limits import Limits
 from risk.engine.loosening import held_to
 from risk.models import Mode
@@ -108,21 +112,18 @@ class Desk:
     @classmethod
     def from_settings(cls, *, clock: Clock = timezone.now) -> Desk:
         """Wire the desk that the settings describe. Raise `DeskNotWired` when there is no broker to speak to."""
-        mode = settings.TRADING_MODE
-        vault = TokenVault(mode, secret_key=settings.SECRET_KEY)
-        live = mode == Mode.LIVE
-        root = settings.KITE_ROOT_URL if live else settings.PAPER_KITE_URL
-        if not root:
+        mode, vault = settings.TRADING_MODE, TokenVault(settings.TRADING_MODE, secret_key=settings.SECRET_KEY)
+        if mode != Mode.LIVE and not settings.PAPER_KITE_URL:
             raise DeskNotWired(
                 "there is no paper Kite server: set PAPER_KITE_URL, or start through manage.py, which runs one"
             )
-        api_key = settings.KITE_API_KEY if live else "paper"
-        stream_url = settings.KITE_STREAM_URL if live else f"{root.replace('http', 'ws', 1)}/ws"
+        paper = mode == Mode.PAPER
+        root = settings.PAPER_KITE_URL if paper else settings.KITE_ROOT_URL
+        api_key = "paper" if paper else settings.KITE_API_KEY
+        stream_url = f"{root.replace('http', 'ws', 1)}/ws" if paper else settings.KITE_STREAM_URL
         return cls(
             mode=mode,
-            gateway=KiteGateway(
-                api_key=api_key, root=root, access_token=vault.token, login_page=settings.KITE_LOGIN_URL
-            ),
+            gateway=_gateway(mode, vault, root=root, api_key=api_key, clock=clock),
             asked_prices=asked_prices(root, api_key),
             stream=StreamAddress(url=stream_url, api_key=api_key),
             vault=vault,
@@ -135,10 +136,50 @@ class Desk:
                 slow_seconds=settings.BROKER_SLOW_SECONDS,
                 signal_time_zone=settings.SIGNAL_TIME_ZONE,
                 end_of_day_at=settings.END_OF_DAY_AT,
-                paper_keeps_market_hours=settings.PAPER_MARKET_HOURS == "nse",
+                paper_keeps_market_hours=not paper or settings.PAPER_MARKET_HOURS == "nse",
                 streamed_price_age_max_seconds=settings.STREAMED_PRICE_AGE_MAX_SECONDS,
             ),
         )
+
+
+def _gateway(mode: str, vault: TokenVault, *, root: str, api_key: str, clock: Clock) -> Gateway:
+    """Return the account's gateway: in shadow Zerodha's market with a paper Kite server for the orders."""
+    real = {"api_key": api_key, "root": root, "access_token": vault.token, "login_page": settings.KITE_LOGIN_URL}
+    if mode != Mode.SHADOW:
+        return KiteGateway(**real)
+    paper = settings.PAPER_KITE_URL
+    return ShadowGateway(
+        market=KiteMarket(**real),
+        orders=KiteGateway(api_key="paper", root=paper, access_token=lambda: PAPER_TOKEN),
+        prices=PaperPrices(paper),
+        witness=keep_quote,
+        clock=clock,
+    )
+
+
+def keep_quote(seen: Seen) -> None:
+    """Keep what the real market was when a shadow order left."""
+    ShadowQuote.objects.create(
+        moment=ShadowQuote.Moment.ORDER,
+        client_order_id=seen.tag,
+        exchange=seen.exchange,
+        symbol=seen.symbol,
+        trading_date=trading_date(seen.at),
+        at=seen.at,
+        **told_of(seen.depth),
+    )
+
+
+def told_of(depth: Depth) -> dict[str, Any]:
+    """Return a quote as the columns of `ShadowQuote` take it."""
+    bid, ask = (side[0] if side else None for side in (depth.buy, depth.sell))
+    return {
+        "last_price": depth.quote.last_price,
+        "bid": bid.price if bid else None,
+        "bid_quantity": bid.quantity if bid else None,
+        "ask": ask.price if ask else None,
+        "ask_quantity": ask.quantity if ask else None,
+    }
 
 
 @functools.cache

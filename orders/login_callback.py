@@ -30,7 +30,7 @@ LONGEST = 500  # of what may stand in the address; Kite's tokens have 32 charact
 @never_cache
 def kite_login(request: HttpRequest) -> HttpResponse:
     """Take over a login. Answer 404 on paper, 403 to whoever may not log in; else go on to the Session page."""
-    if settings.TRADING_MODE != Mode.LIVE:
+    if settings.TRADING_MODE == Mode.PAPER:
         raise Http404
     if not admin.site.has_permission(request):
         # Without the token: the login page would carry it on in its own address.

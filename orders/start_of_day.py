@@ -27,7 +27,7 @@ from risk.engine.facts import TradingState
 from risk.engine.limits import RECONCILED_AGE_MAX_SECONDS
 from risk.engine.loosening import above_ceilings, contradictions
 from risk.engine.sessions import MUMBAI, MarketSession, Phase
-from risk.models import CalendarWish, Incident, RiskSettings, TradingControl
+from risk.models import CalendarWish, Incident, Mode, RiskSettings, TradingControl
 
 CLOCKS_APART_MAX = timedelta(seconds=2)
 LOGIN_ENDS_SOON = timedelta(minutes=30)
@@ -98,7 +98,7 @@ def _executor(morning: Morning) -> Check:
 
 def _login(morning: Morning) -> Check:
     title, page, session, now = "Login at the broker", "orders_brokersession_changelist", morning.session, morning.now
-    if not morning.desk.is_live:
+    if morning.desk.mode == Mode.PAPER:
         return _good(title, "the paper Kite needs none", page)
     until = session.valid_until if session else None
     if until is None or not morning.desk.vault.is_valid(now):
@@ -113,7 +113,7 @@ def _login(morning: Morning) -> Check:
 def _armed(morning: Morning) -> Check:
     title, page = "Armed for live orders", "risk_tradingcontrol_changelist"
     if not morning.desk.is_live:
-        return _good(title, "paper needs no arming", page)
+        return _good(title, "what goes to a paper Kite needs no arming", page)
     armed, user = morning.control.armed_user_id, morning.session.user_id if morning.session else ""
     if not armed or armed != user:
         measured = f"armed for {armed or 'nobody'}, logged in as {user or 'nobody'}"

@@ -57,7 +57,7 @@ class LoginDialog(Dialog):
             return [("Login", "none is needed: this is PAPER, whose broker runs here")]
         armed_for = TradingControl.objects.filter(mode=Mode.LIVE).values_list("armed_user_id", flat=True).first()
         return [
-            ("Logged in now", login_words(Mode.LIVE, timezone.now())),
+            ("Logged in now", login_words(settings.TRADING_MODE, timezone.now())),
             ("Armed for", armed_for or "no account yet"),
             ("Log in as", armed_for or "the account that is to be traded"),
             ("Good until", "06:00 in Mumbai, when Kite ends every login"),

@@ -174,6 +174,10 @@ class _Adapter(HTTPAdapter):
         return response
 
 
+class ReadingRefused(AssertionError):
+    """A request that may change something was about to leave where only reading is allowed: a defect of ours."""
+
+
 class DeadlineSession(requests.Session):
     """A session that obeys `deadline`, follows no redirect, retries nothing and takes nothing from the environment."""
 
@@ -186,3 +190,13 @@ class DeadlineSession(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:
         # A redirect would turn a POST into a GET without a body: what that did is not for us to guess.
         return None
+
+
+class ReadingSession(DeadlineSession):
+    """A session that lets nothing out but reading, and the exchange of a request token for the day's login."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        path = urlsplit(request.url or "").path
+        if request.method != "GET" and (request.method, path) != ("POST", "/session/token"):
+            raise ReadingRefused(f"{request.method} {path} does not only read: nothing was sent")
+        return super().send(request, **options)

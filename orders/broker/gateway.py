@@ -171,6 +171,32 @@ class MarketQuote:
     upper_circuit: Decimal | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """What others offer at one price: INR, shares, and of how many orders."""
+
+    price: Decimal
+    quantity: int
+    orders: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depth:
+    """A quote with what can be bought and sold now, the best price first on each side."""
+
+    quote: MarketQuote
+    buy: tuple[Level, ...] = ()
+    sell: tuple[Level, ...] = ()
+
+    @property
+    def bid(self) -> Decimal | None:
+        return self.buy[0].price if self.buy else None
+
+    @property
+    def ask(self) -> Decimal | None:
+        return self.sell[0].price if self.sell else None
+
+
 class Gateway(Protocol):
     """One account at one broker."""
 

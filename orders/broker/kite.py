@@ -22,10 +22,11 @@ from kiteconnect import KiteConnect
 from kiteconnect.exceptions import DataException, KiteException, NetworkException, TokenException
 
 from orders.broker import kite_rows
-from orders.broker.deadline import DeadlineSession, deadline
+from orders.broker.deadline import DeadlineSession, ReadingSession, deadline
 from orders.broker.gateway import (
     BrokerBook,
     BrokerUnreachable,
+    Depth,
     GatewayError,
     HoldingReport,
     InstrumentReport,
@@ -64,8 +65,13 @@ class _Client(KiteConnect):  # type: ignore[misc]
         return data
 
 
-class KiteGateway:
-    """One account at Zerodha, or at the paper Kite server. Safe to share between threads: each has its own client."""
+class KiteMarket:
+    """
+    What the login and the market of one account say, and nothing that trades: it has no orders, and its requests are
+    held to reading where they leave. Safe to share between threads: each has its own client.
+    """
+
+    _session: type[DeadlineSession] = ReadingSession
 
     def __init__(
         self, *, api_key: str, root: str, access_token: Callable[[], str], login_page: str = LOGIN_PAGE
@@ -76,6 +82,81 @@ class KiteGateway:
         self._login_page = login_page
         self._access_token = access_token
         self._clients = threading.local()
+
+    def quotes(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], MarketQuote]:
+        return _read(lambda: self._quoted(keys, kite_rows.market_quote))
+
+    def depths(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Depth]:
+        """Read the same with what can be bought and sold now."""
+        return _read(lambda: self._quoted(keys, kite_rows.market_depth))
+
+    def instruments(self, exchange: str) -> list[InstrumentReport]:
+        def read() -> list[InstrumentReport]:
+            unreadable: list[str] = []
+            listed = _reports(kite_rows.instrument_report, self._client().instruments(exchange), unreadable)
+            if not listed:
+                raise ValueError(f"the list of {exchange} instruments is empty")
+            if unreadable:
+                log.warning("instruments.unreadable", exchange=exchange, count=len(unreadable), first=unreadable[0])
+            return list(listed)
+
+        return _read(read)
+
+    def user_id(self) -> str:
+        return _read(lambda: kite_rows.word(self._client().profile()["user_id"], longest=USER_ID_LENGTH_MAX))
+
+    def login_url(self, **echoed: str) -> str:
+        """Return where a person logs in. Kite gives what is `echoed` back with the request token."""
+        wanted = {"api_key": self._api_key, "v": "3"}
+        if echoed:
+            wanted["redirect_params"] = urlencode(echoed)
+        return f"{self._login_page}?{urlencode(wanted)}"
+
+    def exchange_request_token(self, request_token: str, api_secret: str) -> tuple[str, str]:
+        """
+        Return (user id, access token) for the request token that Kite's login page gave. It works once.
+
+        Raise `SessionRefused` when Kite said no, `BrokerUnreachable` when it did not answer, or not with a login.
+        """
+        for secret in (request_token, api_secret):
+            hide(secret)
+
+        def exchange() -> tuple[str, str]:
+            session = self._client().generate_session(request_token, api_secret)
+            user_id = kite_rows.word(session["user_id"], longest=USER_ID_LENGTH_MAX)
+            return user_id, kite_rows.word(session["access_token"], longest=TOKEN_LENGTH_MAX)
+
+        user_id, access_token = _read(exchange)
+        hide(access_token)
+        return user_id, access_token
+
+    def _quoted(
+        self, keys: Iterable[tuple[str, str]], read: Callable[[dict[str, Any]], Answer | None]
+    ) -> dict[tuple[str, str], Answer]:
+        names = {f"{exchange}:{symbol}": (exchange, symbol) for exchange, symbol in keys}
+        rows = self._client().quote(list(names))
+        quotes = {key: read(rows.get(name, {})) for name, key in names.items()}
+        return {key: quote for key, quote in quotes.items() if quote is not None}
+
+    def _client(self) -> KiteConnect:
+        client: KiteConnect | None = getattr(self._clients, "kite", None)
+        if client is None:
+            client = _Client(api_key=self._api_key, root=self._root, timeout=SOCKET_SECONDS)
+            client.reqsession = self._session()
+            self._clients.kite = client
+        client.set_access_token(self._access_token())
+        return client
+
+
+class KiteGateway(KiteMarket):
+    """One account at Zerodha, or at the paper Kite server."""
+
+    _session = DeadlineSession
+
+    def __init__(
+        self, *, api_key: str, root: str, access_token: Callable[[], str], login_page: str = LOGIN_PAGE
+    ) -> None:
+        super().__init__(api_key=api_key, root=root, access_token=access_token, login_page=login_page)
         self._orders_seen: RowReader[OrderReport] = RowReader()
         self._trades_seen: RowReader[TradeReport] = RowReader()
 
@@ -128,58 +209,8 @@ class KiteGateway:
     def positions(self) -> dict[tuple[str, str], int]:
         return _read(lambda: _net(self._holds()))
 
-    def quotes(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], MarketQuote]:
-        names = {f"{exchange}:{symbol}": (exchange, symbol) for exchange, symbol in keys}
-
-        def read() -> dict[tuple[str, str], MarketQuote]:
-            rows = self._client().quote(list(names))
-            quotes = {key: kite_rows.market_quote(rows.get(name, {})) for name, key in names.items()}
-            return {key: quote for key, quote in quotes.items() if quote is not None}
-
-        return _read(read)
-
     def available_funds(self) -> Decimal:
         return _read(lambda: kite_rows.amount(self._client().margins("equity")["net"]))
-
-    def instruments(self, exchange: str) -> list[InstrumentReport]:
-        def read() -> list[InstrumentReport]:
-            unreadable: list[str] = []
-            listed = _reports(kite_rows.instrument_report, self._client().instruments(exchange), unreadable)
-            if not listed:
-                raise ValueError(f"the list of {exchange} instruments is empty")
-            if unreadable:
-                log.warning("instruments.unreadable", exchange=exchange, count=len(unreadable), first=unreadable[0])
-            return list(listed)
-
-        return _read(read)
-
-    def user_id(self) -> str:
-        return _read(lambda: kite_rows.word(self._client().profile()["user_id"], longest=USER_ID_LENGTH_MAX))
-
-    def login_url(self, **echoed: str) -> str:
-        """Return where a person logs in. Kite gives what is `echoed` back with the request token."""
-        wanted = {"api_key": self._api_key, "v": "3"}
-        if echoed:
-            wanted["redirect_params"] = urlencode(echoed)
-        return f"{self._login_page}?{urlencode(wanted)}"
-
-    def exchange_request_token(self, request_token: str, api_secret: str) -> tuple[str, str]:
-        """
-        Return (user id, access token) for the request token that Kite's login page gave. It works once.
-
-        Raise `SessionRefused` when Kite said no, `BrokerUnreachable` when it did not answer, or not with a login.
-        """
-        for secret in (request_token, api_secret):
-            hide(secret)
-
-        def exchange() -> tuple[str, str]:
-            session = self._client().generate_session(request_token, api_secret)
-            user_id = kite_rows.word(session["user_id"], longest=USER_ID_LENGTH_MAX)
-            return user_id, kite_rows.word(session["access_token"], longest=TOKEN_LENGTH_MAX)
-
-        user_id, access_token = _read(exchange)
-        hide(access_token)
-        return user_id, access_token
 
     def _book_of(
         self,
@@ -211,15 +242,6 @@ class KiteGateway:
             return self._client()
         except Exception as error:
             raise NotSent(f"not sent: {_brief(error)}") from error
-
-    def _client(self) -> KiteConnect:
-        client: KiteConnect | None = getattr(self._clients, "kite", None)
-        if client is None:
-            client = _Client(api_key=self._api_key, root=self._root, timeout=SOCKET_SECONDS)
-            client.reqsession = DeadlineSession()
-            self._clients.kite = client
-        client.set_access_token(self._access_token())
-        return client
 
 
 def _write(call: Callable[[], Answer], *, send_by: float | None = None) -> Answer:

@@ -10,7 +10,15 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from orders.broker.gateway import HoldingReport, InstrumentReport, MarketQuote, OrderReport, TradeReport
+from orders.broker.gateway import (
+    Depth,
+    HoldingReport,
+    InstrumentReport,
+    Level,
+    MarketQuote,
+    OrderReport,
+    TradeReport,
+)
 from orders.redaction import strike_out
 
 IST = ZoneInfo("Asia/Kolkata")
@@ -55,6 +63,25 @@ def market_quote(row: dict[str, Any]) -> MarketQuote | None:
         return None
     lower, upper = price_told(row.get("lower_circuit_limit")), price_told(row.get("upper_circuit_limit"))
     return MarketQuote(last_price=last_price, lower_circuit=lower, upper_circuit=upper)
+
+
+def market_depth(row: dict[str, Any]) -> Depth | None:
+    """Return a full quote; a level that makes no sense is left out. None where there is no last price."""
+    quote = market_quote(row)
+    if quote is None:
+        return None
+    told = row.get("depth")
+    sides = told if isinstance(told, dict) else {}
+    return Depth(quote=quote, buy=_levels(sides.get("buy")), sell=_levels(sides.get("sell")))
+
+
+def _levels(rows: Any) -> tuple[Level, ...]:
+    levels = []
+    for row in rows if isinstance(rows, list) else []:
+        price, quantity = price_told(row.get("price")), _shares(row.get("quantity"))
+        if price is not None and quantity:
+            levels.append(Level(price=price, quantity=quantity, orders=max(1, _shares(row.get("orders")))))
+    return tuple(levels)
 
 
 def amount(value: Any) -> Decimal:

@@ -7,7 +7,6 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from orders import daily_login
-from orders.broker.kite import KiteGateway
 from orders.daily_login import LoginNotKept
 from orders.desk import Desk
 
@@ -22,9 +21,8 @@ class Command(BaseCommand):
         desk = Desk.from_settings() if settings.KITE_API_KEY else None
         if desk is None:
             raise CommandError("this is PAPER, which needs no login: set KITE_API_KEY and KITE_API_SECRET to go live")
-        assert isinstance(desk.gateway, KiteGateway), "the settings wire a Kite gateway"
         if not options["request_token"]:
-            self.stdout.write(f"1. Log in at {desk.gateway.login_url()}")
+            self.stdout.write(f"1. Log in at {daily_login.kite(desk).login_url()}")
             self.stdout.write("2. Kite sends you back to an address with request_token=… in it. Within five minutes:")
             self.stdout.write("   manage.py kite_login --request-token …")
             return

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from orders.start import forget_paper_book
+from risk.models import Mode
 
 
 class Command(BaseCommand):
@@ -19,6 +20,8 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if settings.TRADING_MODE == Mode.SHADOW:
+            raise CommandError("the book of SHADOW is kept: what it would have brought is what it is for")
         if not options["yes"] and input("Forget every paper order, fill and signal? Type yes: ") != "yes":
             raise CommandError("nothing was changed")
         if settings.PAPER_KITE_URL:
