@@ -26,10 +26,12 @@ from orders.broker.stream import KiteStream
 from orders.desk import Desk
 from orders.end_of_day import DayEnd
 from orders.leadership import HEARTBEAT_SECONDS, Leadership, LeadershipLost, Reign
+from orders.line_proof import break_off_overdue
 from orders.logins import login_refused
 from orders.loops import Loop
 from orders.receivers import ChannelReceiver, StreamReceiver, connect
 from orders.sealer import Sealer
+from orders.shadowing import Closes
 from orders.tracker import Tracker
 from orders.worker import Worker
 
@@ -53,7 +55,7 @@ class Listener:
         self._stopping = threading.Event()
         self._reign = reign = Reign()
         ready = threading.Event()
-        tracker = Tracker(desk, ready=ready, leads=reign.leads, at_day_end=DayEnd(desk).look)
+        tracker = Tracker(desk, ready=ready, leads=reign.leads, at_day_end=after_each_reading(desk))
         self._wake_tracker = tracker.nudge
         worker = Worker(desk, ready=ready, sent=tracker.nudge, leads=reign.leads, took=tracker.order_took)
         consumer = f"{socket.gethostname()}-{os.getpid()}"
@@ -165,6 +167,18 @@ class Listener:
         dead = [loop.name for loop in self._loops if loop.ident is not None and not loop.is_alive()]
         if dead:
             raise ExecutorDied(f"{', '.join(dead)} ended by itself")
+
+
+def after_each_reading(desk: Desk) -> Callable[[], None]:
+    """Return what the leader sees to beside the book; the day's report, which may find the broker away, is last."""
+    closes, day_end = Closes(desk), DayEnd(desk)
+
+    def look() -> None:
+        break_off_overdue(desk)
+        closes.look()
+        day_end.look()
+
+    return look
 
 
 def streamed_prices(desk: Desk) -> StreamedPrices | None:
