@@ -40,6 +40,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         "risk.change_risksettings",
         "orders.take_end_of_day",
         "orders.send_alert",
+        "orders.prove_line",
+        "orders.pass_step",
         "risk.approve_limits",
         "risk.approve_calendar",
         "risk.add_instrumentlimit",
@@ -71,7 +73,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 WORDS = {
     VIEWER: "looks at everything of trading, changes nothing",
     TRADER: "orders by hand, cancels, exits, fills by hand; halts, and turns auto-trading off",
-    RISK_MANAGER: "and limits, approvals, incidents, adjustments; resumes, and turns auto-trading on",
+    RISK_MANAGER: "and limits, approvals, incidents, the steps to live; resumes, and turns auto-trading on",
     ADMINISTRATOR: "and people, the broker's login, arming live, the calendar",
 }
 

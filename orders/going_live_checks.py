@@ -1,0 +1,268 @@
+"""
+What must be green on each step of the way to live money: facts that are rows, each with its count.
+
+A check names the page where its rows are. None asks the broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.conf import settings
+from django.core import checks as system_checks
+from django.db.models import Q
+
+from orders.desk import trading_date
+from orders.leadership import standing_by
+from orders.lifecycle import UNFINISHED
+from orders.models import EndOfDay, GoingLiveStep, LineProof, Order, ShadowQuote, Signal
+from orders.small_limits import held_small, still_held
+from orders.start_of_day import Check, State
+from risk import limit_versions
+from risk.engine.facts import TradingState
+from risk.models import Incident, LimitChange, Mode, RiskSettings, TradingControlEvent
+
+Step = GoingLiveStep.Step
+Verdict = LineProof.Verdict
+
+REHEARSED_SIGNALS, REHEARSED_FILLS, REHEARSED_DAYS = 20, 5, 2
+SHADOWED_SIGNALS, SHADOWED_FILLS, SHADOWED_DAYS = 10, 3, 3
+SMALL_ORDERS, SMALL_DAYS = 3, 3
+WALKED_BY = "demo"
+_DECIDED = ("IGNORED", "DENIED", "APPROVED", "EXPIRED")
+_ORDERS, _SIGNALS, _DAYS = "orders_order_changelist", "orders_signal_changelist", "orders_endofday_changelist"
+_CONTROL, _LIMITS, _PROOFS = (
+    "risk_tradingcontrol_changelist",
+    "risk_risksettings_changelist",
+    "orders_lineproof_changelist",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What the checks look at beside the rows."""
+
+    now: datetime
+
+
+def rehearsed(at: Standing) -> list[Check]:
+    """Return whether the paper broker was used for everything that a day of live may ask."""
+    mode = Mode.PAPER
+    ours = Order.objects.ours(mode)
+    exits = ours.filter(is_exit=True, status="FILLED").count()
+    walks = ours.filter(created_by=WALKED_BY).count()
+    proofs = LineProof.objects.filter(mode=mode, verdict=Verdict.PROVED).count()
+    return [
+        _at_least("Signals decided", _decided(mode), REHEARSED_SIGNALS, "Publish more, and let it decide.", _SIGNALS),
+        _at_least("Orders filled", _filled(mode), REHEARSED_FILLS, "Let signals and New order buy and sell.", _ORDERS),
+        _at_least("Exits", exits, 1, "Positions → a symbol → Exit.", "orders_position_changelist"),
+        _halted_and_resumed(mode),
+        _at_least("Walks of manage.py demo", walks and 1, 1, "Run manage.py demo to its end.", _ORDERS),
+        _at_least("Proofs of the line, rehearsed", proofs, 1, "Prove the line here, on paper.", _PROOFS),
+        _days_without_breaks(mode, REHEARSED_DAYS),
+        *_nothing_left_open(mode, at),
+    ]
+
+
+def shadowed(at: Standing) -> list[Check]:
+    """Return whether real prices met the desk for some days, and the paper broker its orders."""
+    mode = Mode.SHADOW
+    filled = Order.objects.ours(mode).filter(filled_quantity__gt=0)
+    seen = ShadowQuote.objects.filter(moment=ShadowQuote.Moment.ORDER).values("client_order_id")
+    unseen = filled.exclude(client_order_id__in=seen).count()
+    closes = ShadowQuote.objects.filter(moment=ShadowQuote.Moment.CLOSE).values("trading_date").distinct().count()
+    what = "Start with SHADOW=true and the credentials, log in, and let the strategies publish."
+    return [
+        _at_least("Signals decided", _decided(mode), SHADOWED_SIGNALS, what, _SIGNALS),
+        _at_least("Orders filled", _filled(mode), SHADOWED_FILLS, what, _ORDERS),
+        _none("Fills without the real market beside them", unseen, "Those days prove nothing.", _ORDERS),
+        _at_least("Days with closing prices", closes, SHADOWED_DAYS, "They are kept after each day's report.", ""),
+        _days_without_breaks(mode, SHADOWED_DAYS),
+        *_nothing_left_open(mode, at),
+    ]
+
+
+def line_proved(at: Standing) -> list[Check]:
+    """Return whether the newest proof with real money found address, login and permissions in order."""
+    title = "The line to the broker"
+    proof = LineProof.objects.filter(mode=Mode.LIVE).first()
+    if proof is None:
+        found = _bad(title, "never proved live", "Arm live, then Prove the line in continuous trading.", _PROOFS)
+    elif proof.verdict != Verdict.PROVED:
+        found = _bad(title, f"{proof}, {_on(proof.begun_at)}", "See its stages, mend it, and prove it again.", _PROOFS)
+    else:
+        found = _good(title, f"proved with {proof.symbol} by {proof.begun_by}, {_on(proof.begun_at)}", _PROOFS)
+    return [found, *_nothing_left_open(Mode.LIVE, at)]
+
+
+def small_days(at: Standing) -> list[Check]:
+    """Return whether some days of one share and one symbol ended as they should."""
+    mode, preset = Mode.LIVE, held_small()
+    title = "Limits held small"
+    if preset is None:
+        what = "Hold the limits small, with the one symbol that is traded."
+        return [_bad(title, "never", what, _LIMITS), *_nothing_left_open(mode, at)]
+    current = limit_versions.in_force(now=at.now)
+    looser = [name for name in preset.facts["after"] if name not in still_held(current, preset)]
+    measured = f"{preset.facts['symbol']}, by {preset.by} since {_on(preset.at)}"
+    held = _good(title, measured, _LIMITS)
+    if looser:
+        told = f"{measured}; looser since: {limit_versions.labels(looser)}"
+        held = _bad(title, told, "Hold them small again, or say why you go on.", _LIMITS)
+    since = Order.objects.ours(mode).filter(created_at__gte=preset.at)
+    traded = since.filter(filled_quantity__gt=0).exclude(line_proof__isnull=False)
+    others = traded.exclude(symbol=preset.facts["symbol"].partition(":")[2]).count()
+    ended = traded.exclude(status__in=UNFINISHED).count()
+    return [
+        held,
+        _at_least("Orders filled and ended since", ended, SMALL_ORDERS, "Trade on, one share at a time.", _ORDERS),
+        _none("Fills of other symbols since", others, "Only one symbol was to be traded.", _ORDERS),
+        _days_without_breaks(mode, SMALL_DAYS, since=trading_date(preset.at)),
+        *_nothing_left_open(mode, at),
+    ]
+
+
+def ready_for_all(at: Standing) -> list[Check]:
+    """Return what remains: what a desk needs around the product, and that a person lifted the small limits."""
+    return [
+        _configured("Alerts", "ALERT_URLS", "Give alerts a way off the screen: without one nobody hears at night."),
+        _configured("Backups", "BACKUP_DIR", "Set up the nightly backup, and restore one once."),
+        _second_factor(),
+        _deployment(),
+        _standby(),
+        _lifted(at),
+        *line_proved(at),
+    ]
+
+
+CHECKS: dict[Step, Callable[[Standing], list[Check]]] = {
+    Step.REHEARSE: rehearsed,
+    Step.SHADOW: shadowed,
+    Step.LINE: line_proved,
+    Step.ONE_SHARE: small_days,
+    Step.FULL: ready_for_all,
+}
+
+
+def _decided(mode: str) -> int:
+    return Signal.objects.filter(mode=mode, status__in=_DECIDED).count()
+
+
+def _filled(mode: str) -> int:
+    return Order.objects.ours(mode).filter(status="FILLED").count()
+
+
+def _halted_and_resumed(mode: str) -> Check:
+    title, events = "A halt and a resume", TradingControlEvent.objects.filter(mode=mode)
+    halt = events.filter(state=TradingState.HALTED.value).order_by("version").first()
+    resumed = halt and events.filter(state=TradingState.ACTIVE.value, version__gt=halt.version).first()
+    if halt and resumed:
+        return _good(title, f"halted by {halt.actor}, {_on(halt.at)}, and resumed", _CONTROL)
+    measured = f"halted by {halt.actor}, {_on(halt.at)}, and not resumed" if halt else "never halted"
+    return _bad(title, measured, "Press STOP, see what it cancels, then resume.", _CONTROL)
+
+
+def _days_without_breaks(mode: str, least: int, since: date | None = None) -> Check:
+    """Count the newest days in a row whose report was taken in time and found the books the same."""
+    reports = EndOfDay.objects.filter(mode=mode).order_by("-trading_date")
+    if since is not None:
+        reports = reports.filter(trading_date__gte=since)
+    count, stopped = 0, ""
+    for report in reports.only("breaks", "is_late", "trading_date"):
+        if report.breaks or report.is_late:
+            why = f"{report.breaks} differences" if report.breaks else "taken late"
+            stopped = f"; before them {report.trading_date:%d %b %Y}: {why}"
+            break
+        count += 1
+    title, measured = "Days in a row whose books agreed", f"{count} of {least}{stopped}"
+    if count >= least:
+        return _good(title, measured, _DAYS)
+    return _bad(title, measured, "A day's report comes by itself after the close. Explain each difference.", _DAYS)
+
+
+def _nothing_left_open(mode: str, at: Standing) -> Iterable[Check]:
+    doubted = Order.objects.in_doubt(mode).count()
+    past = Order.objects.unfinished(mode).filter(trading_date__lt=trading_date(at.now)).count()
+    incidents = Incident.objects.unresolved().filter(mode=mode, stops_opening=True).count()
+    yield _none("Orders in doubt", doubted, "The broker's book must explain them first.", _ORDERS)
+    yield _none("Unfinished orders of past days", past, "Their pages say how to close them.", _ORDERS)
+    yield _none("Incidents that stop new exposure", incidents, "Resolve them.", "risk_incident_changelist")
+
+
+def _configured(title: str, name: str, what_to_do: str) -> Check:
+    # The setting may not exist in this installation's version: that is as good as not set.
+    return _good(title, "configured") if getattr(settings, name, "") else _bad(title, "not configured", what_to_do)
+
+
+def _second_factor() -> Check:
+    title = "Second factor"
+    if settings.REQUIRE_SECOND_FACTOR:
+        return _good(title, "asked of everybody")
+    return _bad(title, "not asked of everybody", "Set REQUIRE_SECOND_FACTOR=true.")
+
+
+def _deployment() -> Check:
+    """Run Django's own checks for a deployment and ours."""
+    title = "manage.py check --deploy"
+    found = system_checks.run_checks(include_deployment_checks=True)
+    told = sorted(
+        {each.id or each.msg for each in found if not each.is_silenced() and each.level >= system_checks.WARNING}
+    )
+    if told:
+        return _bad(title, f"{len(told)}: {', '.join(told)}", "Run it: it says what to do about each.")
+    return _good(title, "nothing to say")
+
+
+def _standby() -> Check:
+    title, page, waiting = "A second executor", "orders_executorheartbeat_changelist", standing_by(Mode.LIVE)
+    if waiting:
+        return _good(title, f"{waiting} standing by", page)
+    return Check(
+        title=title,
+        state=State.WARNING,
+        measured="none",
+        what_to_do="A second listen_signals would take over from one that dies.",
+        page=page,
+    )
+
+
+def _lifted(at: Standing) -> Check:
+    """Return whether a person lifted the small limits: none still holds, and none waits to be answered."""
+    title, preset = "The small limits", held_small()
+    if preset is None:
+        return _good(title, "were never put in force", _LIMITS)
+    current = limit_versions.in_force(now=at.now)
+    held = [name for name, value in still_held(current, preset).items() if _was_changed(preset, name, value)]
+    waiting = LimitChange.objects.pending().filter(Q(exchange="") & Q(limit__in=held)).count()
+    if held:
+        waits = f"; {waiting} wait to be answered" if waiting else ""
+        what = "Lift them here, when the days with one share were good. It is a loosening like any other."
+        return _bad(title, f"{len(held)} hold still: {limit_versions.labels(held)}{waits}", what, _LIMITS)
+    return _good(title, "lifted", _LIMITS)
+
+
+def _was_changed(preset: GoingLiveStep, name: str, value: object) -> bool:
+    return bool(preset.facts["before"][name] != RiskSettings.as_text(value))
+
+
+def _at_least(title: str, count: int, least: int, what_to_do: str, page: str) -> Check:
+    measured = f"{count} of {least}"
+    return _good(title, measured, page) if count >= least else _bad(title, measured, what_to_do, page)
+
+
+def _none(title: str, count: int, what_to_do: str, page: str) -> Check:
+    return _bad(title, str(count), what_to_do, page) if count else _good(title, "none", page)
+
+
+def _good(title: str, measured: str, page: str = "") -> Check:
+    return Check(title=title, state=State.GOOD, measured=measured, page=page)
+
+
+def _bad(title: str, measured: str, what_to_do: str, page: str = "") -> Check:
+    return Check(title=title, state=State.BAD, measured=measured, what_to_do=what_to_do, page=page)
+
+
+def _on(moment: datetime) -> str:
+    return f"{trading_date(moment):%d %b %Y}"
