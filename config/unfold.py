@@ -84,6 +84,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _view("Overview", "monitoring", "admin:index", _of_the_staff),
                     _view("Start of day", "checklist", "start_of_day", _may("risk.view_tradingcontrol")),
+                    _page("Going live", "rocket_launch", "orders.goinglivestep"),
                     _view("Help", "help", "help", _of_the_staff),
                     _view("Runbooks", "emergency", "runbooks", _of_the_staff),
                 ],

@@ -45,6 +45,21 @@ EMPTY = {
         first="None waits. One comes when a signal to close is refused, ignored or expired while shares are held.",
         link=("Signals", "admin:orders_signal_changelist", "orders.view_signal"),
     ),
+    "orders_goinglivestep": EmptyState(
+        what="What was said of the steps stands here: passed, gone past with a reason, begun anew.",
+        first="The present step is above. When it is green, Pass the step; nothing is said by itself.",
+        link=_START,
+    ),
+    "orders_lineproof": EmptyState(
+        what="Each proof that an order reaches the broker, and is cancelled there, stands here with its stages.",
+        first="Going live → Prove the line begins one, on paper to rehearse it, in live once it is armed.",
+        link=("Going live", "admin:orders_goinglivestep_changelist", "orders.view_goinglivestep"),
+    ),
+    "orders_shadowquote": EmptyState(
+        what="The real market beside the orders of the shadow stands here: when each left, and at the close.",
+        first="With SHADOW=true and the credentials of Kite, the first order leaves one.",
+        link=("Shadow report", "shadow_report", "orders.view_decision"),
+    ),
     "orders_position": EmptyState(
         what="What our own fills opened stands here, beside what the broker has of it.",
         first="The first fill of a symbol opens its position. What was open once is under All.",

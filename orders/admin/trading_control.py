@@ -16,7 +16,7 @@ from django.utils import timezone
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from orders import daily_login, execution, stopping
+from orders import execution, going_live, stopping
 from orders.admin import status_strip
 from orders.admin import stopping as stopping_section
 from orders.admin.broker_login import login_words
@@ -25,6 +25,7 @@ from orders.admin.flattens import page_of as page_of_flatten
 from orders.admin.refusals import REFUSALS
 from orders.desk import Desk, DeskNotWired, rupees
 from orders.flattening import FlattenRefused
+from orders.going_live import not_over_before_arming
 from orders.governor import opens
 from orders.models import Flatten, Order
 from risk import control as switch
@@ -91,8 +92,13 @@ class ArmDialog(LooseningDialog):
         widget=UnfoldAdminTextInputWidget,
         help_text="Type the account that is logged in. Orders may go to it from then on.",
     )
-    reason = None  # type: ignore[assignment]  # the account is the reason
-    field_order = ("user_id",)
+    reason = forms.CharField(
+        required=False,
+        max_length=500,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Needed, and kept, where a step on the way to live was not passed.",
+    )
+    field_order = ("user_id", "reason")
 
     def facts(self) -> list[tuple[str, Any]]:
         now = timezone.now()
@@ -100,6 +106,7 @@ class ArmDialog(LooseningDialog):
         return [
             ("Logged in to Kite", login_words(Mode.LIVE, now)),
             ("Armed for", (self.control.armed_user_id if self.control else "") or "no account"),
+            *((f"Step not passed: {step.label}", "say why it is armed without") for step in not_over_before_arming()),
             ("Limits in force", f"version {limits.version}"),
             ("Most of one order", rupees(limits.order_value_max)),
             ("Most of one symbol", rupees(limits.position_value_max)),
@@ -259,7 +266,7 @@ class TradingControlAdmin(ReadOnlyAdmin):
     )
     def arm_live(self, request: HttpRequest, form: ArmDialog, object_id: str) -> HttpResponse:
         return self._change(
-            request, object_id, lambda mode, by: daily_login.arm(Desk.from_settings(), by=by, **form.answers)
+            request, object_id, lambda mode, by: going_live.arm(Desk.from_settings(), by=by, **form.answers)
         )
 
     @dialog_action(
