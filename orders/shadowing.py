@@ -155,17 +155,12 @@ def _lines(day: date, decisions: Iterable[Decision]) -> Iterable[Line]:
             decision=decision,
             signal=decision.signal,
             order=order,
-            side=_told(decision, "proposed", "side"),
+            side=str((decision.facts.get("proposed") or {}).get("action") or ""),
             refused_by=tuple(each["control"] for each in decision.verdicts if not each["passed"]),
             decided_at_price=_price(decision),
             market=left.get(order.client_order_id or "") if order else None,
             close=closes.get((decision.exchange, decision.symbol)),
         )
-
-
-def _told(decision: Decision, part: str, name: str) -> str:
-    facts = decision.facts.get(part) or {}
-    return str(facts.get(name) or "")
 
 
 def _price(decision: Decision) -> Decimal | None:

@@ -21,6 +21,7 @@ from orders.models import Order, Position, Signal
 from orders.reconciliation import reconcile
 from risk.engine.facts import OrderType, Side
 from tests.conftest import open_the_limits
+from tests.orders.shadow_cast import second_server, shadow, wire, zerodha  # noqa: F401 - fixtures
 
 
 @pytest.fixture
