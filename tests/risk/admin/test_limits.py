@@ -144,6 +144,7 @@ def test_tightening_one_and_loosening_another_names_only_the_loosened(rita, show
             "max position size (₹) 10000 must be at most max gross exposure (₹) 9999.99",
         ),
         ({"open_orders_max": 0}, "max open orders of a symbol and side 1 must be at most max open orders 0"),
+        ({"allowed_instruments": "NSE:EQ:"}, "allowed_instruments: Give exchange:series with commas between"),
         ({"allowed_instruments": "NSE EQ"}, "allowed_instruments: Give exchange:series with commas between"),
         ({"funds_use_percent": "100.001"}, "funds_use_percent: The settings of this installation allow at most 100"),
         ({"reject_streak_max": 101}, "reject_streak_max: The settings of this installation allow at most 100"),

@@ -79,6 +79,10 @@ def test_a_limit_that_is_set_allows_more_than_one_that_is_not(name: str) -> None
         (Looser.ENTRY_ADDED, "NSE:EQ, BSE:EQ", "bse:eq,NSE:EQ", False),
         (Looser.ENTRY_ADDED, "NSE:EQ, BSE:EQ", "NSE:EQ, NSE:BE", True),
         (Looser.ENTRY_ADDED, "NSE:EQ, BSE:EQ", "BSE:EQ, BSE:XT", True),
+        (Looser.ENTRY_ADDED, "NSE:EQ", "NSE:EQ:INFY", False),
+        (Looser.ENTRY_ADDED, "NSE:EQ:INFY", "NSE:EQ", True),
+        (Looser.ENTRY_ADDED, "NSE:EQ:INFY", "NSE:EQ:ITC", True),
+        (Looser.ENTRY_ADDED, "NSE:EQ:INFY", "BSE:EQ:INFY", True),
     ],
 )
 def test_switches_and_values_without_an_order(monkeypatch, direction, before, after, expected) -> None:
@@ -114,6 +118,8 @@ def test_a_symbols_own_limit_that_is_taken_off_allows_more(name, before, after, 
         ("daily_trades_max", 10, 12, 10),
         ("allowed_instruments", "NSE:EQ, BSE:EQ", "NSE:EQ, BSE:EQ, NSE:BE", "NSE:EQ, BSE:EQ"),
         ("allowed_instruments", "NSE:EQ, BSE:EQ", "NSE:EQ, NSE:BE", "NSE:EQ"),
+        ("allowed_instruments", "NSE:EQ:INFY", "NSE:EQ, BSE:EQ", "NSE:EQ:INFY"),
+        ("allowed_instruments", "NSE:EQ, BSE:EQ", "NSE:EQ:INFY, NSE:BE", "NSE:EQ:INFY"),
     ],
 )
 def test_a_loosening_that_is_over_brings_nothing_back_that_was_tightened(name, before, now, expected) -> None:
