@@ -46,9 +46,9 @@ class StepRefused(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class StepStands:
-    """How one step stands: what was said of it last, and what its checks find now."""
+    """How one step stands: what was said of it last, and what its checks find now, where it was looked at."""
 
-    step: Step
+    step: GoingLiveStep.Step
     is_present: bool
     said: GoingLiveStep | None
     checks: list[Check]
@@ -67,25 +67,34 @@ class StepStands:
 
     @property
     def is_green(self) -> bool:
-        return is_ready(self.checks)
+        return bool(self.checks) and is_ready(self.checks)
 
     @property
     def lacking(self) -> list[Check]:
         return [check for check in self.checks if check.state == State.BAD]
 
 
-def steps(now: datetime) -> list[StepStands]:
-    """Return the five steps as they stand."""
-    last, present = _last_said(), present_step()
-    at = Standing(now=now)
+def steps(now: datetime, *, looked_at: GoingLiveStep.Step | None = None) -> list[StepStands]:
+    """Return the five steps as they stand; only the present one is checked, or the one that is looked at."""
+    last = last_said()
+    present = _present(last)
     return [
-        StepStands(step=step, is_present=step == present, said=last.get(step), checks=CHECKS[step](at)) for step in Step
+        StepStands(
+            step=step,
+            is_present=step == present,
+            said=last.get(step),
+            checks=CHECKS[step](Standing(now=now)) if step == (looked_at or present) else [],
+        )
+        for step in Step
     ]
 
 
-def present_step() -> Step | None:
+def present_step() -> GoingLiveStep.Step | None:
     """Return the first step that is neither passed nor gone past; None when all are."""
-    last = _last_said()
+    return _present(last_said())
+
+
+def _present(last: dict[GoingLiveStep.Step, GoingLiveStep]) -> GoingLiveStep.Step | None:
     return next((step for step in Step if not _is_over(last.get(step))), None)
 
 
@@ -106,7 +115,7 @@ def begin_anew(step: str, *, by: str, reason: str, now: datetime) -> GoingLiveSt
     """Have a step taken again, and with it those after it. Raise `StepRefused` for one that is not over."""
     with transaction.atomic(durable=True):
         TradingControl.objects.locked(Mode.LIVE)
-        last = _last_said()
+        last = last_said()
         if not _is_over(last.get(Step(step))):
             raise StepRefused(f"{Step(step).label} is not over: there is nothing to begin anew")
         _check_reason(reason)
@@ -119,7 +128,7 @@ def begin_anew(step: str, *, by: str, reason: str, now: datetime) -> GoingLiveSt
 
 def not_over_before_arming() -> list[Step]:
     """Return the steps that come before real orders and are neither passed nor gone past."""
-    last = _last_said()
+    last = last_said()
     return [step for step in BEFORE_ARMING if not _is_over(last.get(step))]
 
 
@@ -177,7 +186,7 @@ def _check_reason(reason: str) -> None:
         raise StepRefused("say why: the reason is kept with the step")
 
 
-def _last_said() -> dict[Step, GoingLiveStep]:
+def last_said() -> dict[GoingLiveStep.Step, GoingLiveStep]:
     """Return what was said last of each step; what was said of limits is no word about it."""
     said = GoingLiveStep.objects.filter(said__in=[*_OVER, Said.REOPENED]).order_by("id")
     return {Step(row.step): row for row in said}

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from django.conf import settings
 from django.core import checks as system_checks
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from orders.desk import trading_date
 from orders.leadership import standing_by
@@ -31,6 +32,7 @@ REHEARSED_SIGNALS, REHEARSED_FILLS, REHEARSED_DAYS = 20, 5, 2
 SHADOWED_SIGNALS, SHADOWED_FILLS, SHADOWED_DAYS = 10, 3, 3
 SMALL_ORDERS, SMALL_DAYS = 3, 3
 WALKED_BY = "demo"
+NAMED_MAX = 100  # of what should not be there
 _DECIDED = ("IGNORED", "DENIED", "APPROVED", "EXPIRED")
 _ORDERS, _SIGNALS, _DAYS = "orders_order_changelist", "orders_signal_changelist", "orders_endofday_changelist"
 _CONTROL, _LIMITS, _PROOFS = (
@@ -51,15 +53,27 @@ def rehearsed(at: Standing) -> list[Check]:
     """Return whether the paper broker was used for everything that a day of live may ask."""
     mode = Mode.PAPER
     ours = Order.objects.ours(mode)
-    exits = ours.filter(is_exit=True, status="FILLED").count()
-    walks = ours.filter(created_by=WALKED_BY).count()
-    proofs = LineProof.objects.filter(mode=mode, verdict=Verdict.PROVED).count()
+    exits = _up_to(1, ours.filter(is_exit=True, status="FILLED"))
+    walks = _up_to(1, ours.filter(created_by=WALKED_BY))
+    proofs = _up_to(1, LineProof.objects.filter(mode=mode, verdict=Verdict.PROVED))
     return [
-        _at_least("Signals decided", _decided(mode), REHEARSED_SIGNALS, "Publish more, and let it decide.", _SIGNALS),
-        _at_least("Orders filled", _filled(mode), REHEARSED_FILLS, "Let signals and New order buy and sell.", _ORDERS),
+        _at_least(
+            "Signals decided",
+            _decided(mode, REHEARSED_SIGNALS),
+            REHEARSED_SIGNALS,
+            "Publish more, and let it decide.",
+            _SIGNALS,
+        ),
+        _at_least(
+            "Orders filled",
+            _filled(mode, REHEARSED_FILLS),
+            REHEARSED_FILLS,
+            "Let signals and New order buy and sell.",
+            _ORDERS,
+        ),
         _at_least("Exits", exits, 1, "Positions → a symbol → Exit.", "orders_position_changelist"),
         _halted_and_resumed(mode),
-        _at_least("Walks of manage.py demo", walks and 1, 1, "Run manage.py demo to its end.", _ORDERS),
+        _at_least("Walks of manage.py demo", walks, 1, "Run manage.py demo to its end.", _ORDERS),
         _at_least("Proofs of the line, rehearsed", proofs, 1, "Prove the line here, on paper.", _PROOFS),
         _days_without_breaks(mode, REHEARSED_DAYS),
         *_nothing_left_open(mode, at),
@@ -70,13 +84,13 @@ def shadowed(at: Standing) -> list[Check]:
     """Return whether real prices met the desk for some days, and the paper broker its orders."""
     mode = Mode.SHADOW
     filled = Order.objects.ours(mode).filter(filled_quantity__gt=0)
-    seen = ShadowQuote.objects.filter(moment=ShadowQuote.Moment.ORDER).values("client_order_id")
-    unseen = filled.exclude(client_order_id__in=seen).count()
+    seen = ShadowQuote.objects.filter(client_order_id=OuterRef("client_order_id"))
+    unseen = _up_to(NAMED_MAX, filled.filter(~Exists(seen)))
     closes = ShadowQuote.objects.filter(moment=ShadowQuote.Moment.CLOSE).values("trading_date").distinct().count()
     what = "Start with SHADOW=true and the credentials, log in, and let the strategies publish."
     return [
-        _at_least("Signals decided", _decided(mode), SHADOWED_SIGNALS, what, _SIGNALS),
-        _at_least("Orders filled", _filled(mode), SHADOWED_FILLS, what, _ORDERS),
+        _at_least("Signals decided", _decided(mode, SHADOWED_SIGNALS), SHADOWED_SIGNALS, what, _SIGNALS),
+        _at_least("Orders filled", _filled(mode, SHADOWED_FILLS), SHADOWED_FILLS, what, _ORDERS),
         _none("Fills without the real market beside them", unseen, "Those days prove nothing.", _ORDERS),
         _at_least("Days with closing prices", closes, SHADOWED_DAYS, "They are kept after each day's report.", ""),
         _days_without_breaks(mode, SHADOWED_DAYS),
@@ -111,7 +125,7 @@ def small_days(at: Standing) -> list[Check]:
     if looser:
         told = f"{measured}; looser since: {limit_versions.labels(looser)}"
         held = _bad(title, told, "Hold them small again, or say why you go on.", _LIMITS)
-    since = Order.objects.ours(mode).filter(created_at__gte=preset.at)
+    since = Order.objects.ours(mode).filter(trading_date__gte=trading_date(preset.at), created_at__gte=preset.at)
     traded = since.filter(filled_quantity__gt=0).exclude(line_proof__isnull=False)
     others = traded.exclude(symbol=preset.facts["symbol"].partition(":")[2]).count()
     ended = traded.exclude(status__in=UNFINISHED).count()
@@ -146,18 +160,24 @@ CHECKS: dict[Step, Callable[[Standing], list[Check]]] = {
 }
 
 
-def _decided(mode: str) -> int:
-    return Signal.objects.filter(mode=mode, status__in=_DECIDED).count()
+def _up_to(most: int, rows: QuerySet[Any]) -> int:
+    """Count the newest rows, and no more than are asked for: of a million nobody needs the number."""
+    return len(rows.order_by("-pk").values_list("pk")[:most])
 
 
-def _filled(mode: str) -> int:
-    return Order.objects.ours(mode).filter(status="FILLED").count()
+def _decided(mode: str, least: int) -> int:
+    return _up_to(least, Signal.objects.filter(mode=mode, status__in=_DECIDED))
+
+
+def _filled(mode: str, least: int) -> int:
+    return _up_to(least, Order.objects.ours(mode).filter(status="FILLED"))
 
 
 def _halted_and_resumed(mode: str) -> Check:
     title, events = "A halt and a resume", TradingControlEvent.objects.filter(mode=mode)
-    halt = events.filter(state=TradingState.HALTED.value).order_by("version").first()
-    resumed = halt and events.filter(state=TradingState.ACTIVE.value, version__gt=halt.version).first()
+    switched = events.filter(state__in=[TradingState.HALTED.value, TradingState.ACTIVE.value]).order_by("version")
+    halt = switched.filter(state=TradingState.HALTED.value).first()
+    resumed = halt and switched.filter(state=TradingState.ACTIVE.value, version__gt=halt.version).exists()
     if halt and resumed:
         return _good(title, f"halted by {halt.actor}, {_on(halt.at)}, and resumed", _CONTROL)
     measured = f"halted by {halt.actor}, {_on(halt.at)}, and not resumed" if halt else "never halted"
@@ -170,21 +190,22 @@ def _days_without_breaks(mode: str, least: int, since: date | None = None) -> Ch
     if since is not None:
         reports = reports.filter(trading_date__gte=since)
     count, stopped = 0, ""
-    for report in reports.only("breaks", "is_late", "trading_date"):
+    for report in reports.only("breaks", "is_late", "trading_date")[: least + 1]:
         if report.breaks or report.is_late:
             why = f"{report.breaks} differences" if report.breaks else "taken late"
             stopped = f"; before them {report.trading_date:%d %b %Y}: {why}"
             break
         count += 1
-    title, measured = "Days in a row whose books agreed", f"{count} of {least}{stopped}"
+    title, measured = "Days in a row whose books agreed", f"{min(count, least)} of {least}{stopped}"
     if count >= least:
         return _good(title, measured, _DAYS)
     return _bad(title, measured, "A day's report comes by itself after the close. Explain each difference.", _DAYS)
 
 
 def _nothing_left_open(mode: str, at: Standing) -> Iterable[Check]:
-    doubted = Order.objects.in_doubt(mode).count()
-    past = Order.objects.unfinished(mode).filter(trading_date__lt=trading_date(at.now)).count()
+    left = list(Order.objects.unfinished(mode).order_by().values_list("status", "trading_date"))
+    doubted = sum(status == "IN_DOUBT" for status, _ in left)
+    past = sum(day < trading_date(at.now) for _, day in left)
     incidents = Incident.objects.unresolved().filter(mode=mode, stops_opening=True).count()
     yield _none("Orders in doubt", doubted, "The broker's book must explain them first.", _ORDERS)
     yield _none("Unfinished orders of past days", past, "Their pages say how to close them.", _ORDERS)

@@ -12,7 +12,9 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from unfold.enums import ActionVariant
@@ -21,7 +23,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from orders import going_live, small_limits
 from orders.admin.line_proofs import ProveDialog, page_of_proof, proof_told
 from orders.admin.refusals import REFUSALS
-from orders.going_live import StepRefused, StepStands, steps
+from orders.going_live import StepRefused, steps
 from orders.line_proof import ProofRefused
 from orders.models import GoingLiveStep
 from orders.small_limits import Wished
@@ -165,16 +167,34 @@ class GoingLiveStepAdmin(ReadOnlyAdmin):
     actions_list = ["pass_step", "prove_line", "hold_small", "lift", "go_past", "begin_anew"]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        now = timezone.now()
+        if request.method == "GET" and request.GET.get("part") == "checks":
+            return self._checks(request)
+        last, present = going_live.last_said(), going_live.present_step()
         context = {
             "title": "Going live",
-            "steps": [_for_page(request, each) for each in steps(now)],
-            "as_of": timezone.localtime(now),
+            "steps": [_for_page(step, last.get(step), is_present=step == present) for step in Step],
             "mode": settings.TRADING_MODE,
             **(extra_context or {}),
         }
         answer: HttpResponse = super().changelist_view(request, context)
         return answer
+
+    def _checks(self, request: HttpRequest) -> HttpResponse:
+        """Answer with what the checks of one step find now: the page asks for them when the step is opened."""
+        if not self.has_view_permission(request) or request.GET.get("step") not in Step.values:
+            raise PermissionDenied
+        now = timezone.now()
+        looked_at = Step(request.GET["step"])
+        stands = next(each for each in steps(now, looked_at=looked_at) if each.step == looked_at)
+        context = {
+            "step": stands,
+            "checks": [
+                {"check": check, "badge": badge(*_CHECK_BADGES[check.state]), "page": _page_of_check(request, check)}
+                for check in stands.checks
+            ],
+            "as_of": timezone.localtime(now),
+        }
+        return TemplateResponse(request, "desk/going_live_checks.html", context)
 
     @dialog_action(
         label="Pass the step",
@@ -334,16 +354,19 @@ def _page() -> str:
     return reverse("admin:orders_goinglivestep_changelist")
 
 
-def _for_page(request: HttpRequest, stands: StepStands) -> dict[str, Any]:
+def _for_page(step: GoingLiveStep.Step, said: GoingLiveStep | None, *, is_present: bool) -> dict[str, Any]:
+    is_over = said is not None and said.said != Said.REOPENED
+    tone = "info" if is_present else "plain"
+    if said is not None and is_over:
+        tone = "good" if said.said == Said.PASSED else "warning"
     return {
-        "step": stands,
-        "said": said_badge(stands.said) if stands.said else "",
-        "said_at": moment(stands.said.at) if stands.said else "",
-        "is_open": stands.is_present,
-        "checks": [
-            {"check": check, "badge": badge(*_CHECK_BADGES[check.state]), "page": _page_of_check(request, check)}
-            for check in stands.checks
-        ],
+        "step": step,
+        "about": going_live.ABOUT[step],
+        "row": said,
+        "said": said_badge(said) if said else "",
+        "said_at": moment(said.at) if said else "",
+        "is_present": is_present,
+        "tone": tone,
     }
 
 

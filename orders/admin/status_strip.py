@@ -62,13 +62,13 @@ def strip(now: datetime) -> dict[str, Any]:
         "auto_trading": bool(control and control.auto_trading),
         "alive": beat_at is not None and ExecutorHeartbeat(beat_at=beat_at).is_alive(now),
         "age": ago(beat_at, now) if beat_at else "",
-        "login": login_left(mode, now) if mode != Mode.PAPER else None,
+        "login": login_left(now, mode) if mode != Mode.PAPER else None,
         "incidents": getattr(control, "open_incidents", 0),
         "at": timezone.localtime(now),
     }
 
 
-def login_left(mode: str, now: datetime) -> dict[str, str]:
+def login_left(now: datetime, mode: str = Mode.LIVE) -> dict[str, str]:
     """Return how long the login at the broker still holds, in words, and its tone."""
     session = BrokerSession.objects.filter(mode=mode).first()
     if session is None or session.refused_at is not None or session.valid_until is None or session.valid_until <= now:

@@ -26,11 +26,14 @@ from orders.models import (
     ExecutorHeartbeat,
     Fill,
     Flatten,
+    GoingLiveStep,
     Holding,
+    LineProof,
     Order,
     OrderEvent,
     Position,
     PositionDay,
+    ShadowQuote,
     Signal,
 )
 from risk import approvals, calendar_approvals, four_eyes, limit_versions
@@ -103,6 +106,13 @@ def book(desk: Desk, resting: Any, held: Any, received: Any, follow: Any) -> Non
     ExecutorHeartbeat.objects.create(mode=desk.mode, host="h", pid=1, backend_pid=2, started_at=now, beat_at=now)
     # Written down and over: one that is under way would close what the others of this book are about.
     over = {"state": Flatten.State.FLAT, "outcome": "nothing was open", "trading_date": desk.today()}
+    of_reliance = {"exchange": "NSE", "symbol": "RELIANCE"}
+    proof = LineProof.objects.create(
+        mode=desk.mode, token="t", begun_at=now, begun_by="rita", ended_at=now, verdict="PROVED", **of_reliance
+    )
+    proof.stages.create(stage="LOGIN", at=now, passed=True, measured="logged in as PAPER1")
+    ShadowQuote.objects.create(moment="CLOSE", trading_date=desk.today(), at=now, last_price=1400, **of_reliance)
+    GoingLiveStep.objects.create(step="REHEARSE", said="OVERRIDDEN", at=now, by="rita", reason="elsewhere", facts={})
     Flatten.objects.create(
         mode=desk.mode, token="t", asked_by="rita", asked_at=now, reason="a rumour", while_halted=False, **over
     )

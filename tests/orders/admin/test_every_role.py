@@ -72,6 +72,12 @@ ACTS = {
     "orders_endofday_take": RISK_MANAGER,
     "orders_alert_test_channels": RISK_MANAGER,
     "orders_alert_send_again": RISK_MANAGER,
+    "orders_goinglivestep_pass_step": RISK_MANAGER,
+    "orders_goinglivestep_go_past": RISK_MANAGER,
+    "orders_goinglivestep_begin_anew": RISK_MANAGER,
+    "orders_goinglivestep_prove_line": RISK_MANAGER,
+    "orders_goinglivestep_hold_small": RISK_MANAGER,
+    "orders_goinglivestep_lift": RISK_MANAGER,
     "orders_brokersession_log_in": ADMINISTRATOR,
     "orders_brokersession_log_in_here": ADMINISTRATOR,
     "orders_signal_send_test_signal": TRADER,
@@ -105,6 +111,8 @@ OF_NO_MODEL = {"index", "login", "logout", "password_change", "password_change_d
     "view_on_site", "app_list", "search", "status_strip", "toggle_sidebar", "second_factor", "second_factor_code",
     "kite_postback", "dashboard_live", "dashboard_used", "dashboard_more", "dashboard_charts", "start_of_day", "help",
     "runbooks", "still_working",
+    "shadow_report", "shadow_report_csv",
+    "still_working",
     # Of the ticket its own test says who may.
     "orders_ticket", "orders_ticket_panel", "orders_ticket_review", "orders_ticket_send", "orders_ticket_symbols",
 }  # fmt: skip

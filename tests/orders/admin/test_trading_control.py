@@ -137,7 +137,9 @@ def logged_in(settings, db):
 def test_live_is_armed_for_the_account_that_was_typed_and_is_logged_in(act, logged_in):
     row = live()
 
-    act("risk_tradingcontrol_arm_live", row, user_id=" AB1234 ", version_shown=row.version)
+    act(
+        "risk_tradingcontrol_arm_live", row, user_id=" AB1234 ", reason="rehearsed elsewhere", version_shown=row.version
+    )
 
     assert live().armed_user_id == "AB1234"
 
@@ -145,7 +147,9 @@ def test_live_is_armed_for_the_account_that_was_typed_and_is_logged_in(act, logg
 def test_live_is_not_armed_for_a_mistyped_account(act, logged_in):
     row = live()
 
-    answer = act("risk_tradingcontrol_arm_live", row, user_id="AB1243", version_shown=row.version)
+    answer = act(
+        "risk_tradingcontrol_arm_live", row, user_id="AB1243", reason="rehearsed elsewhere", version_shown=row.version
+    )
 
     assert live().armed_user_id == ""
     assert told(answer) == "You typed AB1243, and the login is of AB1234: nothing is armed."
