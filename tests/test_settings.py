@@ -30,6 +30,12 @@ def check(**environment: str) -> subprocess.CompletedProcess[str]:
     [
         ({"KITE_API_KEY": "k"}, "KITE_API_SECRET is empty while the other half is set"),
         ({"KITE_API_SECRET": "s"}, "KITE_API_KEY is empty while the other half is set"),
+        ({"SHADOW": "true"}, "SHADOW needs Zerodha's prices: set KITE_API_KEY and KITE_API_SECRET"),
+        ({"SHADOW": "perhaps"}, "SHADOW is 'perhaps': give true or false"),
+        (
+            {"SHADOW": "true", "KITE_API_KEY": "k", "KITE_API_SECRET": "s", "DEBUG": "true"},
+            "DEBUG is on, and its error pages show what is secret",
+        ),
         ({"POSITION_SIZE": "lots"}, "POSITION_SIZE is 'lots': give a number, such as 1000.0"),
         ({"POSITION_SIZE": "NaN"}, "POSITION_SIZE is NaN: give a number from 0 to"),
         ({"CMS_BUY_THRESHOLD": "101"}, "CMS_BUY_THRESHOLD is 101: give a number from -100 to 100"),

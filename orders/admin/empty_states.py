@@ -47,7 +47,7 @@ EMPTY = {
     ),
     "orders_goinglivestep": EmptyState(
         what="What was said of the steps stands here: passed, gone past with a reason, begun anew.",
-        first="The present step is above. When it is green, Pass the step; nothing is said by itself.",
+        first="The present step is above. When it is green, press Pass the step: nothing is said by itself.",
         link=_START,
     ),
     "orders_lineproof": EmptyState(

@@ -210,7 +210,7 @@ class GoingLiveStepAdmin(ReadOnlyAdmin):
         return self._said(request, going_live.pass_step, form)
 
     @dialog_action(
-        label="Go past the step",
+        label="Go past",
         title="Go past the present step although it is not green?",
         explanation="It is kept with your name, your reason and what was not green, for as long as the audit trail.",
         submit="Go past it",
@@ -223,7 +223,7 @@ class GoingLiveStepAdmin(ReadOnlyAdmin):
         return self._said(request, going_live.go_past, form)
 
     @dialog_action(
-        label="Begin a step anew",
+        label="Begin anew",
         title="Take a step again?",
         explanation="That step and those after it are to be passed again. Trading stays as it is.",
         submit="Begin anew",
@@ -255,7 +255,7 @@ class GoingLiveStepAdmin(ReadOnlyAdmin):
         return answered(request, page)
 
     @dialog_action(
-        label="Hold limits small",
+        label="Small limits",
         title="Hold the limits to one share of one symbol?",
         explanation="At once. A limit that is tighter already stays. Only a person lifts them again.",
         submit="Hold them small",
@@ -272,7 +272,7 @@ class GoingLiveStepAdmin(ReadOnlyAdmin):
         return answered(request, _page())
 
     @dialog_action(
-        label="Lift the small limits",
+        label="Lift limits",
         title="Wish the limits back to what they were?",
         explanation="It is a loosening like any other: with the word it holds after a minute in live, or a second "
         "person answers at Limit changes.",

@@ -17,7 +17,7 @@ import redis
 
 from config.attachment import Attachment
 from config.local_folder import FOLDER_VARIABLE, LocalFolder, LocalServersFailed
-from config.local_services import PaperKite
+from config.local_services import PaperKite, needed
 from config.server_binaries import PUBLIC_ROOT
 from tests.config.conftest import eventually, kill_keeper, living, process_exists
 from tests.executor_process import manage
@@ -175,6 +175,27 @@ def test_kite_credentials_need_no_paper_server(folder, environment, use):
     attachment = use({**live, "DATABASE_URL": "postgresql://elsewhere/db"})
 
     assert attachment.urls == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "runs"),
+    [
+        ({}, True),
+        ({"KITE_API_KEY": "k", "KITE_API_SECRET": "s"}, False),
+        ({"KITE_API_KEY": "k", "KITE_API_SECRET": "s", "SHADOW": "true"}, True),
+        ({"KITE_API_KEY": "k", "KITE_API_SECRET": "s", "SHADOW": "false"}, False),
+        ({"KITE_API_KEY": "k", "KITE_API_SECRET": "s", "SHADOW": "true", "PAPER_KITE_URL": "http://h"}, False),
+    ],
+)
+def test_the_shadow_needs_a_paper_server_beside_the_credentials(given, runs):
+    assert (PaperKite.name in needed(given)) is runs
+
+
+@pytest.mark.parametrize(("shadow", "place"), [("true", "shadow_kite"), ("", "paper_kite")])
+def test_the_shadows_book_is_another_than_that_of_rehearsals(tmp_path, shadow, place):
+    command, _ = PaperKite(LocalFolder(tmp_path), {"SHADOW": shadow}).prepare()
+
+    assert command[command.index("--state-dir") + 1].endswith(f"/{place}")
 
 
 def test_the_keeper_leaves_when_its_folder_is_deleted(folder, environment, use):
