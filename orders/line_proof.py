@@ -32,6 +32,7 @@ from risk.models import Incident, TradingControl
 
 Stage = LineProofStage.Stage
 
+WHY_CANCELLED = "it was only to prove the line"
 WORD = "PROVE"  # what a person types
 FAR_PERCENT = Decimal(3)  # below the last price at least: an order so far away fills in no ordinary minute
 LOOKS_MAX = 8  # at the broker's book, for each thing that it must show
@@ -173,7 +174,7 @@ def _place(desk: Desk, proof: LineProof, price: Decimal) -> Order:
     LineProof.objects.filter(pk=proof.pk).update(order=order)
     submit(desk, order)
     if order.status == OrderStatus.IN_DOUBT:
-        cancel(desk, order, by=proof.begun_by, reason="it was only to prove the line")  # when it is known, it goes
+        cancel(desk, order, by=proof.begun_by, reason=WHY_CANCELLED)  # when it is known, it goes
         told = "sent, and no trustworthy answer: the broker's book must explain it"
         raise _Failed(Stage.ORDER, Verdict.DOUBT, told, order.status_reason)
     if order.status == OrderStatus.WITHDRAWN:
@@ -195,7 +196,7 @@ def _follow(desk: Desk, proof: LineProof, order: Order) -> Verdict:
     shown = order.broker_status or f"not shown within {LOOKS_MAX} looks"
     _keep(desk, proof, Stage.BOOK, rests, f"the broker's book has it as {shown}", trouble)
     if order.is_unfinished:
-        cancel(desk, order, by=proof.begun_by, reason="it was only to prove the line")
+        cancel(desk, order, by=proof.begun_by, reason=WHY_CANCELLED)
         taken = order.cancel_answer == CANCEL_TAKEN
         words = "" if taken else order.cancel_answer
         _keep(desk, proof, Stage.CANCEL, taken, "the broker took it" if taken else "the broker did not take it", words)

@@ -54,6 +54,10 @@ ALERTING = "tests/orders/alerting/test_"
 TRAIL = "tests/risk/test_audit_trail.py::test_"
 SEALS = "tests/risk/test_audit_seals.py::test_"
 
+SHADOW = "tests/orders/test_shadow.py::test_"
+LINE = "tests/orders/test_line_proof.py::test_"
+GOING_LIVE = "tests/orders/test_going_live.py::test_"
+SMALL_LIMITS = "tests/orders/test_small_limits.py::test_"
 MISSED = "tests/orders/test_missed_exits.py::test_"
 REPLAYING = "tests/orders/test_replaying.py::test_"
 SCREENING = "tests/orders/test_screening.py::test_"
@@ -1490,5 +1494,73 @@ MUTATIONS = [
         '    tools.run("pg_restore", ["--file=/dev/null", str(draft)], env)',
         "    pass",
         BACKUP + "a_dump_that_was_written_by_half_does_not_come_to_count",
+        "shadow: the half at Zerodha sends whatever it is asked to",
+        "orders/broker/deadline.py",
+        'if request.method != "GET" and',
+        "if False and",
+        SHADOW + "even_the_sdk_of_that_half_lets_nothing_out_but_reading",
+    ),
+    Mutation(
+        "shadow: an order without the real market",
+        "orders/broker/shadow.py",
+        "depth = self._young(key)\n            self._prices.tell(*key, depth)",
+        "depth = self._young(key)",
+        SHADOW + "a_day_in_the_shadow_from_signals_to_its_report",
+    ),
+    Mutation(
+        "shadow: what rests is not shown the market",
+        "orders/broker/shadow.py",
+        "return self._orders.book(as_of) if resting and self._followed(resting) else book",
+        "return book",
+        SHADOW + "what_rests_is_filled_when_the_real_market_comes_to_it",
+    ),
+    Mutation(
+        "line: another proof at the same time",
+        "orders/line_proof.py",
+        "if last is not None and last.pk != asked.shown:",
+        "if False:",
+        LINE + "two_people_who_saw_the_same_page_place_one_order",
+    ),
+    Mutation(
+        "line: in doubt, and its cancel not wished for",
+        "orders/line_proof.py",
+        "cancel(desk, order, by=proof.begun_by, reason=WHY_CANCELLED)  # when it is known, it goes",
+        "pass",
+        LINE + "one_that_may_be_there_is_never_sent_again_and_goes_when_it_is_found",
+    ),
+    Mutation(
+        "line: near the market",
+        "orders/line_proof.py",
+        "if price * 100 > last * (100 - FAR_PERCENT):",
+        "if price * 100 > last * 100:",
+        LINE + "the_limit_is_three_per_cent_below_the_market_or_nothing_is_sent",
+    ),
+    Mutation(
+        "line: a dead proof's order rests on",
+        "orders/line_proof.py",
+        '            cancel(desk, order, by="executor", reason="the proof that it belongs to was broken off")',
+        "            pass",
+        LINE + "one_whose_process_died_is_broken_off_after_two_minutes_and_its_order_cancelled",
+    ),
+    Mutation(
+        "steps: passed though not green",
+        "orders/going_live.py",
+        "if said == Said.PASSED and lacking:",
+        "if False:",
+        GOING_LIVE + "no_step_is_skipped_silently",
+    ),
+    Mutation(
+        "steps: armed without a word",
+        "orders/going_live.py",
+        "if missing and not reason.strip():",
+        "if False:",
+        GOING_LIVE + "arming_before_the_steps_asks_why_and_keeps_it",
+    ),
+    Mutation(
+        "small limits: lifted beyond what was held",
+        "orders/small_limits.py",
+        "[name for name, value in held.items() if getattr(current, name) == value]",
+        "list(held)",
+        SMALL_LIMITS + "what_was_tightened_further_meanwhile_is_not_lifted",
     ),
 ]
