@@ -55,7 +55,7 @@ class Listener:
         self._stopping = threading.Event()
         self._reign = reign = Reign()
         ready = threading.Event()
-        tracker = Tracker(desk, ready=ready, leads=reign.leads, at_day_end=after_each_reading(desk))
+        tracker = Tracker(desk, ready=ready, leads=reign.leads, at_day_end=AfterReading(desk).look)
         self._wake_tracker = tracker.nudge
         worker = Worker(desk, ready=ready, sent=tracker.nudge, leads=reign.leads, took=tracker.order_took)
         consumer = f"{socket.gethostname()}-{os.getpid()}"
@@ -169,16 +169,18 @@ class Listener:
             raise ExecutorDied(f"{', '.join(dead)} ended by itself")
 
 
-def after_each_reading(desk: Desk) -> Callable[[], None]:
-    """Return what the leader sees to beside the book; the day's report, which may find the broker away, is last."""
-    closes, day_end = Closes(desk), DayEnd(desk)
+class AfterReading:
+    """What the leader sees to after each reading of the book; the day's report, which may find it away, is last."""
 
-    def look() -> None:
-        break_off_overdue(desk)
-        closes.look()
-        day_end.look()
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._closes = Closes(desk)
+        self.day_end = DayEnd(desk)
 
-    return look
+    def look(self) -> None:
+        break_off_overdue(self._desk)
+        self._closes.look()
+        self.day_end.look()
 
 
 def streamed_prices(desk: Desk) -> StreamedPrices | None:

@@ -44,4 +44,6 @@ class Migration(migrations.Migration):
             model_name='tradingcontrol',
             constraint=models.CheckConstraint(condition=models.Q(('mode__in', ['PAPER', 'SHADOW', 'LIVE'])), name='trading_control_mode_is_known'),
         ),
+        # Backwards first of all: the switch of a mode that is not known then. `migrate` makes it again.
+        migrations.RunSQL(migrations.RunSQL.noop, "DELETE FROM risk_tradingcontrol WHERE mode = 'SHADOW'"),
     ]

@@ -598,4 +598,4 @@ def test_the_executor_has_its_tracker_look_at_the_day(desk):
 
     (tracker,) = [loop._turns for loop in listener._led if isinstance(loop._turns, Tracker)]
 
-    assert isinstance(tracker._at_day_end.__self__, DayEnd)
+    assert isinstance(tracker._at_day_end.__self__.day_end, DayEnd)

@@ -23,7 +23,7 @@ def stored(mode: str = Mode.PAPER) -> TradingControl:
 
 
 def test_a_new_installation_is_active_with_auto_trading_off(controls: dict[str, TradingControl]) -> None:
-    assert set(controls) == {Mode.PAPER, Mode.LIVE}
+    assert set(controls) == {Mode.PAPER, Mode.SHADOW, Mode.LIVE}
     for row in controls.values():
         assert (row.state, row.auto_trading, row.armed_user_id) == ("ACTIVE", False, "")
         assert (row.version, row.changed_by) == (1, "installation")
@@ -33,6 +33,7 @@ def test_the_environment_turns_auto_trading_on_for_paper_alone(empty_desk: None,
     control.install(auto_trading=True, now=now)
 
     assert stored(Mode.PAPER).auto_trading
+    assert not stored(Mode.SHADOW).auto_trading
     assert not stored(Mode.LIVE).auto_trading
 
 
