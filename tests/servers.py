@@ -24,7 +24,7 @@ START_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.02
 GIVEN = {Postgres: "TEST_DATABASE_URL", Valkey: "TEST_REDIS_URL"}
 # The suite trades on paper, and only with the paper Kite server that a test starts.
-FOREIGN = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN", "PAPER_KITE_URL", "KITE_ROOT_URL")
+FOREIGN = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN", "PAPER_KITE_URL", "KITE_ROOT_URL", "SHADOW")
 
 # A start holds the limits to the ceilings: those that most tests trade under (`ROOMY` in conftest.py) must fit.
 ROOMY_CEILINGS = {

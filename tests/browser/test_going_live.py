@@ -41,24 +41,6 @@ def test_the_line_is_proved_and_a_green_step_passed(journey: Person, desk: Desk)
     assert GoingLiveStep.objects.get().by == "tara"
 
 
-def test_a_step_is_gone_past_only_with_the_word_and_a_reason(journey: Person, desk: Desk):
-    journey.open("orders/goinglivestep/")
-    dialog = journey.press("Go past")
-    expect(dialog).to_contain_text("Signals decided")
-    dialog.locator("[name=reason]").fill("rehearsed on another machine")
-    dialog.locator("[name=word]").fill("go past")
-    dialog.get_by_role("button", name="Go past it", exact=True).click()
-    expect(dialog).to_contain_text("Type GO PAST, in capitals.")
-    assert not GoingLiveStep.objects.exists()
-
-    journey.open("orders/goinglivestep/")
-    journey.press("Go past")
-    journey.answer("Go past it", reason="rehearsed on another machine", word="GO PAST")
-
-    expect(journey.page.locator("#main")).to_contain_text("Rehearse: gone past.")
-    journey.look()
-
-
 def test_the_shadow_report_is_read(journey: Person, shadow: Desk, publish):
     publish("buy-1")
     publish("sell-1", signal_type="SELL", cms_score=-75.0)
