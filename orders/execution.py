@@ -35,6 +35,7 @@ from orders.models import Flatten, Order
 from orders.withdrawing import Against, withdrawal
 from risk import control as switch
 from risk.audit.who import explained
+from risk.engine.facts import Origin
 from risk.models import Incident, TradingControl
 from risk.questions import together
 
@@ -99,6 +100,28 @@ def cancel(desk: Desk, order: Order, *, by: str, reason: str) -> Order:
         order.read_again()
         ask_to_cancel(desk, [order], by=by, reason=reason)
     return carry_out_cancel(desk, order)
+
+
+def cannot_be_cancelled(order: Order, mode: str) -> str:
+    """Return why a cancel makes no sense for the order; empty when it may be asked for."""
+    if order.mode != mode:
+        return f"it belongs to {order.mode}, this is {mode}"
+    if order.origin == Origin.EXTERNAL:
+        return "it was placed elsewhere, and is cancelled there"
+    if not order.is_unfinished:
+        return f"it is {order.get_status_display().lower()}, and nothing is left to cancel"
+    return ""
+
+
+def after_a_cancel(order: Order) -> str:
+    """Return what became of an order whose cancel was asked for just now."""
+    if order.status == OrderStatus.WITHDRAWN:
+        return "it was withdrawn: it had not been sent"
+    if not order.is_unfinished:
+        return f"it is {order.get_status_display().lower()} now"
+    if order.broker_order_id:
+        return "the cancel is asked for. The broker's book will show its end"
+    return "the broker's id is not known yet. The cancel is sent as soon as it is"
 
 
 @explained

@@ -52,16 +52,9 @@ def cancel_one(desk: Desk, order: Order, *, by: str, reason: str) -> Result:
     if refusal := cannot_be_cancelled(order):
         return Result(order, messages.WARNING, f"it was not cancelled: {refusal}")
     execution.cancel(desk, order, by=by, reason=reason)
-    if order.status == OrderStatus.WITHDRAWN:
-        return Result(order, messages.SUCCESS, "it was withdrawn: it had not been sent", asked=True)
-    if not order.is_unfinished:
-        return Result(order, messages.WARNING, f"it is {order.get_status_display().lower()} now", asked=True)
-    if order.broker_order_id:
-        return Result(
-            order, messages.SUCCESS, "the cancel is asked for. The broker's book will show its end", asked=True
-        )
-    told = "the broker's id is not known yet. The cancel is sent as soon as it is"
-    return Result(order, messages.WARNING, told, asked=True)
+    withdrawn, sent = order.status == OrderStatus.WITHDRAWN, order.is_unfinished and order.broker_order_id
+    level = messages.SUCCESS if withdrawn or sent else messages.WARNING
+    return Result(order, level, execution.after_a_cancel(order), asked=True)
 
 
 def cancel_each(desk: Desk, orders: list[Order], *, by: str, reason: str) -> list[Result]:

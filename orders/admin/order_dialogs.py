@@ -11,6 +11,7 @@ from django.core.validators import MinValueValidator
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminIntegerFieldWidget
 
+from orders import execution
 from orders.admin.wording import order_badge
 from orders.desk import Desk, DeskNotWired, rupees, trading_date
 from orders.models import Order
@@ -19,7 +20,6 @@ from orders.quotes import last_quote
 from risk.admin.dialogs import ReasonDialog, token_field
 from risk.admin.display import ago, trimmed
 from risk.admin.read_only import named_by
-from risk.engine.facts import Origin
 
 
 def in_words(order: Order) -> str:
@@ -30,13 +30,7 @@ def in_words(order: Order) -> str:
 
 def cannot_be_cancelled(order: Order) -> str:
     """Return why a cancel makes no sense for the order; empty when it may be asked for."""
-    if order.mode != settings.TRADING_MODE:
-        return f"it belongs to {order.mode}, this is {settings.TRADING_MODE}"
-    if order.origin == Origin.EXTERNAL:
-        return "it was placed elsewhere, and is cancelled there"
-    if not order.is_unfinished:
-        return f"it is {order.get_status_display().lower()}, and nothing is left to cancel"
-    return ""
+    return execution.cannot_be_cancelled(order, settings.TRADING_MODE)
 
 
 def cannot_be_closed(order: Order) -> str:
