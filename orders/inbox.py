@@ -55,6 +55,7 @@ class Received:
     source: Signal.Source
     stream_entry_id: str = ""
     replay_of: int | None = None  # the primary key of the signal that a person has repeated
+    sent_by: str = ""  # by the JSON API: the user and the name of the token
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,7 @@ class _Row:
     raw: bytes
     received_at: datetime
     replay_of_id: int | None
+    sent_by: str = ""
     signal_id: str = ""
     digest: str = ""
     signal_type: str = ""
@@ -155,6 +157,7 @@ def _keep_as_failed(desk: Desk, message: Received, reason: str) -> None:
                 "source": message.source,
                 "stream_entry_id": message.stream_entry_id,
                 "raw": message.raw[:RAW_BYTES_KEPT],
+                "sent_by": message.sent_by,
                 "received_at": now,
                 "status": Signal.Status.FAILED,
                 "reason": f"a defect of ours: {reason}",
@@ -247,6 +250,7 @@ def _row(desk: Desk, message: Received, now: datetime) -> _Row:
         raw=message.raw[:RAW_BYTES_KEPT],
         received_at=now,
         replay_of_id=message.replay_of,
+        sent_by=message.sent_by,
     )
     rules = desk.rules
     try:

@@ -33,7 +33,9 @@ _QUOTED = re.compile(
     rf"(?i)((?:{_NAMES})(?:{_BETWEEN}|\\*[\"']\s*,\s*|\s+)[bru]{{0,2}}(?P<quote>\\*[\"']))(?:.*?(?<!\\)(?=(?P=quote)(?!\w))|.*$)",
     re.MULTILINE,
 )
+_API_TOKEN = re.compile(r"(oex_[0-9a-f]{16}_)[0-9a-f]+")
 _PATTERNS = (
+    _API_TOKEN,
     # password: correct horse battery
     re.compile(rf"(?i)((?:{_SENTENCES}):[ \t]+)(?!\\*[\"']?{STRUCK_OUT})[^\n]+"),
     re.compile(rf"(?i)((?:{_NAMES}){_BETWEEN})(?!\\*[\"'{STRUCK_OUT}])(?:[^\s&\"'\\]|[\"'](?=\w)|\\(?![\"']))+"),
@@ -48,7 +50,7 @@ _PATTERNS = (
 
 
 # Without one of these no pattern finds anything: most lines of a log are told from secrets by this alone.
-_MAY_TELL = re.compile(r"(?i)passw|passphrase|secret|token|api[_-]?key|checksum|sessionid|authorization|://")
+_MAY_TELL = re.compile(r"(?i)passw|passphrase|secret|token|api[_-]?key|checksum|sessionid|authorization|://|oex_")
 
 
 def hide(secret: str) -> None:

@@ -105,6 +105,7 @@ class SignalAdmin(ExactSearch, ExportPages, ReplayPages, BlockSymbol, ReadOnlyAd
                     ("received", "signal_time"),
                     ("decided", "duplicates"),
                     ("source", "mode"),
+                    "sent_by",
                     ("advised_price", "quantity"),
                     ("order_type", "seq"),
                     "signal_id",

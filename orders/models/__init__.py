@@ -1,5 +1,6 @@
 from orders.models.adjustment import Adjustment
 from orders.models.alert import Alert, AlertDelivery, AlertMessage, AlertSender
+from orders.models.api_token import ApiToken, RefusedAddress
 from orders.models.broker import BrokerSession, ExecutorHeartbeat, Instrument, LoginAttempt
 from orders.models.broker_message import BrokerMessage
 from orders.models.day_point import DayPoint
@@ -23,6 +24,7 @@ __all__ = [
     "AlertDelivery",
     "AlertMessage",
     "AlertSender",
+    "ApiToken",
     "BrokerMessage",
     "BrokerSession",
     "DayPoint",
@@ -45,5 +47,6 @@ __all__ = [
     "Position",
     "PositionDay",
     "ShadowQuote",
+    "RefusedAddress",
     "Signal",
 ]

@@ -113,6 +113,7 @@ class Signal(models.Model):
         CHANNEL = "CHANNEL", "Redis channel"
         STREAM = "STREAM", "Redis stream"
         STAFF = "STAFF", "Staff"
+        API = "API", "JSON API"
 
     mode = models.CharField(max_length=8, choices=Mode)
     signal_id = models.CharField(max_length=100, help_text="The publisher's own id, else a digest of the message.")
@@ -130,6 +131,9 @@ class Signal(models.Model):
     order_type = models.CharField("advised order type", max_length=6, blank=True)
     strategy = models.CharField(max_length=60, blank=True)
     seq = models.BigIntegerField("sequence number", null=True, blank=True)
+    sent_by = models.CharField(
+        max_length=220, blank=True, db_default="", help_text="Of the JSON API: the user and the name of the token."
+    )
     received_at = models.DateTimeField()
     status = models.CharField(max_length=10, choices=Status, default=Status.RECEIVED)
     reason = models.TextField(blank=True)
@@ -177,6 +181,7 @@ class Signal(models.Model):
             models.Index(fields=["mode", "signal_type", "-id"], name="signal_type"),
         ]
         permissions = [
+            ("send_signal", "Can send signals by the JSON API"),
             ("send_test_signal", "Can send a test signal (paper)"),
             ("replay_signal", "Can replay a signal that was not acted on, as a new one"),
         ]
