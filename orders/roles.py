@@ -29,6 +29,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "orders.mark_filled",
         "orders.note_order",
         "orders.export_order",
+        "orders.send_signal",
         "orders.send_test_signal",
         "orders.replay_signal",
         "risk.halt_trading",  # tightening is anyone's who trades: halt, reduce only, auto-trading off
@@ -54,6 +55,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     ),
     ADMINISTRATOR: (
         "orders.log_in_to_kite",
+        "orders.manage_apitoken",
         "risk.arm_live",
         "risk.load_calendar",
         "risk.add_calendarday",

@@ -66,6 +66,9 @@ COVERED: dict[str, Cover] = {
         ),
         masked=("environment_token_digest",),
     ),
+    "orders.ApiToken": Cover(
+        unwatched=("last_used_at", "last_used_from", "spent_until", "stops_spent_until"), masked=("digest",)
+    ),
     "orders.LoginAttempt": Cover(masked=("state_digest", "session_digest")),
     # Read anew every day, thousands at once: what changed since the day before is an entry.
     "orders.Instrument": Cover(inserts=False, unwatched=("read_at",)),
@@ -99,6 +102,7 @@ EXEMPT: dict[str, str] = {
     "risk.AuditEntry": "the trail itself, which the database protects",
     "risk.AuditSeal": "the seals over it, likewise",
     "orders.ExecutorHeartbeat": "written every second, and steers no money: the leader's lock does",
+    "orders.RefusedAddress": "from where tokens came that open nothing: counted, and forgotten after a minute",
     "orders.Holding": "what the broker told of its demat account, read anew with each book, and decided by nowhere",
     "orders.PositionDay": "reckoned from orders, fills and adjustments, which are covered, whenever the position is",
     "orders.DayPoint": "a line for a chart, written every few seconds; what it is drawn from is covered",
