@@ -290,6 +290,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.request_ids.KnownRequests",
     "config.middleware.content_policy",
+    "orders.api.edge.api_edge",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
