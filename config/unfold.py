@@ -87,6 +87,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Going live", "rocket_launch", "orders.goinglivestep"),
                     _view("Help", "help", "help", _of_the_staff),
                     _view("Runbooks", "emergency", "runbooks", _of_the_staff),
+                    _view("JSON API", "api", "api_reference", _of_the_staff),
                 ],
             },
             {
@@ -150,6 +151,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _page("Users", "person", "auth.user"),
                     _page("Groups", "group", "auth.group"),
+                    _view("API tokens", "key", "admin:orders_apitoken_changelist", _may("orders.manage_apitoken")),
                     _page("Log-ins", "login", "axes.accesslog"),
                     _page("Lock-outs", "lock_person", "axes.accessattempt"),
                 ],

@@ -2,6 +2,7 @@ from django.contrib import admin
 
 from orders.admin import (
     alerts,
+    api_tokens,
     audit,
     blotter,
     broker_login,
@@ -29,6 +30,7 @@ from orders.admin import (
 
 __all__ = [
     "alerts",
+    "api_tokens",
     "audit",
     "blotter",
     "broker_login",

@@ -95,6 +95,11 @@ EMPTY = {
         first="Trading control → Flatten asks for one.",
         link=_CONTROL,
     ),
+    "orders_apitoken": EmptyState(
+        what="The tokens by which programs use the JSON API stand here: whose each is, what for, and when it was used.",
+        first="New token makes one. So does manage.py api_token.",
+        link=("JSON API", "api_reference", "orders.manage_apitoken"),
+    ),
     "orders_brokersession": EmptyState(
         what="The login at the broker stands here, and how long it holds.",
         first="The executor makes it at its first start.",

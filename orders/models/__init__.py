@@ -46,7 +46,7 @@ __all__ = [
     "OrderModification",
     "Position",
     "PositionDay",
-    "ShadowQuote",
     "RefusedAddress",
+    "ShadowQuote",
     "Signal",
 ]

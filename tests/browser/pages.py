@@ -137,8 +137,11 @@ def further_pages() -> list[Shown]:
         "orders/endofday/",
         "orders/alert/",
         f"orders/alert/{Alert.objects.earliest('pk').pk}/change/",
+        "api/",
+        "orders/apitoken/",
     )
-    return [Shown(name=path, path=path, says="") for path in paths]
+    dialog = Shown(name="new token", path="orders/apitoken/", opens="New token", says="")
+    return [*(Shown(name=path, path=path, says="") for path in paths), dialog]
 
 
 def report_of_the_day() -> Shown:

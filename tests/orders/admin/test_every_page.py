@@ -22,6 +22,7 @@ from orders.desk import Desk
 from orders.inbox import Received, record
 from orders.models import (
     Alert,
+    ApiToken,
     EndOfDay,
     ExecutorHeartbeat,
     Fill,
@@ -103,6 +104,9 @@ def book(desk: Desk, resting: Any, held: Any, received: Any, follow: Any) -> Non
         previous="0" * 64,
         digest="1" * 64,
     )
+    ApiToken.objects.create(
+        name="momentum", owner=User.objects.create_user("robot"), key_id="k", created_at=now, created_by="anna"
+    )
     ExecutorHeartbeat.objects.create(mode=desk.mode, host="h", pid=1, backend_pid=2, started_at=now, beat_at=now)
     # Written down and over: one that is under way would close what the others of this book are about.
     over = {"state": Flatten.State.FLAT, "outcome": "nothing was open", "trading_date": desk.today()}
@@ -166,6 +170,10 @@ def page_urls() -> Iterator[tuple[str, str]]:
 def test_a_viewer_sees_every_page_and_changes_nothing(book, vera):
     stored = everything_stored()
     addresses, reads = list(page_urls()), {"list", "history"}
+    # Whoever sees these may make them: an administrator.
+    hidden = [each for each in addresses if "/apitoken/" in each[1]]
+    addresses = [each for each in addresses if each not in hidden]
+    assert {vera.get(url).status_code for _, url in hidden} == {403}
 
     answers = {(kind, url): vera.get(url).status_code for kind, url in addresses}
     posts = {(kind, url): vera.post(url, {"post": "yes"}).status_code for kind, url in addresses if kind not in reads}

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0030_answered_at'),
+        ("orders", "0033_stream_connects"),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('risk', '0016_incident_indexes'),
+        ("risk", "0018_backups"),
     ]
 
     operations = [
