@@ -12,7 +12,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/pip-compile --quiet --gene
 
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: run test proofs check mutations bench bench-paper bench-pages soak fuzz tour lock clean
+.PHONY: run test proofs check mutations bench bench-paper bench-pages soak fuzz fuzz-api tour lock clean
 
 run: .venv/.installed  ## the local set, on PORT
 	@exec $(VENV)/python manage.py up --port $(PORT)
@@ -47,6 +47,9 @@ soak: .venv/.installed-dev  ## KILLS kills of the executor, drawn from SEED, on 
 
 fuzz: .venv/.installed-dev  ## a hundred thousand damaged messages; the suite records some thousands
 	@FUZZED_MESSAGES=100000 exec $(VENV)/python -m pytest tests/orders/test_fuzzed_messages.py $(ARGS)
+
+fuzz-api: .venv/.installed-dev  ## the JSON API from its own schema, a hundred times as long as the suite does
+	@FUZZED_REQUESTS=500 exec $(VENV)/python -m pytest tests/orders/api/test_fuzz.py $(ARGS)
 
 tour: .venv/.installed-dev  ## pictures of every page into docs/tour; PAGES are the names of some, with commas between
 	@PAGES=$(PAGES) exec $(VENV)/python -m pytest --quiet tests/browser/tour.py $(ARGS)
