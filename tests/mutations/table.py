@@ -25,6 +25,7 @@ class Mutation:
     test: str
 
 
+API = "tests/orders/api/test_"
 EXECUTION = "tests/orders/test_execution.py::test_"
 GATEWAY = "tests/orders/test_kite_gateway.py::test_"
 RECONCILIATION = "tests/orders/test_reconciliation.py::test_"
@@ -1562,5 +1563,115 @@ MUTATIONS = [
         "[name for name, value in held.items() if getattr(current, name) == value]",
         "list(held)",
         SMALL_LIMITS + "what_was_tightened_further_meanwhile_is_not_lifted",
+        "api: a token without its scope",
+        "orders/api/bearer.py",
+        "if not set(self.scopes) & set(token.scopes):",
+        "if False:",
+        API + "who_may.py::test_a_token_opens_what_its_scope_names_and_changes_nothing_elsewhere",
+    ),
+    Mutation(
+        "api: more than the owner may",
+        "orders/api/bearer.py",
+        "if not token.owner.has_perm(self.permission):",
+        "if False:",
+        API + "who_may.py::test_a_token_does_no_more_than_its_owners_role",
+    ),
+    Mutation(
+        "api: a secret that is not compared",
+        "orders/api_tokens.py",
+        "if token is None or not proven:",
+        "if token is None:",
+        API + "who_may.py::test_what_only_looks_like_a_token_opens_nothing",
+    ),
+    Mutation(
+        "api: a dead token",
+        "orders/api_tokens.py",
+        'log.warning("api_token.dead", name=token.name, reason=dead)\n        return None',
+        'log.warning("api_token.dead", name=token.name, reason=dead)',
+        API + "who_may.py::test_a_revoked_token_is_dead_at_once",
+    ),
+    Mutation(
+        "api: one more a minute",
+        "orders/api_tokens.py",
+        'lte": room - share}',
+        'lte": room}',
+        API + "api_tokens.py::test_as_many_a_minute_as_it_says_and_not_one_more",
+    ),
+    Mutation(
+        "api: a clock that was set back",
+        "orders/api_tokens.py",
+        ' | Q(**{f"{column}__gt": room})',
+        "",
+        API + "api_tokens.py::test_a_clock_that_was_set_back_shuts_nobody_out",
+    ),
+    Mutation(
+        "api: stops share what reading spends",
+        "orders/api_tokens.py",
+        'column = "stops_spent_until" if stops else "spent_until"',
+        'column = "spent_until"',
+        API + "api_tokens.py::test_who_has_read_too_often_can_still_halt",
+    ),
+    Mutation(
+        "api: a session is seen",
+        "orders/api/edge.py",
+        '        request.META.pop("HTTP_COOKIE", None)\n        request.COOKIES = {}\n',
+        "",
+        API + "edge.py::test_the_second_factor_of_a_browser_is_not_asked_of_a_program",
+    ),
+    Mutation(
+        "api: any version loosens",
+        "orders/api/acting.py",
+        "now=timezone.now(), version_shown=why.version)",
+        "now=timezone.now(), version_shown=TradingControl.objects.get(mode=settings.TRADING_MODE).version)",
+        API + "acting.py::test_nothing_is_loosened_by_who_read_the_switch_before_somebody_changed_it",
+    ),
+    Mutation(
+        "api: a conflict told as the signal",
+        "orders/api/signals.py",
+        "if signal is None or signal.digest == digest:",
+        "if True:",
+        API + "sending.py::test_an_id_that_was_used_for_another_signal_is_409_and_kept_as_the_inbox_keeps_it",
+    ),
+    Mutation(
+        "api: a token kept with its alert",
+        "orders/api/tradingview.py",
+        "SEEN_BY.sub(STRUCK_OUT, body)",
+        "body",
+        API + "tradingview.py::test_the_token_is_kept_nowhere_and_logged_nowhere",
+    ),
+    Mutation(
+        "api: any token in an alert",
+        "orders/api/signals.py",
+        "if not token.in_body:",
+        "if False:",
+        API + "tradingview.py::test_a_token_for_headers_is_not_taken_from_a_text",
+    ),
+    Mutation(
+        "api: a token for more than its maker may",
+        "orders/admin/api_tokens.py",
+        "if may_do_more(owner, self.request.user):",
+        "if False:",
+        "tests/orders/admin/test_api_tokens.py::test_nobody_makes_one_for_who_may_do_more",
+    ),
+    Mutation(
+        "api: orders of the other mode",
+        "orders/api/reading.py",
+        "orders().filter(either, mode=settings.TRADING_MODE)",
+        "orders().filter(either)",
+        API + "reading.py::test_there_is_no_order_of_another_mode_or_of_no_id",
+    ),
+    Mutation(
+        "api: a row more on each page",
+        "orders/api/reading.py",
+        "pk__lt=int(asked.cursor)",
+        "pk__lte=int(asked.cursor)",
+        API + "reading.py::test_pages_meet_and_what_comes_meanwhile_shifts_nothing",
+    ),
+    Mutation(
+        "api: a digest that can be probed",
+        "orders/admin/api_tokens.py",
+        'not lookup.startswith("digest") and ',
+        "",
+        "tests/orders/admin/test_api_tokens.py::test_no_digest_can_be_probed_through_the_list",
     ),
 ]
