@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             name='AlertSender',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('mode', models.CharField(choices=[('PAPER', 'Paper'), ('LIVE', 'Live')], max_length=8, unique=True)),
+                ('mode', models.CharField(choices=[("PAPER", "Paper"), ("SHADOW", "Shadow"), ("LIVE", "Live")], max_length=8, unique=True)),
                 ('holder', models.CharField(blank=True, max_length=120)),
                 ('until', models.DateTimeField(blank=True, help_text="By the database's clock; then another may lead.", null=True)),
                 ('watched', models.JSONField(default=dict, help_text='Of each table, up to which row everything was looked at.')),
@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
             name='AlertMessage',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('mode', models.CharField(choices=[('PAPER', 'Paper'), ('LIVE', 'Live')], max_length=8)),
+                ('mode', models.CharField(choices=[("PAPER", "Paper"), ("SHADOW", "Shadow"), ("LIVE", "Live")], max_length=8)),
                 ('formed_at', models.DateTimeField()),
                 ('is_urgent', models.BooleanField(default=False, verbose_name='urgent')),
                 ('title', models.CharField(max_length=300)),
@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
             name='Alert',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('mode', models.CharField(choices=[('PAPER', 'Paper'), ('LIVE', 'Live')], max_length=8)),
+                ('mode', models.CharField(choices=[("PAPER", "Paper"), ("SHADOW", "Shadow"), ("LIVE", "Live")], max_length=8)),
                 ('kind', models.CharField(choices=[('ORDER_FILLED', 'Order filled'), ('ORDER_REJECTED', 'Order rejected'), ('ORDER_IN_DOUBT', 'Order in doubt'), ('DOUBT_ENDED', 'Doubt ended'), ('LIMIT_WARNING', 'Limit nears'), ('BREAKER', 'Limit reached'), ('HALTED', 'Trading halted'), ('REDUCED', 'Reduce only'), ('RESUMED', 'Trading resumed'), ('LOGIN_NEEDED', 'Login needed'), ('NOT_READY', 'Not ready to trade'), ('END_OF_DAY_BREAK', 'End-of-day break'), ('EXECUTOR_SILENT', 'Executor silent'), ('EXECUTOR_BACK', 'Executor back'), ('STOPS_OPENING', 'Incident that stops opening'), ('ATTENTION', 'Incident'), ('UNDELIVERED', 'Alerts not delivered'), ('DATABASE_BACK', 'Database back')], max_length=20)),
                 ('source', models.CharField(editable=False, help_text='What it was made from: told once.', max_length=120)),
                 ('at', models.DateTimeField(help_text='When it happened.')),
