@@ -32,6 +32,7 @@ WORDS = (
     ),
     ("our id / broker's id", "made before sending, Kite's `tag` / Kite's order id (`SIM…` on paper)"),
     ("ACTIVE, REDUCE_ONLY, HALTED", "everything may go; only what closes; only cancels, and exits by a person"),
+    ("PAPER, SHADOW, LIVE", "where orders go: the paper Kite; the same, at Kite's real prices; Kite"),
     ("incident", "something a person must look at"),
 )
 _OF_AN_ORDER = {
