@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -32,6 +33,7 @@ REHEARSED_SIGNALS, REHEARSED_FILLS, REHEARSED_DAYS = 20, 5, 2
 SHADOWED_SIGNALS, SHADOWED_FILLS, SHADOWED_DAYS = 10, 3, 3
 SMALL_ORDERS, SMALL_DAYS = 3, 3
 WALKED_BY = "demo"
+BACKUP_AGE_MAX = timedelta(days=2)
 NAMED_MAX = 100  # of what should not be there
 _DECIDED = ("IGNORED", "DENIED", "APPROVED", "EXPIRED")
 _ORDERS, _SIGNALS, _DAYS = "orders_order_changelist", "orders_signal_changelist", "orders_endofday_changelist"
@@ -141,8 +143,8 @@ def small_days(at: Standing) -> list[Check]:
 def ready_for_all(at: Standing) -> list[Check]:
     """Return what remains: what a desk needs around the product, and that a person lifted the small limits."""
     return [
-        _configured("Alerts", "ALERT_URLS", "Give alerts a way off the screen: without one nobody hears at night."),
-        _configured("Backups", "BACKUP_DIR", "Set up the nightly backup, and restore one once."),
+        _alerts(),
+        _backups(at),
         _second_factor(),
         _deployment(),
         _standby(),
@@ -212,9 +214,24 @@ def _nothing_left_open(mode: str, at: Standing) -> Iterable[Check]:
     yield _none("Incidents that stop new exposure", incidents, "Resolve them.", "risk_incident_changelist")
 
 
-def _configured(title: str, name: str, what_to_do: str) -> Check:
+def _alerts() -> Check:
     # The setting may not exist in this installation's version: that is as good as not set.
-    return _good(title, "configured") if getattr(settings, name, "") else _bad(title, "not configured", what_to_do)
+    if getattr(settings, "ALERT_URLS", ""):
+        return _good("Alerts", "configured")
+    what = "Give alerts a way off the screen: without one nobody hears at night."
+    return _bad("Alerts", "not configured", what)
+
+
+def _backups(at: Standing) -> Check:
+    """Return whether a file of the last two days lies where backups are kept."""
+    title, what = "Backups", "Set up the nightly backup, and restore one once."
+    folder = Path(getattr(settings, "BACKUP_DIR", "") or "/nowhere")
+    files = [each for each in folder.iterdir() if each.is_file()] if folder.is_dir() else []
+    if not files:
+        return _bad(title, "not configured", what)
+    newest = datetime.fromtimestamp(max(each.stat().st_mtime for each in files), tz=at.now.tzinfo)
+    measured = f"the newest is of {_on(newest)}"
+    return _bad(title, measured, what) if at.now - newest > BACKUP_AGE_MAX else _good(title, measured)
 
 
 def _second_factor() -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -301,11 +302,19 @@ def test_a_limit_that_was_loosened_meanwhile_is_named_and_a_tighter_one_is_not(d
 
 # --- Full -------------------------------------------------------------------------------------------------------------
 
-OF_THE_DESK = {"ALERT_URLS": "json://x", "BACKUP_DIR": "/b", "REQUIRE_SECOND_FACTOR": True, "SECURE_COOKIES": True}
+OF_THE_DESK = {"ALERT_URLS": "json://x", "REQUIRE_SECOND_FACTOR": True}
 
 
 @pytest.fixture
-def ready(settings, monkeypatch):
+def backup(tmp_path):
+    file = tmp_path / "a.dump"
+    file.write_bytes(b"x")
+    return file
+
+
+@pytest.fixture
+def ready(settings, monkeypatch, backup):
+    settings.BACKUP_DIR = backup.parent
     for name, value in OF_THE_DESK.items():
         setattr(settings, name, value)
     monkeypatch.setattr("orders.going_live_checks.system_checks.run_checks", lambda **_: [])
@@ -317,7 +326,6 @@ def ready(settings, monkeypatch):
     [
         (None, None),
         ("ALERT_URLS", "Alerts"),
-        ("BACKUP_DIR", "Backups"),
         ("REQUIRE_SECOND_FACTOR", "Second factor"),
     ],
 )
@@ -326,6 +334,17 @@ def test_the_last_step_names_what_a_desk_needs_and_has_not(ready, settings, miss
         setattr(settings, missing, type(OF_THE_DESK[missing])())
 
     assert lacking(Step.FULL) == ([title] if title else [])
+
+
+@pytest.mark.parametrize(("hours", "titles"), [(47, []), (49, ["Backups"]), (None, ["Backups"])])
+def test_a_backup_of_the_last_two_days_must_be_there(ready, backup, hours, titles):
+    if hours is None:
+        backup.unlink()
+    else:
+        at = (NOW - timedelta(hours=hours)).timestamp()
+        os.utime(backup, (at, at))
+
+    assert lacking(Step.FULL) == titles
 
 
 def test_the_last_step_asks_djangos_own_checks(ready, monkeypatch):
