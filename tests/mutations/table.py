@@ -1495,6 +1495,8 @@ MUTATIONS = [
         '    tools.run("pg_restore", ["--file=/dev/null", str(draft)], env)',
         "    pass",
         BACKUP + "a_dump_that_was_written_by_half_does_not_come_to_count",
+    ),
+    Mutation(
         "shadow: the half at Zerodha sends whatever it is asked to",
         "orders/broker/deadline.py",
         'if request.method != "GET" and',
@@ -1563,6 +1565,8 @@ MUTATIONS = [
         "[name for name, value in held.items() if getattr(current, name) == value]",
         "list(held)",
         SMALL_LIMITS + "what_was_tightened_further_meanwhile_is_not_lifted",
+    ),
+    Mutation(
         "api: a token without its scope",
         "orders/api/bearer.py",
         "if not set(self.scopes) & set(token.scopes):",
