@@ -87,23 +87,26 @@ def look(table: Table, row: AlertSender, now: datetime) -> list[Any]:
     if table.name not in row.watched:
         row.watched[table.name] = _mark(_newest(table), now, _transactions()[1])
     mark = row.watched[table.name]
+    moved = _moved(mark, table, now)  # before the rows are read: who ends in between is seen, and not passed by
     rows = table.of_mode(row.mode)
     candidates = rows.filter(pk__gt=mark["low"]).order_by().values_list("pk", flat=True)
     sources = {f"{table.source} {pk}": pk for pk in candidates}
     told = Alert.objects.filter(mode=row.mode, source__in=list(sources)).values_list("source", flat=True)
     untold = set(sources.values()) - {sources[source] for source in told}
-    _move(mark, table, now)
+    row.watched[table.name] = moved
     return list(rows.filter(pk__in=untold).order_by("pk")) if untold else []
 
 
-def _move(mark: dict[str, Any], table: Table, now: datetime) -> None:
+def _moved(mark: dict[str, Any], table: Table, now: datetime) -> dict[str, Any]:
+    """Return the mark as it is after this look: at the newest row of a minute ago, if nobody of then still writes."""
     since = datetime.fromisoformat(mark["at"])
     if since <= now < since + AGAIN_FOR:
-        return
+        return mark
+    newest = _newest(table)  # before the transactions: whoever has a lower id is among them
     oldest_running, next_one = _transactions()
-    if oldest_running >= mark["transaction"] or mark["transaction"] > next_one:  # the latter was another server's
-        mark["low"] = mark["high"]
-        mark.update({**_mark(_newest(table), now, next_one), "low": mark["low"]})
+    if mark["transaction"] <= next_one and oldest_running < mark["transaction"]:
+        return mark  # a mark above every transaction was made on another server
+    return {**_mark(newest, now, next_one), "low": mark["high"]}
 
 
 def _mark(newest: int, now: datetime, transaction: int) -> dict[str, Any]:

@@ -205,6 +205,35 @@ def test_a_lower_id_that_commits_later_is_told_however_late(start, incident, clo
 
 
 @commits
+def test_one_that_commits_while_rows_are_looked_at_is_not_passed_by(
+    start, incident, clock, commits_and_forgets, monkeypatch
+):
+    monkeypatch.setattr(watching, "TABLES", [each for each in watching.TABLES if each.name == "incidents"])
+    sender = start(hook=Told())
+    real = watching._transactions
+    with direct_connection() as slow:
+        slow.execute("BEGIN")
+        opened(1, through=slow)
+        incident(Incident.Kind.OVERFILL, title="seen first", stops_opening=True)
+        clock.advance(seconds=60)
+        sender.turns()  # the mark is at the newest row, and waits for the slow one
+        clock.advance(seconds=60)
+
+        def ends_just_before():
+            slow.execute("COMMIT")
+            return real()
+
+        monkeypatch.setattr(watching, "_transactions", ends_just_before)
+        sender.sender.turn()
+    monkeypatch.setattr(watching, "_transactions", real)
+    for _ in range(3):
+        clock.advance(seconds=60)
+        sender.turns()
+
+    assert sorted(Alert.objects.values_list("title", flat=True)) == ["late", "seen first"]
+
+
+@commits
 def test_the_mark_follows_when_all_that_ran_has_ended_so_that_little_is_looked_at_again(
     start, incident, clock, commits_and_forgets
 ):
