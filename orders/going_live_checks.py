@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core import checks as system_checks
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from orders.backup_files import newest as newest_backup
 from orders.desk import trading_date
 from orders.leadership import standing_by
 from orders.lifecycle import UNFINISHED
@@ -215,23 +215,23 @@ def _nothing_left_open(mode: str, at: Standing) -> Iterable[Check]:
 
 
 def _alerts() -> Check:
-    # The setting may not exist in this installation's version: that is as good as not set.
-    if getattr(settings, "ALERT_URLS", ""):
+    if settings.ALERT_URLS:
         return _good("Alerts", "configured")
     what = "Give alerts a way off the screen: without one nobody hears at night."
     return _bad("Alerts", "not configured", what)
 
 
 def _backups(at: Standing) -> Check:
-    """Return whether a file of the last two days lies where backups are kept."""
-    title, what = "Backups", "Set up the nightly backup, and restore one once."
-    folder = Path(getattr(settings, "BACKUP_DIR", "") or "/nowhere")
-    files = [each for each in folder.iterdir() if each.is_file()] if folder.is_dir() else []
-    if not files:
-        return _bad(title, "not configured", what)
-    newest = datetime.fromtimestamp(max(each.stat().st_mtime for each in files), tz=at.now.tzinfo)
-    measured = f"the newest is of {_on(newest)}"
-    return _bad(title, measured, what) if at.now - newest > BACKUP_AGE_MAX else _good(title, measured)
+    """Return whether there is a backup of the last two days."""
+    title, what, last = (
+        "Backups",
+        "Set up the nightly backup, and restore one once.",
+        newest_backup(settings.BACKUP_DIR),
+    )
+    if last is None:
+        return _bad(title, f"none in {settings.BACKUP_DIR}", what)
+    measured = f"the newest is of {_on(last.taken_at)}"
+    return _bad(title, measured, what) if at.now - last.taken_at > BACKUP_AGE_MAX else _good(title, measured)
 
 
 def _second_factor() -> Check:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -14,6 +13,7 @@ from django.db import ProgrammingError, transaction
 from django.utils import timezone
 
 from orders import going_live, small_limits
+from orders.backup_files import named
 from orders.broker.sessions import TokenVault
 from orders.desk import Desk, trading_date
 from orders.going_live import StepRefused, arm, begin_anew, go_past, pass_step, present_step, steps
@@ -305,16 +305,16 @@ def test_a_limit_that_was_loosened_meanwhile_is_named_and_a_tighter_one_is_not(d
 OF_THE_DESK = {"ALERT_URLS": "json://x", "REQUIRE_SECOND_FACTOR": True}
 
 
-@pytest.fixture
-def backup(tmp_path):
-    file = tmp_path / "a.dump"
-    file.write_bytes(b"x")
-    return file
+def lay_backup(folder, taken_at):
+    for file in named(folder, taken_at).files:
+        file.write_bytes(b"x")
 
 
 @pytest.fixture
-def ready(settings, monkeypatch, backup):
-    settings.BACKUP_DIR = backup.parent
+def ready(settings, monkeypatch, tmp_path):
+    settings.BACKUP_DIR = tmp_path / "backups"
+    settings.BACKUP_DIR.mkdir()
+    lay_backup(settings.BACKUP_DIR, NOW)
     for name, value in OF_THE_DESK.items():
         setattr(settings, name, value)
     monkeypatch.setattr("orders.going_live_checks.system_checks.run_checks", lambda **_: [])
@@ -337,12 +337,10 @@ def test_the_last_step_names_what_a_desk_needs_and_has_not(ready, settings, miss
 
 
 @pytest.mark.parametrize(("hours", "titles"), [(47, []), (49, ["Backups"]), (None, ["Backups"])])
-def test_a_backup_of_the_last_two_days_must_be_there(ready, backup, hours, titles):
-    if hours is None:
-        backup.unlink()
-    else:
-        at = (NOW - timedelta(hours=hours)).timestamp()
-        os.utime(backup, (at, at))
+def test_a_backup_of_the_last_two_days_must_be_there(ready, settings, tmp_path, hours, titles):
+    settings.BACKUP_DIR = tmp_path
+    if hours is not None:
+        lay_backup(tmp_path, NOW - timedelta(hours=hours))
 
     assert lacking(Step.FULL) == titles
 
