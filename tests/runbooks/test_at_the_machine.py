@@ -7,6 +7,7 @@ import signal
 import pytest
 import redis
 from django.db import OperationalError, connection
+from django.utils import timezone
 
 from orders.models import ExecutorHeartbeat, Position, Signal
 from risk.models import Incident
@@ -95,7 +96,8 @@ def test_a_dead_executor_is_seen_stopped_for_without_it_and_started_again(leader
     by_stream("one")
     filled(concluded("one"))
     executor.end(signal.SIGKILL)
-    until(lambda: "last seen" in start_of_day(), 30)
+    until(lambda: not ExecutorHeartbeat.objects.get().is_alive(timezone.now()), 30)
+    assert "last seen" in start_of_day()
 
     assert "trading is HALTED" in manage("halt_trading", "--reason", "no executor")
     out = manage("flatten", "--reason", "no executor", "--confirm", "FLATTEN")
