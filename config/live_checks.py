@@ -76,13 +76,13 @@ def _proxies() -> Found:
 
 
 def _alerts() -> Found:
-    if not getattr(settings, "ALERT_URLS", True):
+    if not settings.ALERT_URLS:
         hint = "Set ALERT_URLS: a halt, an order in doubt or a silent executor must find somebody."
         yield warning(8, "Nobody is told what happens while nobody looks.", hint)
 
 
 def _backups() -> Found:
-    folder = Path(getattr(settings, "BACKUP_DIR", "/")).resolve()
+    folder = settings.BACKUP_DIR.resolve()
     if Path(settings.LOCAL_DIR).resolve() in (folder, *folder.parents):
         hint = "Set BACKUP_DIR to another disk, or to a folder that is copied elsewhere."
         yield warning(9, "Backups lie beside what they are of, and are lost with it.", hint)

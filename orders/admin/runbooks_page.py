@@ -61,8 +61,8 @@ BY_KIND: dict[str, str] = {
     Kind.END_OF_DAY_BREAK: POSITION,
     Kind.UNKNOWN_ORDER: UNKNOWN,
     Kind.DOUBLED_ORDER: UNKNOWN,
-    "BACKUP_FAILED": DISK,
-    "RESTORED": MACHINE,
+    Kind.BACKUP_FAILED: DISK,
+    Kind.RESTORED: MACHINE,
 }
 
 _INLINE = re.compile(r"(`[^`]+`|\*\*[^*]+\*\*|\*[^*]+\*)")

@@ -41,6 +41,8 @@ INCIDENT_KINDS = {
     Incident.Kind.RATE_REFUSED: Kind.ATTENTION,
     Incident.Kind.END_OF_DAY_MISSED: Kind.ATTENTION,
     Incident.Kind.AUDIT_OPEN: Kind.ATTENTION,
+    Incident.Kind.BACKUP_FAILED: Kind.ATTENTION,
+    Incident.Kind.LINE_PROOF: Kind.ATTENTION,
 }
 NEXT = {
     Kind.ORDER_FILLED: "Nothing to do. What it opened or closed stands on the Positions page.",

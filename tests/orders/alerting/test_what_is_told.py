@@ -25,6 +25,7 @@ STOPS = {
     Incident.Kind.VANISHED_ORDER,
     Incident.Kind.DOUBLED_ORDER,
     Incident.Kind.UNREADABLE_ROW,
+    Incident.Kind.RESTORED,
 }
 ASIDE = {
     Incident.Kind.UNFINISHED_OF_A_PAST_DAY,
