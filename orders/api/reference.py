@@ -51,20 +51,20 @@ def _told(schema: dict[str, Any], path: str, method: str, operation: dict[str, A
         "words": operation.get("description", ""),
         "scopes": " or ".join(operation["x-scopes"]),
         "permission": operation["x-permission"],
-        "asks": [_parameter(each) for each in operation["parameters"]],
+        "asks": [_parameter(schema, each) for each in operation["parameters"]],
         "body": _fields(schema, content.get("schema", {})),
         "says": _fields(schema, said),
         "statuses": [(status, answer["description"]) for status, answer in operation["responses"].items()],
     }
 
 
-def _parameter(told: dict[str, Any]) -> dict[str, Any]:
+def _parameter(schema: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
     where = "in the address" if told["in"] == "path" else "in the query"
     return {
         "name": told["name"],
-        "kind": _kind(told["schema"]),
+        "kind": _kind(schema, told["schema"]),
         "needed": told["required"],
-        "words": told.get("description", where),
+        "words": _words(told["schema"]) or where,
     }
 
 
@@ -72,7 +72,7 @@ def _fields(schema: dict[str, Any], shape: dict[str, Any]) -> list[dict[str, Any
     shape = _resolved(schema, shape)
     needed = shape.get("required", ())
     return [
-        {"name": name, "kind": _kind(_resolved(schema, each)), "needed": name in needed, "words": _words(each)}
+        {"name": name, "kind": _kind(schema, each), "needed": name in needed, "words": _words(each)}
         for name, each in shape.get("properties", {}).items()
     ]
 
@@ -88,15 +88,16 @@ def _words(shape: dict[str, Any]) -> str:
     return next((each["description"] for each in told if "description" in each), "")
 
 
-def _kind(shape: dict[str, Any]) -> str:
-    """Return in a word or two what a value is."""
-    if "enum" in shape:
-        return ", ".join(map(str, shape["enum"]))
-    if "anyOf" in shape:
-        kinds = dict.fromkeys(_kind(each) for each in shape["anyOf"])
+def _kind(schema: dict[str, Any], shape: dict[str, Any]) -> str:
+    """Return in a word or two what a value is, or which ones there are."""
+    known = _resolved(schema, shape)
+    if "enum" in known:
+        return ", ".join(map(str, known["enum"]))
+    if "anyOf" in known:
+        kinds = dict.fromkeys(_kind(schema, each) for each in known["anyOf"])
         return " or ".join(kind for kind in kinds if kind != "null") + (" or null" if "null" in kinds else "")
-    if "items" in shape:
-        return f"list of {_kind(shape['items'])}"
+    if "items" in known:
+        return f"list of {_kind(schema, known['items'])}"
     if "$ref" in shape:
         return str(shape["$ref"].rpartition("/")[2]).removesuffix("Out").lower()
-    return str(shape.get("format") or shape.get("type") or "any")
+    return str(known.get("format") or known.get("type") or "any")

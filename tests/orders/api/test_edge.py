@@ -228,5 +228,12 @@ def test_the_reference_is_for_staff_and_loads_nothing_from_elsewhere(tara):
         assert path in page
     assert '<script src="http' not in page
     assert "cdn" not in page.lower()
-    for word in ("orders:cancel", "orders.cancel_order", "Retry-After", "openapi.json", "trading:resume"):
+    for word in (
+        "orders:cancel",
+        "orders.cancel_order",
+        "Retry-After",
+        "openapi.json",
+        "trading:resume",
+        "PARTIALLY_FILLED",
+    ):
         assert word in page
