@@ -62,7 +62,7 @@ def test_it_says_what_is_in_it(tmp_path):
     taken = take(tmp_path, ALL, now=NOW)
 
     told = check_whole(taken.backup)
-    assert told["rows"]["risk_tradingcontrol"] == TradingControl.objects.count() == 2
+    assert told["rows"]["risk_tradingcontrol"] == TradingControl.objects.count() == len(Mode)
     assert taken.rows == sum(told["rows"].values())
     assert ["orders", "0001_initial"] in told["migrations"]
     assert told["taken_at"] == "2026-11-27T13:30:00+00:00"

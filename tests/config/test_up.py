@@ -89,10 +89,14 @@ def process_of(text: str) -> int:
     return min(pids)
 
 
-@pytest.fixture
-def port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
 
 
 @pytest.fixture
@@ -125,7 +129,7 @@ def test_a_day_of_the_local_set(bare, folder, port, runs):
     eventually(lambda: up.said(r"^servers +\| their keeper is gone; starting again"))
     eventually(lambda: up.said(r"^servers +\| .*server.started name=postgres") and len(folder.status()) == 3)
 
-    second = Up(bare, port + 1)
+    second = Up(bare, free_port())
     runs.append(second)
     assert second.end(0) != 0
     assert second.said("Another `manage.py up` runs")
