@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import (
     BooleanField,
     Case,
@@ -22,6 +23,7 @@ from django.db.models import (
     Func,
     Q,
     QuerySet,
+    Subquery,
     Value,
     When,
 )
@@ -33,6 +35,7 @@ from orders.models import Order, OrderEvent, OrderModification
 from orders.models.order import FUTURE_MAX
 from risk.engine.facts import Origin, Traffic
 from risk.engine.rates import BROKER_MINUTE, MINUTE, SECOND
+from risk.models import TradingControl
 from risk.questions import Later, Question
 
 CHANGED_ELSEWHERE = "changed at the broker"  # begins the note of a change that the broker's book showed
@@ -51,16 +54,15 @@ def ask_traffic(desk: Desk, now: datetime) -> Later[Traffic]:
     days = {"first_day": trading_date(now - MINUTE - unanswered), "today": trading_date(now)}
     placed = _PLACED.ask(mode=desk.mode, now=now, began=now - MINUTE - unanswered, **days)
     modified = _MODIFIED.ask(mode=desk.mode, now=now, began=now - MINUTE - unanswered)
-    requests_today = _TODAY.ask(mode=desk.mode, today=days["today"])
-    cancels = _CANCELS.ask(mode=desk.mode, now=now)
+    counted = _COUNTED.ask(mode=desk.mode, now=now, today=days["today"])
 
     def told() -> Traffic:
         requests = [(datetime.fromtimestamp(at, UTC), was_turned_away) for at, was_turned_away in placed()]
         requests += _there_by(modified(), now)
-        ((today,),) = requests_today()
+        ((today, cancelled),) = counted()
         return Traffic(
             placed=tuple(sorted(moment for moment, _ in requests if moment > now - MINUTE)),
-            cancelled=tuple(sorted(moment for (moment,) in cancels())),
+            cancelled=tuple(sorted(cancelled)),
             turned_away_at=max((moment for moment, was_turned_away in requests if was_turned_away), default=None),
             today=today,
         )
@@ -99,24 +101,25 @@ def _modified(mode: str, now: datetime, began: datetime) -> QuerySet[OrderModifi
     return sent.values_list("state", "state_reason", "answer_by", "answered_at")
 
 
-def _today(mode: str, today: date) -> QuerySet[Order, Any]:
-    """Return how many of today there are: one row, counted by an index alone."""
+def _counted(mode: str, now: datetime, today: date) -> QuerySet[TradingControl, Any]:
+    """
+    Return how many of today there are, counted by an index alone, and when cancels were tried in the last second.
+
+    One row, the switch's: each of the two is read by an index of its own.
+    """
     requested = Order.objects.requested_on(mode, today).order_by().values(in_all=Value(1))
-    return requested.annotate(count=Count("*")).values_list("count")
-
-
-def _cancels(mode: str, now: datetime) -> QuerySet[Order, Any]:
-    """Return when cancels were tried in the last second."""
-    tried = Order.objects.filter(mode=mode, cancel_tried_at__range=(now - SECOND, now + FUTURE_MAX))
-    return tried.order_by().values_list("cancel_tried_at")
+    tried = Order.objects.filter(mode=mode, cancel_tried_at__range=(now - SECOND, now + FUTURE_MAX)).order_by()
+    return TradingControl.objects.filter(mode=mode).values_list(
+        Coalesce(Subquery(requested.annotate(count=Count("*")).values("count")), 0),
+        ArraySubquery(tried.values("cancel_tried_at")),
+    )
 
 
 _PLACED = Question[tuple[float, bool]](_placed, mode=str, now=datetime, began=datetime, first_day=date, today=date)
 _MODIFIED = Question[tuple[str, str, datetime | None, datetime | None]](
     _modified, mode=str, now=datetime, began=datetime
 )
-_TODAY = Question[tuple[int]](_today, mode=str, today=date)
-_CANCELS = Question[tuple[datetime]](_cancels, mode=str, now=datetime)
+_COUNTED = Question[tuple[int, list[datetime]]](_counted, mode=str, now=datetime, today=date)
 
 
 def _there_by(

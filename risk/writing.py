@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from django.db import connection
 from django.db.models import Model
+from django.db.models.expressions import DatabaseDefault
 
 from risk.prepared import prepared_cursor
 
@@ -122,7 +123,16 @@ def _update_and_tell(kind: type[Model], changed: tuple[str, ...], expected: tupl
 
 
 def _values(row: Model) -> list[Any]:
-    return [field.get_db_prep_save(field.pre_save(row, True), connection) for field in _written(type(row))]
+    return [field.get_db_prep_save(_value(row, field), connection) for field in _written(type(row))]
+
+
+def _value(row: Model, field: Any) -> Any:
+    value = field.pre_save(row, True)
+    if isinstance(value, DatabaseDefault):  # a constant, which the database would put there itself
+        (constant,) = value.get_source_expressions()
+        value = constant.value
+        setattr(row, field.attname, value)
+    return value
 
 
 @cache

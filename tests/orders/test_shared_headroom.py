@@ -94,7 +94,7 @@ def about_to_fill(desk, resting, paper):
 
 def infy_in(order):
     (other,) = order.decision.facts["portfolio"]["others"]
-    return other["own"], other["working_buys"]
+    return other["own"], other.get("working_buys", 0)
 
 
 def test_a_decision_before_a_fill_counts_the_order_and_not_the_shares(desk, wish, about_to_fill):

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("orders", "0033_stream_connects"),
+        ("orders", "0032_alerts"),
     ]
 
     operations = [

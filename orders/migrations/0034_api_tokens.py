@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("orders", "0034_going_live"),
+        ("orders", "0033_going_live"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("orders", "0032_alerts"),
+        ("orders", "0034_api_tokens"),
     ]
 
     operations = [
