@@ -53,7 +53,8 @@ def take(folder: Path, rotation: Rotation, *, now: datetime) -> Taken:
             raise BackupFailed(f"{backup.dump} is there already: there is one backup a second at most")
         try:
             rows = _write(backup)
-            removed = outlived(backups(folder), rotation)
+            # By a clock that was set back, an older one may look like the newer.
+            removed = [each for each in outlived(backups(folder), rotation) if each.dump != backup.dump]
             for each in removed:
                 for file in each.files:
                     file.unlink(missing_ok=True)

@@ -38,5 +38,5 @@ class Nights:
         now = self._clock().astimezone(MUMBAI)
         if now.weekday() < SATURDAY and FROM <= now.time() < UNTIL:
             return False
-        last = newest(self.backups)
+        last = newest(self.backups, now=now)
         return last is None or now - last.taken_at >= DAY

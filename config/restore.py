@@ -83,12 +83,14 @@ def restore(backup: Backup, target: Target) -> dict[str, int]:
     _check_version(contents)
     try:
         with psycopg.connect(**target.parameters, autocommit=True) as database:
+            database.execute("SET default_transaction_read_only = off")  # as a restore that failed left it
             server = database.info.server_version // 10_000
             _check_target(database, server, contents, target)
             tools = tools_for(max(server, int(contents["tools"])), os.environ)
             env = surroundings(target.parameters)
             tools.run("pg_restore", ["--list", str(backup.dump)], env)
             _set_read_only(database, target)
+            _check_target(database, server, contents, target)  # who came before that may write
             env["PGOPTIONS"] = "-c default_transaction_read_only=off"
             options = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", "--no-password"]
             tools.run("pg_restore", [*options, f"--dbname={target.name}", str(backup.dump)], env)
@@ -144,7 +146,8 @@ def _check_target(database: psycopg.Connection[Any], server: int, contents: Mapp
         )
     others = database.execute(
         "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
-        " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        # Of others' sessions a role that is no member of theirs is not told the kind.
+        " AND pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend'"
     ).fetchall()
     if any(name == APPLICATION for (name,) in others):
         raise RestoreRefused(f"an executor is running on {target.name}: stop it first")

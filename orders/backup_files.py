@@ -20,6 +20,7 @@ NAME = re.compile(r"order-executor-(\d{8}T\d{6})Z\.dump")
 STAMP = "%Y%m%dT%H%M%S"
 # A nightly backup that is a few hours late is none that a person must be told of.
 AGE_MAX = timedelta(hours=30)
+FUTURE_MAX = timedelta(minutes=5)  # what two machines' clocks may differ by
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -70,8 +71,9 @@ def backups(folder: Path) -> list[Backup]:
         return []
 
 
-def newest(folder: Path) -> Backup | None:
-    return max(backups(folder), default=None)
+def newest(folder: Path, *, now: datetime) -> Backup | None:
+    """Return the newest of up to now: one from the future was dated by a clock that was set back, and says nothing."""
+    return max((each for each in backups(folder) if each.taken_at <= now + FUTURE_MAX), default=None)
 
 
 class Rotation(NamedTuple):

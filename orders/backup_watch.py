@@ -21,7 +21,7 @@ def tell_of_failure(reason: str, *, now: datetime) -> None:
 
 def tell_of_missing(*, now: datetime) -> None:
     """Open an incident when the newest backup is too old, or there is none for an installation of more than a day."""
-    last = newest(settings.BACKUP_DIR)
+    last = newest(settings.BACKUP_DIR, now=now)
     since = last.taken_at if last else _installed_at()
     if since is None or now - since <= AGE_MAX:
         return

@@ -226,7 +226,8 @@ def _decide_under_the_lock(
     if seen.attempt > desk.rules.attempts_max:
         _give_up(desk, signal, now)
         return _Found()
-    if restored.is_of_before(control, signal):
+    our_id = client_order_id(control.order_id_prefix, f"signal:{desk.mode}:{signal.signal_id}", seen.attempt)
+    if restored.is_of_before(control, signal) or restored.is_at_the_broker(control, our_id):
         restored.leave_to_a_person(signal, now)
         return _Found()
     portfolio, limits = seen.portfolio, seen.limits
@@ -249,7 +250,6 @@ def _decide_under_the_lock(
         signal.conclude(_CONCLUSIONS[assessment.outcome], reason=assessment.reason, now=now)
         missed_exits.tell(desk, signal, portfolio, assessment, now)
         return _Found()
-    our_id = client_order_id(control.order_id_prefix, f"signal:{desk.mode}:{signal.signal_id}", seen.attempt)
     order = _write(desk, proposed, decision, our_id=our_id, now=now, signal=signal, attempt=seen.attempt)
     signal.conclude(Signal.Status.APPROVED, reason=proposed.size_note, now=now)
     return _Found(order)

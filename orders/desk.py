@@ -20,10 +20,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.db import Error
 from django.utils import timezone
 
 from orders.broker.asked import AskedFunds, AskedPositions, AskedPrices
-from orders.broker.gateway import Depth, Gateway
+from orders.broker.gateway import Depth, Gateway, NotSent
 from orders.broker.kite import KiteGateway, KiteMarket
 from orders.broker.kite_rows import IST
 from orders.broker.paper_prices import PaperPrices
@@ -158,16 +159,19 @@ def _gateway(mode: str, vault: TokenVault, *, root: str, api_key: str, clock: Cl
 
 
 def keep_quote(seen: Seen) -> None:
-    """Keep what the real market was when a shadow order left."""
-    ShadowQuote.objects.create(
-        moment=ShadowQuote.Moment.ORDER,
-        client_order_id=seen.tag,
-        exchange=seen.exchange,
-        symbol=seen.symbol,
-        trading_date=trading_date(seen.at),
-        at=seen.at,
-        **told_of(seen.depth),
-    )
+    """Keep what the real market was when a shadow order left. Raise `NotSent` when it cannot be kept."""
+    try:
+        ShadowQuote.objects.create(
+            moment=ShadowQuote.Moment.ORDER,
+            client_order_id=seen.tag,
+            exchange=seen.exchange,
+            symbol=seen.symbol,
+            trading_date=trading_date(seen.at),
+            at=seen.at,
+            **told_of(seen.depth),
+        )
+    except Error as trouble:
+        raise NotSent(f"not sent: what the market is cannot be written down: {trouble}") from trouble
 
 
 def told_of(depth: Depth) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from orders.desk import trading_date
 from orders.leadership import standing_by
 from orders.lifecycle import UNFINISHED
 from orders.models import EndOfDay, GoingLiveStep, LineProof, Order, ShadowQuote, Signal
-from orders.small_limits import held_small, still_held
+from orders.small_limits import held_small, still_held, was_changed
 from orders.start_of_day import Check, State
 from risk import limit_versions
 from risk.engine.facts import TradingState
-from risk.models import Incident, LimitChange, Mode, RiskSettings, TradingControlEvent
+from risk.models import Incident, LimitChange, Mode, TradingControlEvent
 
 Step = GoingLiveStep.Step
 Verdict = LineProof.Verdict
@@ -129,7 +129,8 @@ def small_days(at: Standing) -> list[Check]:
         held = _bad(title, told, "Hold them small again, or say why you go on.", _LIMITS)
     since = Order.objects.ours(mode).filter(trading_date__gte=trading_date(preset.at), created_at__gte=preset.at)
     traded = since.filter(filled_quantity__gt=0).exclude(line_proof__isnull=False)
-    others = traded.exclude(symbol=preset.facts["symbol"].partition(":")[2]).count()
+    exchange, _, symbol = preset.facts["symbol"].partition(":")
+    others = traded.exclude(exchange=exchange, symbol=symbol).count()
     ended = traded.exclude(status__in=UNFINISHED).count()
     return [
         held,
@@ -226,7 +227,7 @@ def _backups(at: Standing) -> Check:
     title, what, last = (
         "Backups",
         "Set up the nightly backup, and restore one once.",
-        newest_backup(settings.BACKUP_DIR),
+        newest_backup(settings.BACKUP_DIR, now=at.now),
     )
     if last is None:
         return _bad(title, f"none in {settings.BACKUP_DIR}", what)
@@ -272,17 +273,13 @@ def _lifted(at: Standing) -> Check:
     if preset is None:
         return _good(title, "were never put in force", _LIMITS)
     current = limit_versions.in_force(now=at.now)
-    held = [name for name, value in still_held(current, preset).items() if _was_changed(preset, name, value)]
+    held = [name for name, value in still_held(current, preset).items() if was_changed(preset, name, value)]
     waiting = LimitChange.objects.pending().filter(Q(exchange="") & Q(limit__in=held)).count()
     if held:
         waits = f"; {waiting} wait to be answered" if waiting else ""
         what = "Lift them here, when the days with one share were good. It is a loosening like any other."
         return _bad(title, f"{len(held)} hold still: {limit_versions.labels(held)}{waits}", what, _LIMITS)
     return _good(title, "lifted", _LIMITS)
-
-
-def _was_changed(preset: GoingLiveStep, name: str, value: object) -> bool:
-    return bool(preset.facts["before"][name] != RiskSettings.as_text(value))
 
 
 def _at_least(title: str, count: int, least: int, what_to_do: str, page: str) -> Check:

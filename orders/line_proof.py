@@ -21,7 +21,7 @@ from orders.broker.gateway import BrokerUnreachable, GatewayError, SessionRefuse
 from orders.deciding import InvalidOrder, ManualOrder, OrderDenied, UnknownInstrument, decide_manual, made_earlier
 from orders.desk import Desk, rupees
 from orders.execution import CANCEL_TAKEN, cancel, submit
-from orders.lifecycle import OrderStatus
+from orders.lifecycle import UNFINISHED, OrderStatus
 from orders.models import Decision, Instrument, LineProof, LineProofStage, Order
 from orders.quotes import quote_and_band
 from orders.reconciliation import reconcile
@@ -89,6 +89,10 @@ def prove(desk: Desk, asked: Asked) -> LineProof:
 
 def break_off_overdue(desk: Desk) -> None:
     """End a proof whose process died, and wish its order cancelled. The executor looks after each reading."""
+    ended = LineProof.objects.filter(mode=desk.mode, verdict=Verdict.BROKEN_OFF, order__status__in=UNFINISHED)
+    for proof in ended.filter(order__cancel_requested_at=None):  # its process woke after it was broken off
+        assert proof.order is not None, "it was asked for by its order"
+        cancel(desk, proof.order, by="executor", reason="the proof that it belongs to was broken off")
     for proof in LineProof.objects.filter(mode=desk.mode, ended_at=None):
         if not proof.is_overdue(desk.clock()):
             continue
@@ -169,7 +173,7 @@ def _place(desk: Desk, proof: LineProof, price: Decimal) -> Order:
         codes = _codes(denial.decision)
         verdict = next((_OF_A_DENIAL[code] for code in codes if code in _OF_A_DENIAL), Verdict.DENIED)
         raise _Failed(Stage.ORDER, verdict, f"denied by our risk desk: {denial}") from denial
-    except (InvalidOrder, UnknownInstrument) as refusal:
+    except (InvalidOrder, UnknownInstrument, ProofRefused) as refusal:
         raise _Failed(Stage.ORDER, Verdict.DENIED, str(refusal)) from refusal
     LineProof.objects.filter(pk=proof.pk).update(order=order)
     submit(desk, order)
@@ -291,7 +295,14 @@ def _wish(proof: LineProof, price: Decimal) -> ManualOrder:
         limit_price=price,
         by=proof.begun_by,
         why="to prove the line: placed to be cancelled",
+        check=lambda control: _still_under_way(proof),
     )
+
+
+def _still_under_way(proof: LineProof) -> None:
+    """Raise `ProofRefused`, under the lock, when the proof was broken off meanwhile: another may have been begun."""
+    if LineProof.objects.filter(pk=proof.pk, ended_at__isnull=False).exists():
+        raise ProofRefused("it was broken off meanwhile: this process stood still for too long")
 
 
 def _token(proof: LineProof) -> str:

@@ -51,9 +51,11 @@ def _tell(mode: str, as_of: str, now: datetime) -> None:
 
 def is_of_before(control: TradingControl, signal: Signal) -> bool:
     """Return whether the signal was made before the restore, and not repeated by a person since, who wishes it now."""
-    if control.restored_at is None or signal.source == Signal.Source.STAFF:
+    if control.restored_at is None:
         return False
-    return (signal.signal_at or signal.received_at) <= control.restored_at
+    by_staff = signal.source == Signal.Source.STAFF
+    made_at = signal.received_at if by_staff else signal.signal_at or signal.received_at
+    return made_at <= control.restored_at
 
 
 def is_at_the_broker(control: TradingControl, our_id: str) -> bool:

@@ -62,6 +62,11 @@ def small_values(current: RiskSettings, exchange: str, symbol: str) -> dict[str,
     small = {**SMALL, "allowed_instruments": only}
     if not current.round_up_to_one_lot:
         del small["position_size"]  # it would buy nothing
+    return small
+
+
+def tighter(small: dict[str, Any], current: RiskSettings) -> dict[str, Any]:
+    """Return what of the small limits is not in force yet, or tighter."""
     return {name: value for name, value in small.items() if loosens(name, value, getattr(current, name))}
 
 
@@ -71,12 +76,15 @@ def hold_small(exchange: str, symbol: str, wished: Wished) -> GoingLiveStep:
     limit_versions.carry_out(now=wished.now)
     with transaction.atomic():
         before = limit_versions.locked(now=wished.now)
-        values = small_values(before, exchange, symbol)
+        small = small_values(before, exchange, symbol)
+        values = tighter(small, before)
         if not values:
             raise ChangeRefused("every limit is as small already: nothing to hold")
-        kept = {name: before.as_text(getattr(before, name)) for name in values}
+        now = {name: getattr(before, name) for name in small}
+        # Held small again before they were lifted, they go back to what they were before the first time.
+        kept = {**_as_text(now), **_not_lifted_yet(small)}
         _save(values, wished)
-        facts = {"symbol": f"{exchange}:{symbol}", "before": kept, "after": _as_text(values)}
+        facts = {"symbol": f"{exchange}:{symbol}", "before": kept, "after": _as_text({**now, **values})}
         return _said(Said.PRESET, wished, facts)
 
 
@@ -91,9 +99,11 @@ def lift(wished: Wished) -> GoingLiveStep:
     with transaction.atomic():
         current = limit_versions.locked(now=wished.now)
         preset = held_small()
-        held = still_held(current, preset) if preset else {}
+        if preset is None:
+            raise ChangeRefused("no limit is held small")
+        held = {name: value for name, value in still_held(current, preset).items() if was_changed(preset, name, value)}
         values = [name for name, value in held.items() if getattr(current, name) == value]
-        if preset is None or not values:
+        if not values:
             raise ChangeRefused("no limit is held small")
         back = {name: current.parsed(name, preset.facts["before"][name]) for name in values}
         saved = _save(back, wished)
@@ -104,6 +114,19 @@ def lift(wished: Wished) -> GoingLiveStep:
 def held_small() -> GoingLiveStep | None:
     """Return when the limits were held small last."""
     return GoingLiveStep.objects.filter(said=Said.PRESET).first()
+
+
+def _not_lifted_yet(small: dict[str, Any]) -> dict[str, str]:
+    """Return what the limits were before an earlier time that nobody has lifted since."""
+    earlier = GoingLiveStep.objects.filter(said__in=[Said.PRESET, Said.LIFTED]).first()
+    if earlier is None or earlier.said == Said.LIFTED:
+        return {}
+    return {name: text for name, text in earlier.facts["before"].items() if name in small}
+
+
+def was_changed(preset: GoingLiveStep, name: str, value: object) -> bool:
+    """Return whether it was another before it was held small."""
+    return bool(preset.facts["before"][name] != RiskSettings.as_text(value))
 
 
 def still_held(current: RiskSettings, preset: GoingLiveStep) -> dict[str, Any]:

@@ -263,7 +263,7 @@ def _redis(morning: Morning) -> Check:
 
 
 def _backup(morning: Morning) -> Check:
-    title, last = "Backup", newest(settings.BACKUP_DIR)
+    title, last = "Backup", newest(settings.BACKUP_DIR, now=morning.now)
     what = "manage.py backup takes one, and should every night: until then a lost disk is a lost ledger."
     if last is None:
         return _warning(title, "none in BACKUP_DIR", what)

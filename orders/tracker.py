@@ -153,6 +153,8 @@ class Tracker:
     def _wait(self) -> None:
         """Wait for a nudge or the next time to read. What other processes did is looked for meanwhile."""
         follow_prices(self._desk)
+        if self._failures:  # no turn came so far as to look
+            watch_limits(self._desk)
         self._hold_back()
         busy = self._is_busy()
         end = time.monotonic() + (self._busy_seconds if busy else self._idle_seconds)

@@ -36,7 +36,8 @@ class House:
     @classmethod
     def of(cls, *, needs: str, mode: str, ceilings: Mapping[str, Any]) -> House:
         """Return the house by its settings: LOOSENING_NEEDS, TRADING_MODE and LIMIT_CEILINGS."""
-        delay = LIVE_DELAY if mode == Mode.LIVE else timedelta(0)
+        # The limits are of all modes: who goes over to shadow for a moment loosens what live will trade by.
+        delay = timedelta(0) if mode == Mode.PAPER else LIVE_DELAY
         return cls(needs=Wish.Needs[needs.upper()], delay=delay, ceilings=ceilings)
 
     @property

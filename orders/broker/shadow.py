@@ -89,9 +89,8 @@ class ShadowGateway:
             self._prices.tell(*key, depth)
         except (BrokerUnreachable, SessionRefused, PricesNotTold) as trouble:
             raise NotSent(f"not sent: the real market cannot be shown to the paper Kite: {trouble}") from trouble
-        self._witness(
-            Seen(tag=request.tag, exchange=request.exchange, symbol=request.symbol, at=self._clock(), depth=depth)
-        )
+        seen = Seen(tag=request.tag, exchange=request.exchange, symbol=request.symbol, at=self._clock(), depth=depth)
+        self._witness(seen)
         with _of_the_paper_server(OrderRefused):
             return self._orders.place(request, send_by=send_by)
 

@@ -45,7 +45,7 @@ def without_the_database(now: datetime) -> Iterator[Metric]:
     info = InfoMetricFamily(PREFIX, "What runs here: which mode it trades in, and its version.")
     info.add_metric([], {"mode": settings.TRADING_MODE, "version": settings.VERSION})
     yield info
-    last = newest(settings.BACKUP_DIR)
+    last = newest(settings.BACKUP_DIR, now=now)
     if last is not None:
         yield _gauge("backup_age_seconds", "Since the newest whole backup was taken.", _age(last.taken_at, now))
 

@@ -292,7 +292,7 @@ def test_the_command_tells_of_a_failure_as_an_incident_and_resolves_it_with_the_
 
     incident.refresh_from_db()
     assert incident.status == Incident.Status.RESOLVED
-    assert incident.note == f"{newest(kept_in).dump.name} was taken"
+    assert incident.note == f"{newest(kept_in, now=timezone.now()).dump.name} was taken"
 
 
 def test_where_one_is_younger_than_a_day_none_is_due(kept_in):
@@ -326,4 +326,4 @@ def test_a_backup_holds_up_nobody_who_writes(tmp_path, monkeypatch):
     take(tmp_path, ALL, now=NOW)
 
     assert moved.is_set()
-    assert json.loads(newest(tmp_path).contents.read_text())["mode"] == "PAPER"
+    assert json.loads(newest(tmp_path, now=NOW).contents.read_text())["mode"] == "PAPER"

@@ -63,11 +63,21 @@ def test_a_dump_without_its_other_files_is_not_counted(tmp_path):
     half.checksums.unlink()
 
     assert backups(tmp_path) == [whole]
-    assert newest(tmp_path) == whole
+    assert newest(tmp_path, now=datetime(2026, 1, 3, tzinfo=UTC)) == whole
 
 
 def test_a_folder_that_is_not_there_has_no_backups(tmp_path):
-    assert newest(tmp_path / "nowhere") is None
+    assert newest(tmp_path / "nowhere", now=datetime(2026, 1, 3, tzinfo=UTC)) is None
+
+
+def test_one_from_the_future_says_nothing_of_now(tmp_path):
+    """It was dated by a clock that was set back since: it would keep everybody quiet until that has caught up."""
+    known, ahead = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, 0, 5, 1, tzinfo=UTC)
+    for each in (known, ahead):
+        write(named(tmp_path, each))
+
+    assert newest(tmp_path, now=datetime(2026, 1, 2, tzinfo=UTC)).taken_at == known
+    assert newest(tmp_path, now=datetime(2026, 1, 2, 0, 0, 1, tzinfo=UTC)).taken_at == ahead
 
 
 def test_as_many_nights_as_the_rotation_keeps_lose_none():

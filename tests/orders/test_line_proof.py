@@ -424,3 +424,20 @@ def test_a_cancel_that_fails_however_leaves_a_verdict(quick, error):
 
     assert proof.verdict == Verdict.NOT_CANCELLED
     assert proof.stages.get(stage="CANCEL").broker_words == "x"
+
+
+def test_one_that_was_broken_off_before_it_was_placed_places_nothing_when_it_wakes(quick, paper, monkeypatch):
+    """Its process stood still for more than two minutes: another proof may have been begun since."""
+    stood_still = line_proof._far_price
+
+    def broken_off_meanwhile(desk, proof):
+        price = stood_still(desk, proof)
+        LineProof.objects.filter(pk=proof.pk).update(ended_at=desk.clock(), verdict=Verdict.BROKEN_OFF)
+        return price
+
+    monkeypatch.setattr(line_proof, "_far_price", broken_off_meanwhile)
+
+    proof = prove(quick, asked())
+
+    assert (proof.verdict, proof.order) == (Verdict.BROKEN_OFF, None)
+    assert paper.accepted() == []

@@ -387,3 +387,21 @@ def forget(order: Any) -> None:
         cursor.execute("DELETE FROM orders_positionday; DELETE FROM orders_position; DELETE FROM orders_order")
         cursor.execute("DELETE FROM orders_decision; DELETE FROM orders_signal")
         cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+@pytest.mark.django_db
+def test_a_signal_sent_again_with_a_new_time_is_no_second_order(desk, follow, received, restored, paper):
+    """Its row is forgotten and its id is not: the publisher stamps anew what it sends again."""
+    order = follow(received(signal_id="one"))
+    forget(order)
+    restored()
+    trade_again(desk)
+    reconcile(desk)
+    resolve_all(desk)
+    later = TradingControl.objects.get(mode=desk.mode).restored_at + timedelta(microseconds=1)
+
+    again = received(signal_id="one", timestamp=later.isoformat())
+    assert decide(desk, again) is None
+
+    again.refresh_from_db()
+    assert (again.status, len(paper.accepted())) == (Signal.Status.EXPIRED, 1)

@@ -31,7 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now, folder = timezone.now(), settings.BACKUP_DIR
-        last = newest(folder)
+        last = newest(folder, now=now)
         if options["if_due"] and last is not None and now - last.taken_at < DAY:
             return
         if not options["now"] and _in_session(now):
