@@ -1471,9 +1471,16 @@ MUTATIONS = [
     Mutation(
         "restored: acts on what was forgotten",
         "orders/deciding.py",
-        "    if restored.is_of_before(control, signal):",
-        "    if False:",
+        "    if restored.is_of_before(control, signal) or restored",
+        "    if restored",
         RESTORED + "a_signal_of_before_the_restore_is_never_acted_on_however_fast_the_desk_trades_again",
+    ),
+    Mutation(
+        "restored: sends again what the broker has",
+        "orders/deciding.py",
+        "is_of_before(control, signal) or restored.is_at_the_broker(control, our_id)",
+        "is_of_before(control, signal)",
+        RESTORED + "a_signal_sent_again_with_a_new_time_is_no_second_order",
     ),
     Mutation(
         "restored: a form sent again",
