@@ -29,7 +29,6 @@ NAMES = {
     "contracts": "quantity",
     "close": "price",
     "id": "signal_id",
-    "order_id": "signal_id",
 }
 KNOWN = frozenset(
     {"signal_type", "symbol", "exchange", "cms_score", "timestamp", "signal_id", "price", "quantity"}

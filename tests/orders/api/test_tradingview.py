@@ -113,6 +113,13 @@ def test_sent_again_it_is_the_same_signal(secret, call):
     assert answers[1].json()["signal_id"] == "order 17"
 
 
+def test_an_order_id_of_tradingview_is_no_id_of_the_signal(secret, call):
+    """`{{strategy.order.id}}` is the same word each time, such as Long."""
+    answers = [call(POST, "", alert(secret, order_id="Long", price=price)) for price in ("1399.5", "1400")]
+
+    assert [each.status_code for each in answers] == [201, 201]
+
+
 def test_the_brokers_name_is_found_for_what_tradingview_writes(db):
     read = {"token": 1, "lot_size": 1, "tick_size": 1, "instrument_type": "EQ", "read_at": timezone.now()}
     for name in ("M&M", "BAJAJ-AUTO", "A&B", "A-B", "X_Y"):
