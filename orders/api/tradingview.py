@@ -17,15 +17,15 @@ from orders.api_tokens import SEEN_BY
 from orders.models import Instrument
 
 STRUCK_OUT = "…".encode()
-# What an alert may call it → what a signal calls it.
+# What an alert may call it → what a signal calls it. Of two for the same the upper one wins.
 NAMES = {
     "action": "signal_type",
     "side": "signal_type",
     "type": "signal_type",
     "ticker": "symbol",
     "tradingsymbol": "symbol",
-    "time": "timestamp",
     "timenow": "timestamp",
+    "time": "timestamp",  # when the bar began, which may be a day ago
     "contracts": "quantity",
     "close": "price",
     "id": "signal_id",
@@ -51,8 +51,9 @@ def as_a_signal(body: bytes, *, default_exchange: str) -> bytes:
     if said is None:
         return text
     fields = {name: value for name, value in said.items() if name in KNOWN}
-    for name, value in said.items():
-        fields.setdefault(NAMES.get(name, name), value)
+    for name in (*NAMES, *said):
+        if name in said:
+            fields.setdefault(NAMES.get(name, name), said[name])
     fields.pop("token", None)
     _add_score(fields)
     symbol = fields.get("symbol")

@@ -120,6 +120,15 @@ def test_an_order_id_of_tradingview_is_no_id_of_the_signal(secret, call):
     assert [each.status_code for each in answers] == [201, 201]
 
 
+@pytest.mark.parametrize("names", [("time", "timenow"), ("timenow", "time")])
+def test_the_moment_of_the_alert_wins_over_the_start_of_its_bar(names):
+    said = {"time": "2026-11-27T04:00:00Z", "timenow": "2026-11-27T04:59:59Z"}
+
+    raw = json.dumps({name: said[name] for name in names}).encode()
+
+    assert json.loads(as_a_signal(raw, default_exchange="NSE"))["timestamp"] == said["timenow"]
+
+
 def test_the_brokers_name_is_found_for_what_tradingview_writes(db):
     read = {"token": 1, "lot_size": 1, "tick_size": 1, "instrument_type": "EQ", "read_at": timezone.now()}
     for name in ("M&M", "BAJAJ-AUTO", "A&B", "A-B", "X_Y"):
