@@ -20,8 +20,8 @@ REASON_CHARACTERS_MAX = 1000
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # an older time is a mistake, and the database knows no year 0
 
-_SYMBOL = r"^[A-Z0-9][A-Z0-9&\-_]{0,39}$"
-_EXCHANGE = r"^(NSE|BSE|NFO|BFO|CDS|BCD|MCX)$"
+SYMBOL = r"^[A-Z0-9][A-Z0-9&\-_]{0,39}$"
+EXCHANGE = r"^(NSE|BSE|NFO|BFO|CDS|BCD|MCX)$"
 
 
 class MalformedSignal(Exception):
@@ -71,9 +71,9 @@ class Subject(BaseModel):
         validation_alias=AliasChoices("signal_type", "type", "action", "side")
     )
     symbol: Annotated[str, Upper] = Field(
-        validation_alias=AliasChoices("symbol", "tradingsymbol", "ticker"), pattern=_SYMBOL
+        validation_alias=AliasChoices("symbol", "tradingsymbol", "ticker"), pattern=SYMBOL
     )
-    exchange: Annotated[str, Upper] = Field(pattern=_EXCHANGE)
+    exchange: Annotated[str, Upper] = Field(pattern=EXCHANGE)
 
 
 class SignalMessage(Subject):

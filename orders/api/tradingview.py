@@ -14,6 +14,7 @@ import re
 from typing import Any
 
 from orders.api_tokens import SEEN_BY
+from orders.messages import EXCHANGE, SYMBOL
 from orders.models import Instrument
 
 STRUCK_OUT = "…".encode()
@@ -95,10 +96,11 @@ def _add_score(fields: dict[str, Any]) -> None:
 def _as_listed(symbol: str, exchange: str) -> str:
     """Return the broker's name for TradingView's, which has an underscore for whatever is no letter: M_M is M&M."""
     before, colon, name = symbol.rpartition(":")
-    exchange = before or exchange
-    if "_" not in name:
+    exchange, name = (before or exchange).upper(), name.upper()
+    readable = re.fullmatch(EXCHANGE, exchange) and re.fullmatch(SYMBOL, name)  # the database takes not every text
+    if "_" not in name or not readable:
         return symbol
-    meant = {name.upper().replace("_", each) for each in "&-"}
-    listed = Instrument.objects.filter(exchange=exchange.upper(), symbol__in=[name.upper(), *meant])
+    meant = {name.replace("_", each) for each in "&-"}
+    listed = Instrument.objects.filter(exchange=exchange, symbol__in=[name, *meant])
     found = list(listed.values_list("symbol", flat=True)[:2])
     return f"{before}{colon}{found[0]}" if len(found) == 1 else symbol

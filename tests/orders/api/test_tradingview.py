@@ -129,6 +129,14 @@ def test_the_moment_of_the_alert_wins_over_the_start_of_its_bar(names):
     assert json.loads(as_a_signal(raw, default_exchange="NSE"))["timestamp"] == said["timenow"]
 
 
+@pytest.mark.parametrize("odd", ["\0", "\ud800"])
+def test_a_name_that_no_database_takes_is_kept_as_malformed(secret, call, odd):
+    for changes in ({"ticker": f"M_{odd}"}, {"ticker": "M_M", "exchange": f"NSE{odd}"}, {"ticker": f"N{odd}:M_M"}):
+        problem(call(POST, "", alert(secret, **changes)), 422, "signal-malformed")
+
+    assert Signal.objects.filter(status="MALFORMED").count() == 3
+
+
 def test_the_brokers_name_is_found_for_what_tradingview_writes(db):
     read = {"token": 1, "lot_size": 1, "tick_size": 1, "instrument_type": "EQ", "read_at": timezone.now()}
     for name in ("M&M", "BAJAJ-AUTO", "A&B", "A-B", "X_Y"):
