@@ -1,4 +1,4 @@
-"""Sending a signal: into the same inbox that the receivers write, as the bytes that came."""
+"""Sending a signal: into the same inbox that the receivers write, as the bytes that came, but for tokens in them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orders.api.bearer import CHALLENGE, BearerToken, in_its_name, known
 from orders.api.problems import Problem
 from orders.api.reading import narrowed, page
 from orders.api.schemas import SignalFilters, SignalOut, Signals
-from orders.api.tradingview import as_a_signal, token_in
+from orders.api.tradingview import as_a_signal, token_in, without_tokens
 from orders.api.wire import ALERT, SIGNAL
 from orders.api_tokens import SEND_SIGNALS
 from orders.desk import Desk
@@ -82,8 +82,9 @@ class _Kept:
     is_conflict: bool = False
 
 
-def _taken(request: HttpRequest, raw: bytes) -> Any:
-    """Record the message and say what it became. The moment is one for the whole of it."""
+def _taken(request: HttpRequest, body: bytes) -> Any:
+    """Record the message, without a token that somebody passed on in it, and say what it became: all at one moment."""
+    raw = without_tokens(body)
     desk = Desk.from_settings()
     now = desk.clock()
     desk = replace(desk, clock=lambda: now)

@@ -45,9 +45,13 @@ def token_in(body: bytes) -> str:
     return found.pop().decode() if len(found) == 1 else ""
 
 
+def without_tokens(body: bytes) -> bytes:
+    return SEEN_BY.sub(STRUCK_OUT, body)
+
+
 def as_a_signal(body: bytes, *, default_exchange: str) -> bytes:
     """Return the alert in the wire form of a signal. What is no alert comes back as it was, without its token."""
-    text = SEEN_BY.sub(STRUCK_OUT, body)
+    text = without_tokens(body)
     said = _fields(text)
     if said is None:
         return text

@@ -67,6 +67,19 @@ def test_the_same_again_is_the_same_signal(send, message):
     assert Signal.objects.count() == 1
 
 
+def test_a_token_in_the_text_is_struck_out_before_anything_is_kept(send, token, message):
+    alerts = token("signals:write", in_body=True)
+    whole = json.dumps({**json.loads(message(signal_id="one")), "token": alerts}).encode()
+
+    answers = [send(raw).status_code for raw in (whole, whole, f"token={alerts} buy".encode())]
+
+    assert answers == [201, 200, 422]
+    hidden = alerts.split("_")[2].encode()
+    kept = [bytes(signal.raw) for signal in Signal.objects.all()]
+    assert len(kept) == 2
+    assert not [raw for raw in kept if hidden in raw]
+
+
 def test_the_same_written_differently_is_the_same_signal(send, clock):
     at = clock()
     send(signal_id="one", cms_score=75.0, timestamp=at.isoformat())
