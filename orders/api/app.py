@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NoReturn
 
 from django.db import InterfaceError, OperationalError
@@ -44,7 +45,13 @@ class DeskAPI(NinjaAPI):
     def get_openapi_schema(
         self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
     ) -> OpenAPISchema:
-        schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+        """Return the schema, built once in a process: it takes long, and whoever asks for it shows no token."""
+        root = self.get_root_path(path_params or {}) if path_prefix is None else path_prefix
+        return self._built(root)
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019  # there is one API in a process
+    def _built(self, root: str) -> OpenAPISchema:
+        schema = super().get_openapi_schema(path_prefix=root)
         problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
         schema["components"]["schemas"].update(problem.pop("$defs"), ProblemOut=problem)
         told = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}

@@ -217,6 +217,15 @@ def test_the_schema_is_there_for_everybody_and_says_what_each_wants(call):
             assert {"401", "403", "429", "503"} <= operation["responses"].keys()
 
 
+def test_the_schema_is_built_once_for_all_who_ask(call, monkeypatch):
+    first = call("GET /openapi.json")
+    monkeypatch.setattr(api, "_wanted", lambda: pytest.fail("it was built anew"))
+
+    again = call("GET /openapi.json")
+
+    assert (again.status_code, again.content) == (200, first.content)
+
+
 def test_the_reference_is_for_staff_and_loads_nothing_from_elsewhere(tara):
     stranger, browser = Client(), Client()
     browser.force_login(tara)
