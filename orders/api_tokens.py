@@ -161,16 +161,21 @@ def find(text: str, *, now: datetime) -> ApiToken | None:
     return token
 
 
-def count_use(token: ApiToken, *, address: str, now: datetime, stops: bool = False) -> None:
+def count_use(token: ApiToken, *, address: str, now: datetime, stops: bool = False, always: bool = False) -> None:
     """
     Count one request, and note when and whence. Raise `TooMany` once the minute's share is spent.
 
-    What stops trading has a share of its own: whoever has read too often can still halt.
+    What `stops` an order has a share of its own: whoever has read too often can still cancel. What must `always` go
+    through, such as a halt, counts among the others, and is not refused when nothing is left.
     """
     column = "stops_spent_until" if stops else "spent_until"
     rows = ApiToken.objects.filter(pk=token.pk)
-    if not _took(rows, column, token.per_minute, now, last_used_at=now, last_used_from=address):
+    seen = {"last_used_at": now, "last_used_from": address}
+    if _took(rows, column, token.per_minute, now, **seen):
+        return
+    if not always:
         raise TooMany(_wait(rows, column, token.per_minute, now))
+    rows.update(**seen)
 
 
 def count_failure(address: str, *, now: datetime) -> None:

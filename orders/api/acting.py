@@ -40,7 +40,7 @@ def read_trading(request: HttpRequest) -> Any:
     }
 
 
-@router.post("/trading/halt", response=Halted, auth=BearerToken("trading:halt", stops=True))
+@router.post("/trading/halt", response=Halted, auth=BearerToken("trading:halt", always=True))
 def halt(request: HttpRequest, why: Why) -> Any:
     """Refuse every order from now on, and ask for the cancel of every unfinished one."""
     by, reason = _asked(request, why)
@@ -59,7 +59,7 @@ def halt(request: HttpRequest, why: Why) -> Any:
 @router.post(
     "/trading/auto-trading/off",
     response=Switch,
-    auth=BearerToken(*OFF_OR_HALT, permission="risk.halt_trading", stops=True),
+    auth=BearerToken(*OFF_OR_HALT, permission="risk.halt_trading", always=True),
 )
 def auto_trading_off(request: HttpRequest, why: Why) -> Any:
     """Stop acting on signals. They are still recorded, and none of them is acted on later."""

@@ -25,14 +25,15 @@ class BearerToken:
     """
     Lets in who shows a token with one of the scopes, whose owner has the permission.
 
-    `stops` is for what stops trading: it has a share of requests of its own.
+    `stops` is for what stops an order: it has a share of requests of its own. `always` is for what stops trading: it is
+    counted and never refused for being too much.
     """
 
     openapi_security_schema = {"type": "http", "scheme": "bearer", "description": "An API token: `oex_…`."}
 
-    def __init__(self, *scopes: str, permission: str = "", stops: bool = False) -> None:
+    def __init__(self, *scopes: str, permission: str = "", stops: bool = False, always: bool = False) -> None:
         assert set(scopes) <= set(SCOPES), "a scope is in the table"
-        self.scopes, self.stops = scopes, stops
+        self.scopes, self.stops, self.always = scopes, stops, always
         self.permission = permission or SCOPES[scopes[0]].permission
 
     def __call__(self, request: HttpRequest) -> ApiToken:
@@ -47,7 +48,9 @@ class BearerToken:
         """Have what is done be the owner's, count the request, and raise the `Problem` of who may not ask this."""
         request.user = token.owner
         try:
-            api_tokens.count_use(token, address=address_of(request), now=timezone.now(), stops=self.stops)
+            api_tokens.count_use(
+                token, address=address_of(request), now=timezone.now(), stops=self.stops, always=self.always
+            )
         except TooMany as spent:
             raise _later(spent, f"this token has {token.per_minute} requests a minute") from spent
         if not set(self.scopes) & set(token.scopes):

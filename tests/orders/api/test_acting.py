@@ -74,11 +74,20 @@ def test_a_halt_works_without_a_broker(secret, call, settings):
     assert "Nothing could be cancelled: there is no paper Kite server" in answer.json()["note"]
 
 
-def test_a_halt_goes_through_when_the_share_of_reading_is_spent(desk, token, call):
-    secret = token("orders:read", "trading:halt", per_minute=1)
+@pytest.mark.parametrize("what", ["halt", "auto-trading/off"])
+def test_stopping_goes_through_whatever_share_is_spent(desk, token, call, what):
+    secret = token("orders:read", "orders:cancel", "trading:halt", per_minute=1)
     assert [call("GET /orders", secret).status_code for _ in range(2)] == [200, 429]
+    assert [call("POST /orders/none/cancel", secret, WHY).status_code for _ in range(2)] == [404, 429]
 
-    assert call("POST /trading/halt", secret, WHY).status_code == 200
+    assert [call(f"POST /trading/{what}", secret, WHY).status_code for _ in range(3)] == [200] * 3
+
+
+def test_halting_takes_nothing_from_the_share_of_cancels(desk, token, call):
+    secret = token("orders:cancel", "trading:halt", per_minute=1)
+    assert [call("POST /trading/halt", secret, WHY).status_code for _ in range(3)] == [200] * 3
+
+    assert [call("POST /orders/none/cancel", secret, WHY).status_code for _ in range(2)] == [404, 429]
 
 
 # --- The switch -------------------------------------------------------------------------------------------------------

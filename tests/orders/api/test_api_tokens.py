@@ -144,7 +144,7 @@ def test_a_clock_that_was_set_back_shuts_nobody_out(tara):
     assert [use(token, before) for _ in range(4)].count(True) == 2
 
 
-def test_who_has_read_too_often_can_still_halt(tara):
+def test_who_has_read_too_often_can_still_cancel(tara):
     token, _ = api_tokens.make(wish(tara, per_minute=2), by="anna", now=NOW)
     assert [use(token, NOW) for _ in range(3)] == [True, True, False]
 
@@ -174,9 +174,22 @@ def test_a_token_that_is_used_too_often_is_told_when(token, call):
 def test_a_scope_that_is_missing_costs_a_request_too(token, call):
     secret = token("orders:read", per_minute=2)
 
-    answers = [call("POST /trading/halt", secret, {"reason": "x"}).status_code for _ in range(3)]
+    answers = [call("GET /signals", secret).status_code for _ in range(3)]
 
     assert answers == [403, 403, 429]
+
+
+def test_what_always_goes_through_is_counted_all_the_same(tara):
+    token, _ = api_tokens.make(wish(tara, per_minute=2), by="anna", now=NOW)
+
+    assert all(use(token, NOW, always=True) for _ in range(2))
+
+    assert not use(token, NOW)
+    later = NOW + timedelta(seconds=1)
+    assert use(token, later, always=True)
+    token.refresh_from_db()
+    assert (token.last_used_at, token.spent_until) == (later, NOW + timedelta(minutes=1))
+    assert [use(token, NOW, stops=True) for _ in range(3)] == [True, True, False]
 
 
 # --- Who guesses ------------------------------------------------------------------------------------------------------
