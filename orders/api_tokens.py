@@ -53,6 +53,7 @@ SCOPES: dict[str, Scope] = {
 }
 NAME_LETTERS_MAX = 60
 PER_MINUTE_MAX = 6000
+DAYS_MAX = 3650  # that one is good for, unless it has no end
 FAILURES_PER_MINUTE = 20  # from one address
 MINUTE = timedelta(minutes=1)
 SEEN_BY = re.compile(rb"oex_[0-9a-f]{16}_[0-9a-f]{64}")  # a token within any text

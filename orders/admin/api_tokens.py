@@ -24,7 +24,7 @@ from unfold.widgets import (
 )
 
 from orders import api_tokens
-from orders.api_tokens import PER_MINUTE_MAX, SCOPES, TokenRefused, Wish
+from orders.api_tokens import DAYS_MAX, PER_MINUTE_MAX, SCOPES, TokenRefused, Wish
 from orders.models import ApiToken
 from orders.roles import may_do_more
 from risk.admin.dialogs import Dialog, ReasonDialog, answered, dialog_action
@@ -32,7 +32,6 @@ from risk.admin.display import NOTHING, Tone, badge, moment, sentence
 from risk.admin.read_only import ReadOnlyAdmin, named_by
 
 MANAGE = "orders.manage_apitoken"
-DAYS_MAX = 3650
 _TRADINGVIEW = badge("TradingView", Tone.INFO)
 
 

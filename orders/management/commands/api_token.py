@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from orders import api_tokens
-from orders.api_tokens import SCOPES, TokenRefused, Wish
+from orders.api_tokens import DAYS_MAX, SCOPES, TokenRefused, Wish
 from orders.management.told import plain_reason
 from orders.models import ApiToken
 
@@ -42,6 +42,8 @@ class Command(BaseCommand):
         if owner is None:
             raise CommandError(f"there is no user {options['owner']}")
         now, days = timezone.now(), options["days"]
+        if days is not None and not 1 <= days <= DAYS_MAX:
+            raise CommandError(f"a token is good for 1 to {DAYS_MAX} days, or without --days until it is revoked")
         wish = Wish(
             name=options["name"],
             owner=owner,

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from orders import api_tokens
-from orders.api_tokens import FAILURES_PER_MINUTE, TokenRefused, TooMany, Wish
+from orders.api_tokens import DAYS_MAX, FAILURES_PER_MINUTE, TokenRefused, TooMany, Wish
 from orders.models import ApiToken, RefusedAddress
 from orders.roles import TRADER, VIEWER
 from risk.models import AuditEntry
@@ -338,6 +338,20 @@ def test_the_command_revokes_by_name_and_says_so(tara):
     assert "it was revoked" in said("list")
     with pytest.raises(CommandError, match="there is no token named momentum that is not revoked"):
         said("revoke", "momentum", "--reason", "again")
+
+
+@pytest.mark.parametrize("days", ["0", "-9999999999", str(DAYS_MAX + 1), "9999999999"])
+def test_the_command_makes_none_for_days_that_there_are_not(tara, days):
+    with pytest.raises(CommandError, match=f"a token is good for 1 to {DAYS_MAX} days"):
+        said("make", "x", "--owner", "tara", "--scope", "orders:read", f"--days={days}")
+
+    assert not ApiToken.objects.exists()
+
+
+def test_the_command_makes_one_for_as_many_days_as_there_may_be(tara):
+    said("make", "x", "--owner", "tara", "--scope", "orders:read", f"--days={DAYS_MAX}")
+
+    assert ApiToken.objects.get().expires_at is not None
 
 
 def test_the_command_says_why_it_makes_none(db):
