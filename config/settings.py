@@ -87,8 +87,6 @@ def _secret_key() -> str:
     return kept.read_text().strip()
 
 
-read_secret_files(os.environ)
-
 # --- Which broker --------------------------------------------------------------------------------------------------
 KITE_API_KEY = env.str("KITE_API_KEY", default="").strip()
 KITE_API_SECRET = env.str("KITE_API_SECRET", default="").strip()
