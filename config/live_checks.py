@@ -28,8 +28,8 @@ Found = Iterator[checks.CheckMessage]
 
 
 def settings_are_safe(**_: Any) -> list[checks.CheckMessage]:
-    """Return what is unsafe in the settings of a desk that trades live; nothing on paper."""
-    if settings.TRADING_MODE != "LIVE":
+    """Return what is unsafe in the settings of a desk that holds a real account; nothing on paper."""
+    if settings.TRADING_MODE == "PAPER":  # a shadow desk holds the real account's secrets as well
         return []
     return [found for look in LOOKS for found in look()]
 

@@ -30,8 +30,8 @@ _UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
 
 
 def servers_are_safe(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
-    """Return what is unsafe in the servers of a desk that trades live; nothing on paper, or when they are not asked."""
-    if not databases or settings.TRADING_MODE != "LIVE":
+    """Return what is unsafe in the servers of a desk with a real account; nothing on paper, or when not asked."""
+    if not databases or settings.TRADING_MODE == "PAPER":
         return []
     return [*_postgres(), *_redis(), *_clock()]
 

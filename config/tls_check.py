@@ -1,4 +1,4 @@
-"""Warns of a desk that trades live, is reached by others, and sends its sessions in the clear."""
+"""Warns of a desk that holds a real account, is reached by others, and sends its sessions in the clear."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AT_HOME = {"127.0.0.1", "localhost", "[::1]"}
 def sessions_are_private(**_: Any) -> list[checks.CheckMessage]:
     """Return the warning, where it is due."""
     reached = set(settings.ALLOWED_HOSTS) - AT_HOME
-    if settings.TRADING_MODE != "LIVE" or settings.SECURE_COOKIES or not reached:
+    if settings.TRADING_MODE == "PAPER" or settings.SECURE_COOKIES or not reached:
         return []
     return [
         checks.Warning(

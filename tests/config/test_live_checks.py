@@ -15,6 +15,7 @@ from config import live_servers
 from config.live_checks import TAG, settings_are_safe
 from config.live_servers import _UNSYNCHRONISED, is_loopback, servers_are_safe
 from config.local_folder import LocalFolder
+from config.tls_check import sessions_are_private
 from orders import start_of_day
 from orders.desk import Desk
 
@@ -114,6 +115,16 @@ def test_on_paper_nothing_is_asked_for(safe, db):
 
     assert ids() == []
     assert servers_are_safe(databases=["default"]) == []
+
+
+def test_a_shadow_desk_is_asked_for_as_much_as_a_live_one(safe, db):
+    """It sends no orders, and holds the real account's secrets and session."""
+    safe.TRADING_MODE = "SHADOW"
+    safe.REQUIRE_SECOND_FACTOR, safe.SECURE_COOKIES = False, False
+
+    assert ids() == ["config.W003"]
+    assert "config.W020" in servers()
+    assert [found.id for found in sessions_are_private()] == ["config.W001"]
 
 
 def test_all_are_warnings_that_only_a_check_of_a_deployment_gives(safe, monkeypatch):
