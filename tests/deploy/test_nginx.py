@@ -23,6 +23,7 @@ from urllib.parse import urlencode
 import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth import get_user_model
+from django.urls import resolve
 
 from tests.deploy.conftest import DEPLOY, program, text
 from tests.deploy.test_units import PYTHON
@@ -303,6 +304,21 @@ def test_a_flood_at_the_api_is_turned_away_and_nobody_else_is(alone):
     assert flood[:41] == [502] * 41
     assert 429 in flood
     assert alone.ask("GET", "/admin/").status == 502
+
+
+STOPS = ("/api/v1/trading/halt", "/api/v1/trading/auto-trading/off", "/api/v1/orders/7/cancel")
+
+
+def test_what_stops_trading_is_not_turned_away_in_a_flood(alone):
+    assert 429 in statuses(lambda: alone.ask("POST", "/api/v1/signals"), 150)
+
+    for path in STOPS:
+        assert statuses(lambda path=path: alone.ask("POST", path), 50) == [502] * 50, path
+
+
+def test_what_stops_trading_is_there_at_these_addresses():
+    for path in STOPS:
+        resolve(path)
 
 
 def test_the_site_names_nothing_of_its_own_that_the_units_do_not():
