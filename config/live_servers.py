@@ -23,7 +23,9 @@ from orders.receivers import keeps_its_data
 _ASKED = (
     "SELECT current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on',"
     " current_setting('synchronous_commit') IN ('on', 'remote_apply'), role.rolsuper OR role.rolreplication,"
-    " EXISTS (SELECT FROM pg_class WHERE relname = 'risk_auditentry' AND relowner = role.oid), role.rolname"
+    " EXISTS (SELECT FROM pg_class WHERE relname = 'risk_auditentry' AND relowner = role.oid),"
+    " EXISTS (SELECT FROM pg_class WHERE relname IN ('risk_auditentry', 'risk_auditseal') AND relkind = 'r'"
+    " AND has_table_privilege(oid, 'UPDATE, DELETE')), role.rolname"
     " FROM pg_roles AS role WHERE role.rolname = current_user"
 )
 _UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
@@ -40,7 +42,7 @@ def _postgres() -> Found:
     try:
         with connection.cursor() as cursor:
             cursor.execute(_ASKED)
-            durable, waits, mighty, owns, role = cursor.fetchone()
+            durable, waits, mighty, owns, rewrites, role = cursor.fetchone()
     except Error:
         return
     if not durable:
@@ -55,6 +57,9 @@ def _postgres() -> Found:
     elif owns:
         hint = "Let another role own them: deploy/postgresql/roles.sql and grants.sql."
         yield warning(23, f"The desk is {role}, which owns the tables of the audit trail and may drop them.", hint)
+    elif rewrites:
+        hint = "Run deploy/postgresql/grants.sql as the tables' owner, after every `prepare`."
+        yield warning(27, f"The desk is {role}, which may change and delete what the audit trail holds.", hint)
 
 
 def _redis() -> Found:

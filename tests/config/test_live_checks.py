@@ -156,11 +156,12 @@ def test_they_are_not_asked_unless_that_is_wanted(safe):
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        ((True, True, False, False, "desk"), []),
-        ((False, True, False, False, "desk"), ["config.W020"]),
-        ((True, False, False, False, "desk"), ["config.W021"]),
-        ((True, True, True, True, "desk"), ["config.W022"]),
-        ((True, True, False, True, "desk"), ["config.W023"]),
+        ((True, True, False, False, False, "desk"), []),
+        ((False, True, False, False, False, "desk"), ["config.W020"]),
+        ((True, False, False, False, False, "desk"), ["config.W021"]),
+        ((True, True, True, True, True, "desk"), ["config.W022"]),
+        ((True, True, False, True, True, "desk"), ["config.W023"]),
+        ((True, True, False, False, True, "desk"), ["config.W027"]),
     ],
 )
 def test_each_weakness_of_postgres_is_named(safe, db, monkeypatch, answer, told):
@@ -173,10 +174,16 @@ def test_each_weakness_of_postgres_is_named(safe, db, monkeypatch, answer, told)
 def test_who_owns_the_trail_and_who_is_no_superuser_is_seen_in_postgres_itself(db):
     with psycopg.connect(**parameters()) as asked:
         mighty = asked.execute(live_servers._ASKED).fetchone()
-        assert mighty[2:4] == (True, True)
+        assert mighty[2:5] == (True, True, True)
         asked.execute("CREATE ROLE only_here NOSUPERUSER")
         asked.execute("SET LOCAL ROLE only_here")
-        assert asked.execute(live_servers._ASKED).fetchone()[2:] == (False, False, "only_here")
+        assert asked.execute(live_servers._ASKED).fetchone()[2:] == (False, False, False, "only_here")
+        for table, privilege in (("risk_auditentry", "UPDATE"), ("risk_auditseal", "DELETE")):
+            with asked.transaction(force_rollback=True):
+                asked.execute("RESET ROLE")
+                asked.execute(f"GRANT {privilege} ON {table} TO only_here")
+                asked.execute("SET LOCAL ROLE only_here")
+                assert asked.execute(live_servers._ASKED).fetchone()[2:] == (False, False, True, "only_here")
         asked.rollback()
 
 
@@ -263,7 +270,7 @@ def set_up(desk: Desk) -> start_of_day.Check:
 
 
 def test_the_start_of_day_says_it_and_never_stands_in_the_way(desk, wired, safe, monkeypatch):
-    monkeypatch.setattr(live_servers, "_ASKED", "SELECT true, true, false, false, 'desk'")
+    monkeypatch.setattr(live_servers, "_ASKED", "SELECT true, true, false, false, false, 'desk'")
     live = wired(desk, mode="LIVE")
     assert set_up(live).state == "good"
 
