@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -64,7 +67,7 @@ def test_a_container_may_do_next_to_nothing(name):
     if name != "postgres":  # its own program drops what it has, and begins with more
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
-    assert ("user" in service) == (name == "valkey")  # ours is the image's
+    assert ("user" in service) == (name in ("valkey", "grants"))  # ours is the image's
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -94,7 +97,7 @@ def test_only_what_brings_the_database_up_to_date_is_handed_its_owner_s_role():
 
 def test_all_the_parts_of_a_desk_are_there_and_only_the_web_is_reached_through_the_host_alone():
     assert set(SERVICES) == {
-        *("prepare", "web", "executor", "standby", "alerts", "backup", "paper-kite", "postgres", "valkey")
+        *("prepare", "grants", "web", "executor", "standby", "alerts", "backup", "paper-kite", "postgres", "valkey")
     }
     assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
         "web": ["127.0.0.1:8000:8000"]
@@ -116,13 +119,51 @@ def test_what_a_container_of_ours_runs_is_there(name):
 
 def test_nothing_starts_before_what_it_needs():
     for name in ("web", "executor", "standby", "alerts", "backup"):
-        assert OURS[name]["depends_on"]["prepare"] == {"condition": "service_completed_successfully"}
+        assert OURS[name]["depends_on"]["grants"] == {"condition": "service_completed_successfully"}
+    assert SERVICES["grants"]["depends_on"] == {"prepare": {"condition": "service_completed_successfully"}}
     assert SERVICES["prepare"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
     for service in SERVICES.values():
         for needed in service.get("depends_on") or {}:
             assert needed in SERVICES
     for volume in {each.split(":")[0] for service in SERVICES.values() for each in service.get("volumes", [])}:
         assert volume in COMPOSE["volumes"] or volume.startswith("./")
+
+
+def test_the_audit_trail_is_closed_to_the_desk_s_role_before_the_desk_starts():
+    grants = SERVICES["grants"]
+
+    assert "-v ON_ERROR_STOP=1 -f /order-executor/grants.sql" in grants["command"][2]
+    assert grants["volumes"] == ["./postgresql/grants.sql:/order-executor/grants.sql:ro"]
+    assert "DEFAULT PRIVILEGES" not in text("postgresql/init-container.sh")  # they would open it until `grants` runs
+
+
+@pytest.mark.parametrize("wrong", ["missing", "empty"])
+@pytest.mark.parametrize("which", ["POSTGRES_OWNER_PASSWORD", "POSTGRES_DESK_PASSWORD"])
+def test_no_role_is_made_without_its_password(tmp_path, which, wrong):
+    done = first_start(tmp_path, **{which: None if wrong == "missing" else "\n"})
+
+    assert done.returncode != 0
+    assert which in done.stderr
+    assert not (tmp_path / "asked").exists()
+
+
+def test_both_roles_are_made_with_their_passwords(tmp_path):
+    done = first_start(tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "owner_password=one desk_password=another" in " ".join((tmp_path / "asked").read_text().split(" -v "))
+
+
+def first_start(folder: Path, **secrets: str | None) -> subprocess.CompletedProcess[str]:
+    """Run what the container of PostgreSQL runs at its first start, with a psql that notes what it was asked."""
+    for name, held in {"POSTGRES_OWNER_PASSWORD": "one\n", "POSTGRES_DESK_PASSWORD": "another\n", **secrets}.items():
+        if held is not None:
+            (folder / name).write_text(held)
+    (folder / "psql").write_text(f'#!/bin/sh\necho "$@" > {folder}/asked\n')
+    (folder / "psql").chmod(0o755)
+    script = text("postgresql/init-container.sh").replace("/run/secrets/", f"{folder}/")
+    surroundings = {"PATH": f"{folder}:{os.defpath}", "POSTGRES_USER": "postgres"}
+    return subprocess.run(["bash", "-c", script], env=surroundings, capture_output=True, text=True, timeout=20)
 
 
 def test_valkey_forgets_nothing_and_asks_for_its_password():
