@@ -1620,7 +1620,7 @@ MUTATIONS = [
         "orders/api_tokens.py",
         'column = "stops_spent_until" if stops else "spent_until"',
         'column = "spent_until"',
-        API + "api_tokens.py::test_who_has_read_too_often_can_still_halt",
+        API + "acting.py::test_stopping_goes_through_whatever_share_is_spent",
     ),
     Mutation(
         "api: a session is seen",
