@@ -25,6 +25,8 @@ from risk import limit_versions
 from risk.engine.facts import Origin, TradingState
 from risk.models import Incident, TradingControlEvent
 
+EXECUTOR = "executor"
+SAME_MOMENT = timedelta(seconds=1)  # of a stop and its incident: they are one commit
 AGAIN_FOR = timedelta(seconds=60)
 WARN_AT_PERCENT = (50, 80, 100)
 
@@ -47,8 +49,18 @@ def _order_events(mode: str) -> QuerySet[OrderEvent]:
 
 
 def _of_switch(change: TradingControlEvent) -> News | None:
-    before = TradingControlEvent.objects.filter(mode=change.mode, version__lt=change.version).order_by("-version")
-    return wording.of_switch(change, before.values_list("state", flat=True).first() or TradingState.ACTIVE.value)
+    earlier = TradingControlEvent.objects.filter(mode=change.mode, version__lt=change.version).order_by("-version")
+    before = earlier.first()
+    told = wording.of_switch(change, before.state if before else TradingState.ACTIVE.value)
+    if told is None and change.actor == EXECUTOR and before is not None and not _has_an_incident_of_its_own(change):
+        return wording.of_a_stop_once_more(change, before)
+    return told
+
+
+def _has_an_incident_of_its_own(change: TradingControlEvent) -> bool:
+    """Return whether what stopped trading is new: an incident that is open already only counts once more."""
+    moment = (change.at - SAME_MOMENT, change.at + SAME_MOMENT)
+    return Incident.objects.filter(mode=change.mode, first_at__range=moment).exists()
 
 
 TABLES = (

@@ -167,6 +167,23 @@ def of_switch(change: TradingControlEvent, before: str) -> News | None:
     )
 
 
+def of_a_stop_once_more(change: TradingControlEvent, before: TradingControlEvent) -> News | None:
+    """Return what is told where the executor stopped something again for what a person had not resolved."""
+    reduced = change.state == TradingState.REDUCE_ONLY and before.state != change.state
+    if not reduced and not (before.auto_trading and not change.auto_trading):
+        return None
+    return News(
+        kind=Kind.BREAKER if reduced else Kind.ATTENTION,
+        source=f"switch row {change.pk}",
+        at=change.at,
+        title="Only closing orders go, once more" if reduced else "Auto-trading was turned off once more",
+        text=with_rupees(f"Reason: {change.reason or 'none given'}"),
+        what_to_do="The incident of the first time is open still. When it is clear, resolve it, and turn on again what "
+        "was turned off: Trading control.",
+        path=CONTROL_PATH,
+    )
+
+
 def of_trades(*, day: str, used: int, limit: int, level: int, at: datetime) -> News:
     """Return what is told when so many percent of a day's trades are made."""
     return News(

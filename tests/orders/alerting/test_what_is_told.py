@@ -340,3 +340,20 @@ def test_a_kind_that_does_not_exist_is_refused_by_name():
 )
 def test_amounts_have_indian_grouping(text, told):
     assert with_rupees(text) == told
+
+
+def test_an_outage_that_comes_again_before_it_was_resolved_is_told_again(start, incident, desk, clock):
+    """The incident only counts: what is told is that the executor turned auto-trading off once more."""
+    sender = start(hook=Told())
+    for _ in range(2):
+        shown = TradingControl.objects.get(mode=desk.mode).version
+        control.auto_trading_on(desk.mode, by="rita", reason="clear", now=desk.clock(), version_shown=shown)
+        control.auto_trading_off(desk.mode, by="executor", reason="the broker cannot be read", now=desk.clock())
+        incident("BROKER_UNREACHABLE")
+        sender.turns()
+        clock.advance(hours=4)
+
+    assert kinds() == ["ATTENTION", "ATTENTION"]
+    again = Alert.objects.order_by("pk").last()
+    assert again.title == "Auto-trading was turned off once more"
+    assert "the broker cannot be read" in again.text
