@@ -73,7 +73,8 @@ def secrets_of(url: str) -> Iterator[str]:
     yield unquote(parts.user.partition(":")[2])
     host = "" if _HOST.fullmatch(parts.host) else parts.host
     for piece in _PIECES.split(_OF_A_MAILBOX.sub("/", "/".join([parts.user, host, parts.rest]))):
-        yield unquote(piece)
+        if not (piece.isalpha() and piece.islower()):  # a word such as services, missed everywhere once hidden
+            yield unquote(piece)
 
 
 class _Parts(NamedTuple):

@@ -13,10 +13,11 @@ from orders.desk import Desk
 from orders.models import AlertSender
 from orders.session_hours import SHARES
 from risk import calendar
+from risk.models import Mode
 
 
 def _login(desk: Desk, now: datetime) -> News | None:
-    if not desk.is_live or desk.vault.is_valid(now):
+    if desk.mode == Mode.PAPER or desk.vault.is_valid(now):
         return None  # paper renews its own
     row = desk.vault.row()
     was = f"Kite refused it at {wording.stamp(row.refused_at)}." if row.refused_at else "The last one has ended."

@@ -118,18 +118,22 @@ def delivered(pk: int, *, sender: str, now: datetime) -> None:
 
 
 def failed(pk: int, error: str, *, sender: str, now: datetime, may_have_arrived: bool) -> None:
-    """Try again later, longer and longer; after the last attempt give up, with an incident."""
+    """
+    Try again later, longer and longer; after the last attempt give up, with an incident.
+
+    What is urgent is not given up: a line that was down for an hour must not have swallowed a halt.
+    """
     delivery = AlertDelivery.objects.select_related("message").filter(pk=pk, state=State.SENDING, sender=sender).first()
     if delivery is None:
         return  # another process took it over
     ours = AlertDelivery.objects.filter(pk=pk, state=State.SENDING, sender=sender)
     said = strike_out(error.replace("\x00", "␀"))[:ERROR_MAX]
     told: dict[str, Any] = {"last_error": said, "sender": "", "maybe_twice": delivery.maybe_twice or may_have_arrived}
-    if delivery.attempts < ATTEMPTS_MAX:
-        ours.update(state=State.WAITING, next_at=now + PAUSES[delivery.attempts - 1], **told)
-        return
+    goes_on = delivery.message.is_urgent or delivery.attempts < ATTEMPTS_MAX
+    pause = PAUSES[min(delivery.attempts, len(PAUSES)) - 1]
+    told |= {"state": State.WAITING, "next_at": now + pause} if goes_on else {"state": State.GIVEN_UP}
     with transaction.atomic():
-        if ours.update(state=State.GIVEN_UP, **told):
+        if ours.update(**told) and delivery.attempts == ATTEMPTS_MAX:
             _tell_of_undelivered(delivery, said, now)
 
 

@@ -50,8 +50,8 @@ class Pulse:
         return [wording.executor_silent(source=source, at=now, last_seen=last)]
 
     def is_expected(self) -> bool:
-        """Return whether an executor should run: in live, and on paper once one has."""
-        return self._mode == Mode.LIVE or self._seen is not None
+        """Return whether an executor should run: with a real login, and on paper once one has."""
+        return self._mode != Mode.PAPER or self._seen is not None
 
     def is_fresh(self) -> bool:
         return self._beats and self._stopwatch() - self._seen_at <= FRESH_SECONDS

@@ -32,7 +32,7 @@ from orders.usage import Used, exposures, used_of_limits
 from risk import limit_versions
 from risk.engine import rates
 from risk.engine.facts import TradingState
-from risk.models import Incident, TradingControl
+from risk.models import Incident, Mode, TradingControl
 
 PREFIX = "order_executor"
 TODAY = "Since midnight in Mumbai, when it begins anew."
@@ -70,7 +70,7 @@ def _executor(desk: Desk, now: datetime) -> Iterator[Metric]:
             "heartbeat_age_seconds", "Since the leading executor was last alive.", _age(beat.beat_at, now), desk
         )
     session = BrokerSession.objects.filter(mode=desk.mode).first() or BrokerSession(mode=desk.mode)
-    valid = int(desk.vault.is_valid(now, session) if session.pk else not desk.is_live)
+    valid = int(desk.vault.is_valid(now, session) if session.pk else desk.mode == Mode.PAPER)
     yield _gauge(
         "broker_session_valid", "Whether there is a login at the broker that is valid now: 1 or 0.", valid, desk
     )

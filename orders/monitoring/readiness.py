@@ -23,6 +23,7 @@ from orders.monitoring.bounded import Bounded, NoAnswer
 from orders.receivers import REDIS_AWAY, ping
 from orders.redaction import strike_out
 from orders.session_hours import is_in_session
+from risk.models import Mode
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +81,7 @@ def _executor(beat: ExecutorHeartbeat | None, now: datetime) -> Part:
 
 
 def _login(desk: Desk, *, logged_in: bool, in_session: bool) -> str:
-    if not desk.is_live:
+    if desk.mode == Mode.PAPER:
         return "the paper Kite needs none"
     if logged_in:
         return "logged in"

@@ -11,6 +11,7 @@ from orders.alerting import outbox, watching
 from orders.alerting.channels import ANSWER_SECONDS_MAX, HANGING_MAX
 from orders.alerting.outbox import ATTEMPTS_MAX, PAUSES
 from orders.models import Alert, AlertDelivery, AlertMessage
+from risk import control
 from risk.models import Incident
 
 from .conftest import Told, kinds, states
@@ -94,6 +95,19 @@ def test_after_the_last_attempt_it_is_given_up_with_an_incident_that_the_other_c
     assert incident.title == "Alerts could not be delivered through json://broken"
     assert "abcdef123456" not in incident.detail + delivery.last_error
     assert good.titles[-1] == "PAPER: Alerts could not be delivered through json://broken"
+
+
+def test_what_is_urgent_arrives_however_long_the_line_was_down(start, desk, clock):
+    hook = Told(errors=["no route to host"] * (ATTEMPTS_MAX + 3))
+    sender = start(hook=hook)
+    control.halt(desk.mode, by="priya", reason="odd fills", now=desk.clock())
+
+    for _ in range(ATTEMPTS_MAX + 4):
+        sender.turns()
+        clock.advance(seconds=300)
+
+    assert "PAPER: Trading is halted, by priya" in hook.titles
+    assert Incident.objects.get().kind == "ALERTS_UNDELIVERED"
 
 
 def test_a_channel_that_stays_broken_makes_no_alert_of_its_own_alert(start, order, clock):
