@@ -365,5 +365,5 @@ for _secret in (
     DATABASES["default"].get("PASSWORD") or "",
     unquote(urlsplit(REDIS_URL).password or ""),
 ):
-    hide(_secret)
+    hide(_secret, for_good=True)
 configure_logging(level=env.str("LOG_LEVEL", default="INFO"), as_json=_truth("LOG_JSON", default=False))

@@ -20,6 +20,7 @@ PASSWORD_MAX = 300  # in an address; one that is longer is found by its value
 
 # Each secret in every form that it is written in, the longest first.
 _hidden: deque[tuple[str, ...]] = deque(maxlen=HIDDEN_MAX)
+_hidden_for_good: list[tuple[str, ...]] = []
 
 _SENTENCES = r"password|passwd|passphrase|secret"  # what may have blanks in it
 _NAMES = (
@@ -53,15 +54,21 @@ _PATTERNS = (
 _MAY_TELL = re.compile(r"(?i)passw|passphrase|secret|token|api[_-]?key|checksum|sessionid|authorization|://|oex_")
 
 
-def hide(secret: str) -> None:
-    """Strike this value out of every log line of this process from now on."""
+def hide(secret: str, *, for_good: bool = False) -> None:
+    """
+    Strike this value out of every log line of this process from now on.
+
+    The oldest of many make room for new ones, such as each day's token; what holds `for_good`, such as the settings'
+    own, does not.
+    """
     if len(secret) < LENGTH_MIN:
         return
     written = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
     written |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     forms = tuple(sorted(written, key=len, reverse=True))
-    if forms not in _hidden:
-        _hidden.append(forms)
+    hidden = _hidden_for_good if for_good else _hidden
+    if forms not in hidden:
+        hidden.append(forms)
 
 
 @lru_cache(maxsize=1024)
@@ -85,7 +92,7 @@ def strike_out(text: str) -> str:
 
 def strike_out_hidden(text: str) -> str:
     """Return the text without what is hidden: for what is JSON, and shall stay so."""
-    for forms in tuple(_hidden):
+    for forms in (*_hidden_for_good, *_hidden):
         for secret in forms:
             text = text.replace(secret, STRUCK_OUT)
     return text

@@ -23,7 +23,7 @@ from config.logging import configure_logging
 from config.supervisor import _web_command
 from config.web_log import WebLog
 from orders import redaction
-from orders.redaction import hide, is_secret_name, strike_out
+from orders.redaction import HIDDEN_MAX, hide, is_secret_name, strike_out
 
 TOKEN = "kX9mPq2vLw7TzR4s"
 
@@ -138,6 +138,18 @@ def test_a_hidden_value_is_struck_out_wherever_it_stands():
     hide("correct-horse-battery")
 
     assert strike_out("the broker said: correct-horse-battery is stale") == "the broker said: … is stale"
+
+
+def test_what_is_hidden_for_good_stays_so_however_much_is_hidden_later():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "_hidden", deque(maxlen=HIDDEN_MAX))
+        patch.setattr(redaction, "_hidden_for_good", [])
+        hide("key-of-the-settings", for_good=True)
+        hide("token-of-yesterday")
+        for number in range(HIDDEN_MAX):
+            hide(f"token-number-{number:03}")
+
+        assert strike_out("key-of-the-settings token-of-yesterday") == "… token-of-yesterday"
 
 
 @given(secrets_of_people)

@@ -106,6 +106,15 @@ def test_the_secrets_of_the_addresses_are_struck_out_of_every_log():
     assert done.stdout.split() == ["…", "…", "'…'", "…", "…", "…"], done.stderr
 
 
+def test_a_plain_word_of_an_address_is_no_secret_and_a_password_that_is_one_is():
+    slack = "https://hooks.example.com/services/T0000/Xy12345678?priority=high&format=markdown"
+    mail = "mailtos://desk:correcthorse@smtp.example.com"
+
+    assert not {"services", "priority", "markdown"} & set(secrets_of(slack))
+    assert "Xy12345678" in set(secrets_of(slack))
+    assert "correcthorse" in set(secrets_of(mail))
+
+
 @pytest.mark.parametrize(
     ("environment", "sentence"),
     [
