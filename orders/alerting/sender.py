@@ -40,6 +40,7 @@ TURN_SECONDS = 0.5
 RENEW_SECONDS = 2.0
 SELDOM_SECONDS = 2.0
 LAST_ANSWERS_SECONDS = 2.0
+WATCHERS = frozenset({*(table.name for table in watching.TABLES), "pulse", "mornings", "trades"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +227,8 @@ class Sender:
 
     def _ping(self) -> None:
         if self._pinger is not None:
-            self._pinger.turn(well=self._pulse.is_fresh() or not self._pulse.is_expected())
+            executor_well = self._pulse.is_fresh() or not self._pulse.is_expected()
+            self._pinger.turn(well=executor_well and not self._defects & WATCHERS)  # one that fails sees no halt
 
     def _pinged(self, error: str) -> None:
         if error:

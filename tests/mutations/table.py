@@ -1205,8 +1205,8 @@ MUTATIONS = [
     Mutation(
         "alerts: a ping for an executor that is silent",
         "orders/alerting/sender.py",
-        "well=self._pulse.is_fresh() or not self._pulse.is_expected()",
-        "well=True",
+        "well=executor_well and not",
+        "well=not",
         ALERTING + "pulse_and_ping.py::test_a_ping_leaves_at_the_limit_of_the_heartbeat_s_age_and_not_past_it",
     ),
     Mutation(

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from orders.alerting import ping
+from orders.alerting import ping, watching
 from orders.alerting.pulse import FRESH_SECONDS, SILENT_SECONDS
 from orders.alerting.wording import Words
 from orders.broker.sessions import TokenVault
 from orders.models import AlertSender, ExecutorHeartbeat
-from risk.models import Mode
+from risk.models import Incident, Mode
 
 from .conftest import Told, kinds
 
@@ -186,6 +186,38 @@ def test_on_paper_without_an_executor_the_sender_pings_for_itself_and_in_live_it
     start(at=live, ping=lives).turns()
 
     assert (len(paper.words), len(lives.words)) == (1, 0)
+
+
+@pytest.mark.parametrize("watcher", ["incidents", "mornings"])
+def test_while_a_watcher_fails_no_ping_leaves_and_the_next_one_does_once_it_works(start, alive, monkeypatch, watcher):
+    pinged = Told()
+    sender = start(ping=pinged)
+    alive(sender, 3)
+    pinged.words.clear()
+    real = sender.sender._guarded
+
+    def odd(name, act):
+        real(name, (lambda: 1 / 0) if name == watcher else act)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sender.sender, "_guarded", odd)
+        alive(sender, 130, every=5)
+        assert pinged.words == []
+
+    alive(sender, 4, every=2)
+    assert len(pinged.words) == 1
+
+
+def test_a_single_row_that_trips_us_up_stops_no_ping(start, alive, incident, monkeypatch):
+    pinged = Told()
+    sender = start(ping=pinged)
+    odd = [replace(table, news=lambda row: 1 / 0) for table in watching.TABLES]
+    monkeypatch.setattr(watching, "TABLES", odd)
+    incident(Incident.Kind.ORDER_IN_DOUBT)
+
+    alive(sender, 120, every=5)
+
+    assert len(pinged.words) == 2
 
 
 def test_a_ping_that_fails_is_kept_without_its_address(start, alive):
