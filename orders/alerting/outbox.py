@@ -100,8 +100,13 @@ def send_again(message: AlertMessage, to: Sequence[Address], *, now: datetime) -
 
 
 def due(mode: str, channel: str, now: datetime) -> AlertDelivery | None:
-    """Return the oldest message that is to be tried through the channel now."""
-    waiting = AlertDelivery.objects.filter(message__mode=mode, channel=channel, state=State.WAITING, next_at__lte=now)
+    """
+    Return the oldest message that is to be tried through the channel now.
+
+    One that lies further ahead than any pause was put there by a clock that was set back since.
+    """
+    waiting = AlertDelivery.objects.filter(message__mode=mode, channel=channel, state=State.WAITING)
+    waiting = waiting.filter(Q(next_at__lte=now) | Q(next_at__gt=now + max(PAUSES)))
     return waiting.select_related("message").order_by("-message__is_urgent", "pk").first()
 
 

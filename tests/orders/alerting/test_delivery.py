@@ -182,6 +182,23 @@ def test_what_is_older_than_a_day_is_not_told_any_more(start, order, clock, hour
     assert len(channel.words) == told
 
 
+@pytest.mark.parametrize(("ahead", "told"), [(0, 0), (0.01, 1), (7200, 1)])
+def test_a_clock_that_was_set_back_holds_up_no_attempt_for_longer_than_the_longest_pause(
+    start, order, clock, ahead, told
+):
+    channel = Told(errors=["no"])
+    sender = start(hook=channel)
+    order("FILLED")
+    sender.turns()
+    channel.words.clear()
+
+    clock.moment = the_delivery().next_at - max(PAUSES) - timedelta(seconds=ahead)
+    sender.sender._led_at = None  # its stopwatch goes by the clock that was set back
+    sender.turns()
+
+    assert len(channel.words) == told
+
+
 # --- Channels that hang ----------------------------------------------------------------------------------------------
 
 
