@@ -8,7 +8,7 @@ again: at least once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -142,11 +142,16 @@ def failed(pk: int, error: str, *, sender: str, now: datetime, may_have_arrived:
             _tell_of_undelivered(delivery, said, now)
 
 
-def take_over(mode: str, *, sender: str, now: datetime) -> int:
-    """Have what another process was sending when it lost the lead tried again: nobody knows whether it arrived."""
-    abandoned = AlertDelivery.objects.filter(message__mode=mode, state=State.SENDING).exclude(sender=sender)
-    return abandoned.update(
-        state=State.WAITING, next_at=now, sender="", maybe_twice=True, last_error="the process that sent it ended"
+def take_over(mode: str, *, sender: str, at_work: Collection[int], now: datetime) -> int:
+    """
+    Have what nobody is sending any more tried again: nobody knows whether it arrived.
+
+    That is all but what this `sender` is `at_work` on: another one lost the lead, and a claim of its own whose answer
+    was lost with the database's connection was never begun.
+    """
+    abandoned = AlertDelivery.objects.filter(message__mode=mode, state=State.SENDING)
+    return abandoned.exclude(sender=sender, pk__in=at_work).update(
+        state=State.WAITING, next_at=now, sender="", maybe_twice=True, last_error="whoever sent it noted no end of it"
     )
 
 

@@ -141,8 +141,13 @@ class Sender:
         self._pulse.forget()
         if last_led is None or now - last_led > outbox.TOO_LATE:
             watching.begin(self._row, now)
-        taken = outbox.take_over(self._desk.mode, sender=self.name, now=now)
+        taken = outbox.take_over(self._desk.mode, sender=self.name, at_work=self._at_work(), now=now)
         log.info("alerts.leading", mode=self._desk.mode, sender=self.name, taken_over=taken)
+
+    def _at_work(self) -> set[int]:
+        """Return the deliveries whose attempt runs, or ended and is not noted yet."""
+        running = {post.at_work_on for post in self._posts.values() if not post.is_free}
+        return {name for name in running if isinstance(name, int)} | {pk for pk, _ in self._unnoted}
 
     def _look(self, now: datetime) -> None:
         """Write down whatever is new."""

@@ -1198,7 +1198,7 @@ MUTATIONS = [
     Mutation(
         "alerts: what another was sending is forgotten",
         "orders/alerting/sender.py",
-        "outbox.take_over(self._desk.mode, sender=self.name, now=now)",
+        "outbox.take_over(self._desk.mode, sender=self.name, at_work=self._at_work(), now=now)",
         "0",
         ALERTING + "two_senders.py::test_one_that_died_between_sending_and_noting_is_told_again_and_the_row_says_so",
     ),

@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError
 from django.db.models.functions import Now
 
+from orders.alerting import outbox
 from orders.alerting import sender as sending
 from orders.alerting.outage import AGAIN_SECONDS, TOLD_AFTER_SECONDS
 from orders.models import Alert, AlertDelivery, AlertSender
@@ -69,6 +70,47 @@ def test_it_is_told_once_when_it_has_lasted_and_so_is_its_return(start, away, cl
     assert kinds() == ["DATABASE_BACK"]
     assert channel.titles[1:] == ["PAPER: The database answers again"]
     assert "for 2 min" in channel.words[1].text
+
+
+def test_what_was_claimed_when_the_database_went_and_never_begun_is_tried_when_it_is_back(
+    start, order, clock, monkeypatch
+):
+    channel, claim = Told(), outbox.claim
+    sender = start(hook=channel)
+    monkeypatch.setattr(sending.connection, "close", lambda: None)
+
+    def answer_lost(delivery, *, sender):
+        claim(delivery, sender=sender)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    order("FILLED")
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "claim", answer_lost)
+        sender.turns()
+    assert (AlertDelivery.objects.get().state, channel.words) == ("SENDING", [])
+
+    pass_seconds(sender, clock, 3)
+
+    assert channel.titles == ["PAPER: Order filled: BUY 10 RELIANCE at ₹1,400.00"]
+    assert AlertDelivery.objects.get().state == "DELIVERED"
+
+
+def test_what_is_on_its_way_while_the_database_is_away_is_not_sent_twice(start, order, away, clock, hanging):
+    sender = start(hook=hanging)
+    order("FILLED")
+    sender.turns()
+    away(True)
+    pass_seconds(sender, clock, 3)
+    away(False)
+
+    pass_seconds(sender, clock, 3)
+    assert AlertDelivery.objects.get().state == "SENDING"
+    hanging.let_go.set()
+    until(lambda: sender.sender._posts["hook"]._attempt.answer)
+    pass_seconds(sender, clock, 3)
+
+    delivery = AlertDelivery.objects.get()
+    assert (hanging.calls, delivery.state, delivery.attempts, delivery.maybe_twice) == (1, "DELIVERED", 1, False)
 
 
 def test_the_return_is_told_by_who_told_the_outage_though_another_leads_by_then(start, away, clock):
