@@ -35,6 +35,7 @@ SERVER_ERROR = 500
 # log level is higher, never says it; then so many seconds of life must do.
 LISTENING = "channel.subscribed"
 LISTENING_SECONDS_MAX = 5.0
+ALERTS_SECONDS_MAX = 30.0  # they wait for the others for so long: who never gets ready is to be told of, too
 
 
 class CannotRun(Exception):
@@ -104,7 +105,7 @@ class Supervisor:
 
     def _run_parts(self, how_to_log_in: str) -> None:
         parts = [self.executor, self.web]
-        announced = False
+        announced, anyway_at = False, time.monotonic() + ALERTS_SECONDS_MAX
         while not self.signals:
             for part in parts:
                 self._keep_alive(part)
@@ -114,6 +115,7 @@ class Supervisor:
             if not announced and self._executor_listens() and self.web.runs() and _answers(self.port):
                 announced = True
                 self._announce(how_to_log_in)
+            if self.alerts not in parts and (announced or time.monotonic() >= anyway_at):
                 parts.append(self.alerts)  # after the others: nobody waits for it
 
     def _executor_listens(self) -> bool:
