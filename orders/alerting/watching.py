@@ -28,6 +28,14 @@ from risk.models import Incident, TradingControlEvent
 EXECUTOR = "executor"
 SAME_MOMENT = timedelta(seconds=1)  # of a stop and its incident: they are one commit
 AGAIN_FOR = timedelta(seconds=60)
+STOPS = (  # what the executor opens in the commit in which it stops something
+    Incident.Kind.ORDER_IN_DOUBT,
+    Incident.Kind.DAILY_LOSS,
+    Incident.Kind.EXPOSURE_PASSED,
+    Incident.Kind.BROKER_UNREACHABLE,
+    Incident.Kind.REJECT_STREAK,
+    Incident.Kind.RATE_REFUSED,
+)
 WARN_AT_PERCENT = (50, 80, 100)
 
 
@@ -60,7 +68,7 @@ def _of_switch(change: TradingControlEvent) -> News | None:
 def _has_an_incident_of_its_own(change: TradingControlEvent) -> bool:
     """Return whether what stopped trading is new: an incident that is open already only counts once more."""
     moment = (change.at - SAME_MOMENT, change.at + SAME_MOMENT)
-    return Incident.objects.filter(mode=change.mode, first_at__range=moment).exists()
+    return Incident.objects.filter(mode=change.mode, kind__in=STOPS, first_at__range=moment).exists()
 
 
 TABLES = (

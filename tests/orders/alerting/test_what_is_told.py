@@ -342,7 +342,8 @@ def test_amounts_have_indian_grouping(text, told):
     assert with_rupees(text) == told
 
 
-def test_an_outage_that_comes_again_before_it_was_resolved_is_told_again(start, incident, desk, clock):
+@pytest.mark.parametrize("beside", [None, "SIGNAL_GAP", "LOSS_WARNING"])
+def test_an_outage_that_comes_again_before_it_was_resolved_is_told_again(start, incident, desk, clock, beside):
     """The incident only counts: what is told is that the executor turned auto-trading off once more."""
     sender = start(hook=Told())
     for _ in range(2):
@@ -352,8 +353,10 @@ def test_an_outage_that_comes_again_before_it_was_resolved_is_told_again(start, 
         incident("BROKER_UNREACHABLE")
         sender.turns()
         clock.advance(hours=4)
+        if beside:  # in the moment of the second one, and about something else
+            incident(beside)
 
-    assert kinds() == ["ATTENTION", "ATTENTION"]
-    again = Alert.objects.order_by("pk").last()
+    assert kinds().count("ATTENTION") == 2
+    again = Alert.objects.filter(kind="ATTENTION").order_by("pk").last()
     assert again.title == "Auto-trading was turned off once more"
     assert "the broker cannot be read" in again.text
