@@ -194,7 +194,7 @@ def _keep(kept: Mapping[Line, _Kept], *, now: datetime) -> None:
     for day in others:
         if not day.position.pk:
             day.position.save()
-        day.position = day.position  # with the id that a new one was given
+        day.position_id = day.position.pk  # which a new one was given just now
         day.save()  # there may be a row, of another moment
     for line in waiting:
         if kept[line].day.quantity <= 0:

@@ -27,4 +27,4 @@ def test_growth_is_measured_from_an_empty_book_to_its_pages_and_files(monkeypatc
     figures = bench(["growth"], rounds=1, messages=20, say=lambda line: None)
 
     assert len(figures) == 2 + 1 + 4 + len(pages.PAGES) + 3
-    assert all(figure.measured >= 0 for figure in figures)
+    assert all(figure.measured > 0 for figure in figures if "memory" not in figure.name)

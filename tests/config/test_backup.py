@@ -204,6 +204,16 @@ def test_the_rotation_takes_all_three_files_of_the_oldest(tmp_path):
     assert left_in(tmp_path) == sorted(file.name for each in (second, third) for file in each.backup.files)
 
 
+def test_what_was_just_taken_stays_although_an_older_one_is_dated_later(tmp_path):
+    """Its clock was set back: of one day the rotation keeps the later, by their names."""
+    take(tmp_path, Rotation(1, 0, 0), now=NOW + timedelta(minutes=50))
+
+    taken = take(tmp_path, Rotation(1, 0, 0), now=NOW)
+
+    assert taken.backup.dump.exists()
+    assert taken.backup in backups(tmp_path)
+
+
 def test_a_backup_that_fails_removes_no_older_one(tmp_path, monkeypatch):
     first = take(tmp_path, Rotation(1, 0, 0), now=NOW)
     monkeypatch.setattr(Tools, "run", lambda *_: (_ for _ in ()).throw(ToolsFailed("pg_dump: no")))

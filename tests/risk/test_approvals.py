@@ -599,3 +599,8 @@ def test_the_database_takes_no_second_unfinished_change_of_a_limit(asha, now):
 
     with pytest.raises(IntegrityError, match="limit_change_one_unfinished_a_limit"), transaction.atomic():
         change.save(force_insert=True)
+
+
+def test_shadow_loosens_no_faster_than_live():
+    """The limits are of all modes: gone over to for a moment, it would loosen what live trades by."""
+    assert House.of(needs="confirmation", mode="SHADOW", ceilings={}).delay == LIVE.delay > ON_PAPER.delay

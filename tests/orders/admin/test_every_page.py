@@ -104,6 +104,10 @@ def book(desk: Desk, resting: Any, held: Any, received: Any, follow: Any) -> Non
         previous="0" * 64,
         digest="1" * 64,
     )
+    lay_what_leads_to_live(desk, now)
+
+
+def lay_what_leads_to_live(desk: Desk, now: datetime) -> None:
     ApiToken.objects.create(
         name="momentum", owner=User.objects.create_user("robot"), key_id="k", created_at=now, created_by="anna"
     )
