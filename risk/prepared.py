@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import connection
+from psycopg.adapt import AdaptersMap
 from psycopg.types.datetime import TimestamptzLoader
+
+_adapters: WeakKeyDictionary[psycopg.Connection[Any], AdaptersMap] = WeakKeyDictionary()
 
 
 def prepared_cursor() -> Any:
@@ -27,10 +31,8 @@ def prepared_cursor() -> Any:
 
 
 def _bare(line: Any) -> Any:
-    cursor: Any = _Prepared(line)
-    if connection.timezone_name == "UTC":  # what PostgreSQL says then, psycopg reads at five times Django's pace
-        cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
-    return cursor
+    # What PostgreSQL says in UTC, psycopg reads at five times Django's pace.
+    return _InUtc(line) if connection.timezone_name == "UTC" else _Prepared(line)
 
 
 class _Prepared(psycopg.Cursor[Any]):
@@ -41,7 +43,20 @@ class _Prepared(psycopg.Cursor[Any]):
     """
 
     def execute(self, query: Any, params: Any = None, **more: Any) -> _Prepared:
-        return super().execute(query, params, **more | {"prepare": True})
+        return super().execute(query, params, prepare=True, **more)
+
+
+class _InUtc(_Prepared):
+    """Such a cursor, for a line whose times are in UTC."""
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        """What reads and writes values: one for each line, for to make one takes longer than many a question."""
+        known = _adapters.get(self.connection)
+        if known is None:
+            known = _adapters[self.connection] = AdaptersMap(self.connection.adapters)
+            known.register_loader("timestamptz", TimestamptzLoader)
+        return known
 
 
 def ensure_connection() -> None:

@@ -78,18 +78,22 @@ class Question(Generic[Row]):
 
     def ask(self, **values: Any) -> Later[list[Row]]:
         """Send the question; what it returns waits for the rows."""
-        with self._making:  # once, by whichever thread comes first
-            compiled = self._compiled
+        compiled = self.__dict__.get("_compiled") or self._compile()
         if compiled.locks and connection.get_autocommit():
             raise TransactionManagementError("a lock outside of a transaction holds nothing")
         cursor = prepared_cursor()
         cursor.execute(compiled.sql, [place.value(values) for place in compiled.places])
 
         def rows() -> list[Row]:
-            with cursor:
-                return compiled.make(cursor.fetchall())
+            found = compiled.make(cursor.fetchall())
+            cursor.close()
+            return found
 
         return rows
+
+    def _compile(self) -> _Compiled:
+        with self._making:  # once, by whichever thread comes first
+            return self._compiled
 
     def rows(self, **values: Any) -> list[Row]:
         """Ask and return what is told."""
