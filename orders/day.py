@@ -32,17 +32,16 @@ def day_of_account(desk: Desk, *, charges_percent: Decimal, now: datetime, inclu
         return day_result(symbols_in_all(desk, now=now), charges_percent=charges_percent)
     with together():
         positions, day = ask_held(desk), ask_day(desk, now)
-    return day(positions(), charges_percent)
+    return day_result(day(positions(), Youngest(desk, now)), charges_percent=charges_percent)
 
 
-def ask_day(desk: Desk, now: datetime) -> Callable[[Iterable[Held], Decimal], DayResult]:
+def ask_day(desk: Desk, now: datetime) -> Callable[[Iterable[Held], Youngest], Iterator[DayOfSymbol]]:
     """Ask for what our own orders made of the day; what is returned tells it, for all positions of the desk."""
     reckoned = _RECKONED.ask(mode=desk.mode, day=trading_date(now))
 
-    def told(positions: Iterable[Held], charges_percent: Decimal) -> DayResult:
+    def told(positions: Iterable[Held], prices: Youngest) -> Iterator[DayOfSymbol]:
         traded = _traded_by_us(desk.mode, trading_date(now), reckoned())
-        symbols = [_day_of(desk, position, traded, now) for position in positions]
-        return day_result(symbols, charges_percent=charges_percent)
+        return (_day_of(position, traded, prices) for position in positions)
 
     return told
 
@@ -51,24 +50,23 @@ def days_of_positions(
     desk: Desk, positions: Iterable[Position], *, now: datetime
 ) -> Iterator[tuple[Position, DayOfSymbol]]:
     """Yield each of the desk's positions with what this date brought it."""
-    day = trading_date(now)
-    traded = _traded_by_us(desk.mode, day)
+    traded, prices = _traded_by_us(desk.mode, trading_date(now)), Youngest(desk, now)
     for position in positions:
-        yield position, _day_of(desk, position, traded, now)
+        yield position, _day_of(position, traded, prices)
 
 
-def _day_of(desk: Desk, position: Position | Held, traded: dict[Line, _Traded], now: datetime) -> DayOfSymbol:
-    of_it = traded.get((position.exchange, position.symbol, position.product), _Traded())
+def _day_of(position: Position | Held, traded: dict[Line, _Traded], prices: Youngest) -> DayOfSymbol:
+    of_it = traded.get((position.exchange, position.symbol, position.product), _UNTRADED)
     return DayOfSymbol(
-        name=position.symbol,
-        quantity=position.quantity,
-        bought=of_it.bought,
-        sold=of_it.sold,
-        paid=of_it.paid,
-        received=of_it.received,
+        position.symbol,
+        position.quantity,
+        of_it.bought,
+        of_it.sold,
+        of_it.paid,
+        of_it.received,
         # Not of what is flat: whatever is asked for, the stream is made to follow.
-        last_price=_price_now(desk, position, of_it, now) if position.quantity else None,
-        close_price=position.close_price,
+        _price_now(position, of_it, prices) if position.quantity else None,
+        position.close_price,
     )
 
 
@@ -88,11 +86,11 @@ def symbols_in_all(desk: Desk, *, now: datetime) -> list[DayOfSymbol]:
     rows: defaultdict[Key, list[Position]] = defaultdict(list)
     for position in Position.objects.filter(mode=desk.mode):
         rows[position.exchange, position.symbol].append(position)
-    account = external.whole_account(desk.mode)
+    account, youngest = external.whole_account(desk.mode), Youngest(desk, now)
     symbols = []
     for key in sorted(rows.keys() | traded.keys()):
         of_it, shares = traded[key], account[key].shares if key in account else 0
-        prices = [_price_now(desk, row, of_it, now) for row in rows[key]] if shares else []
+        prices = [_price_now(row, of_it, youngest) for row in rows[key]] if shares else []
         symbols.append(
             DayOfSymbol(
                 name=key[1],
@@ -109,21 +107,31 @@ def symbols_in_all(desk: Desk, *, now: datetime) -> list[DayOfSymbol]:
     return symbols + unknown
 
 
-def last_price(desk: Desk, position: Position | Held, now: datetime) -> Decimal | None:
-    """Return INR: what the stream told a moment ago, else what the broker's book said with the position."""
-    told = None
-    if desk.streamed_prices is not None:
-        told = desk.streamed_prices.last(position.exchange, position.symbol, now=now)
-    return told.price if told is not None else position.last_price
+class Youngest:
+    """The youngest price of each position in INR: what the stream told a moment ago, else the broker's book with it."""
+
+    def __init__(self, desk: Desk, now: datetime) -> None:
+        self._stream, self._now = desk.streamed_prices, now
+        self._told: dict[Key, Decimal | None] = {}  # each is asked for once
+
+    def of(self, position: Position | Held) -> Decimal | None:
+        if self._stream is None:
+            return position.last_price
+        key = (position.exchange, position.symbol)
+        if key not in self._told:
+            told = self._stream.last(*key, now=self._now)
+            self._told[key] = told.price if told else None
+        price = self._told[key]
+        return position.last_price if price is None else price
 
 
-def _price_now(desk: Desk, position: Position | Held, traded: _Traded, now: datetime) -> Decimal | None:
+def _price_now(position: Position | Held, traded: _Traded, prices: Youngest) -> Decimal | None:
     """
     Return the last price, or that of a fill which the broker's positions were not read after.
 
     The fill is written down a moment before the price of what it opened: in between, nothing would be known of it.
     """
-    known, newest = last_price(desk, position, now), traded.newest
+    known, newest = prices.of(position), traded.newest
     if known is not None or newest is None:
         return known
     read_since = position.broker_as_of is not None and position.broker_as_of > newest.recorded_at
@@ -138,7 +146,7 @@ class _Newest(NamedTuple):
     price: Decimal
 
 
-@dataclass
+@dataclass(slots=True)
 class _Traded:
     """Shares and INR of one line's executions, and the one that was written down last."""
 
@@ -158,6 +166,9 @@ class _Traded:
         return cls(bought=quantity, paid=value) if side == Side.BUY else cls(sold=quantity, received=value)
 
 
+_UNTRADED = _Traded()
+
+
 def _traded_by_us(mode: str, day: date, reckoned: Iterable[tuple[Any, ...]] | None = None) -> dict[Line, _Traded]:
     """
     Return what our orders traded on this date, as it was `reckoned` with the positions; without that it is read.
@@ -173,10 +184,8 @@ def _traded_by_us(mode: str, day: date, reckoned: Iterable[tuple[Any, ...]] | No
             unknown.add((exchange, symbol, product))
             continue
         bought, sold, paid, received, *newest = of_it
-        known = _Newest(*newest) if newest[0] is not None else None
-        traded[exchange, symbol, product] = _Traded(
-            bought=bought, sold=sold, paid=paid, received=received, newest=known
-        )  # fmt: skip
+        known = _Newest._make(newest) if newest[0] is not None else None
+        traded[exchange, symbol, product] = _Traded(bought, sold, paid, received, known)
     if unknown:
         of_them = _traded_on(Order.objects.ours(mode).filter(symbol__in={symbol for _, symbol, _ in unknown}), day)
         traded.update((line, of_line) for line, of_line in of_them.items() if line in unknown)

@@ -19,7 +19,7 @@ from functools import cached_property
 from django.db import transaction
 from django.db.models import Q
 
-from orders.day import ask_held, day_of_account, last_price
+from orders.day import Youngest, ask_held, day_of_account
 from orders.desk import Desk
 from orders.execution import ask_to_cancel, carry_out_each
 from orders.governor import opens
@@ -99,11 +99,12 @@ def _worth_of_symbols(desk: Desk, limits: Limits, now: datetime) -> dict[Key, De
     own: defaultdict[Key, int] = defaultdict(int)
     in_all: dict[Key, int] = {}
     prices: dict[Key, Decimal] = {}
+    youngest = Youngest(desk, now)
     for position in ask_held(desk)():
         broker = position.broker_quantity if limits.include_external else None
         if not (position.quantity or broker):
             continue  # of what is flat no price is asked for
-        key, price = (position.exchange, position.symbol), last_price(desk, position, now)
+        key, price = (position.exchange, position.symbol), youngest.of(position)
         if price is None:
             continue  # it counts nothing here; the risk desk opens nothing while a price is lacking
         own[key] += position.quantity

@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, kw_only=True)
-class DayOfSymbol:
+class DayOfSymbol(NamedTuple):
     """One symbol's day: signed shares, INR. A price that is not known is None."""
 
     name: str
@@ -98,6 +98,18 @@ def day_result(symbols: Iterable[DayOfSymbol], *, charges_percent: Decimal) -> D
         unrealised=sum((symbol.unrealised or Decimal(0) for symbol in each), Decimal(0)),
         unknown=tuple(symbol.name for symbol in each if symbol.result is None),
     )
+
+
+def loss_of_day(symbols: Iterable[DayOfSymbol], *, charges_percent: Decimal) -> Decimal | None:
+    """Return the `loss` of `day_result` alone, which every decision asks for."""
+    gross = turnover = Decimal(0)
+    for symbol in symbols:
+        result = symbol.result
+        if result is None:
+            return None
+        gross += result
+        turnover += symbol.turnover
+    return turnover * charges_percent / 100 - gross
 
 
 def _worth(quantity: int, price: Decimal | None) -> Decimal | None:

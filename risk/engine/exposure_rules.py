@@ -114,13 +114,14 @@ def worth(other: Elsewhere, limits: Limits) -> Decimal | None:
 
     None when its price, or the collar it needs, is not known.
     """
-    low, high = sorted((other.own, other.own + other.external))
+    own, in_all = other.own, other.own + other.external
+    low, high = (own, in_all) if own < in_all else (in_all, own)
     long = max(0, high) + other.working_buys + other.external_buys
     short = max(0, -low) + max(0, other.working_sells + other.external_sells - max(0, low))
     if other.price is None or (other.market_buys_work and limits.collar_percent is None):
         return None
-    collar = limits.collar_percent if other.market_buys_work and limits.collar_percent else Decimal(0)
-    return max(long, short) * other.price * (1 + collar / HUNDRED)
+    value = max(long, short) * other.price
+    return value * (1 + limits.collar_percent / HUNDRED) if other.market_buys_work and limits.collar_percent else value
 
 
 def _position_value(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits) -> Decimal | None:

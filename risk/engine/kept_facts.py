@@ -8,7 +8,7 @@ Of what there may be hundreds of, a fact that is as by default is left out: thos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -51,28 +51,26 @@ def _kept(value: Any) -> Any:
     kind: Any = type(value)
     if kind in _AS_THEY_ARE:
         return value
+    if as_text := _AS_TEXT.get(kind):
+        return as_text(value)
     if kind is Elsewhere:
-        return {name: _kept(each) for name, default in _DEFAULTS if (each := getattr(value, name)) != default}
+        return {name: _kept(each) for name, each in vars(value).items() if name in _SAID or each != _DEFAULTS[name]}
     if names := _names(kind):
         return {name: _kept(getattr(value, name)) for name in names}
     if isinstance(value, tuple):
         return [_kept(each) for each in value]
     if isinstance(value, StrEnum):
         return value.value
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, datetime | date):
-        return value.isoformat()
     if isinstance(value, int | str):
         return value
     raise TypeError(f"{value!r} is a {kind.__name__}, which is not kept exactly")
 
 
 _AS_THEY_ARE = frozenset({NoneType, bool, int, str})
+_AS_TEXT: dict[Any, Callable[[Any], str]] = {Decimal: str, datetime: datetime.isoformat, date: date.isoformat}
 
-
-# A missing price is said: it has no default.
-_DEFAULTS = tuple((each.name, each.default) for each in fields(Elsewhere))
+_DEFAULTS = {each.name: each.default for each in fields(Elsewhere)}
+_SAID = frozenset(name for name, default in _DEFAULTS.items() if default is MISSING)  # a price that is missing, too
 
 
 @cache
