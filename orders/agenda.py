@@ -1,10 +1,12 @@
-"""What a turn of the worker may have to do: one statement says where it is worth looking."""
+"""What a turn of the worker may have to do: one trip says where it is worth looking."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from orders.models import Signal
 from risk.prepared import prepared_cursor
+from risk.questions import Question, together
 
 
 class Agenda(NamedTuple):
@@ -12,27 +14,28 @@ class Agenda(NamedTuple):
 
     is_halted: bool  # and not for the login, which leaves what rests alone
     begun: bool  # an order that is unsent, on its way or in doubt
-    waiting: int  # signals to decide; 2 for more than one
     wished: bool  # a change of the limits or of the calendar that may come due
+    waiting: tuple[Signal, ...]  # the oldest signal to decide, and another one for more than that
 
 
 # Statuses alone, each read from an index of what has it: what is due of it, and when, is for those who carry it out.
 _AGENDA = """
 SELECT control.state = 'HALTED' AND control.lifts_to = '',
     EXISTS (SELECT FROM orders_order WHERE mode = control.mode AND status IN ('PENDING', 'SUBMITTING', 'IN_DOUBT')),
-    (SELECT count(*) FROM (
-        SELECT FROM orders_signal WHERE mode = control.mode AND status = 'RECEIVED' LIMIT 2
-    ) AS signals),
     EXISTS (SELECT FROM risk_limitchange WHERE status IN ('PENDING', 'TEMPORARY'))
         OR EXISTS (SELECT FROM risk_calendarwish WHERE status = 'PENDING')
 FROM risk_tradingcontrol AS control WHERE control.mode = %s
 """
+_WAITING = Question[Signal](lambda mode: Signal.objects.undecided(mode)[:2], mode=str)
 
 
 def agenda(mode: str) -> Agenda:
     """Return what there may be to do for the mode."""
-    with prepared_cursor() as cursor:
+    with together():
+        cursor = prepared_cursor()
         cursor.execute(_AGENDA, [mode])
-        found = cursor.fetchone()
+        waiting = _WAITING.ask(mode=mode)
+    found = cursor.fetchone()
     assert found is not None, "every mode has its switch"
-    return Agenda(*found)
+    is_halted, begun, wished = found
+    return Agenda(is_halted, begun, wished, tuple(waiting()))

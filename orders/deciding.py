@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import NamedTuple
 
 import structlog
 from django.db import transaction
 
 from orders import missed_exits, restored
+from orders.decided_rows import as_decided, write_order
 from orders.desk import Desk, trading_date
 from orders.execution import carry_out_cancel
 from orders.identity import client_order_id
@@ -26,15 +28,14 @@ from orders.models import Decision, Instrument, MissedExit, Order, Signal
 from orders.observed import Observed, at_hand, observe, without_observed
 from orders.portfolio import snapshot
 from orders.proposal import propose_for_signal, sized
-from orders.signal_facts import look
+from orders.signal_facts import ask_look
+from orders.under_lock import lock_and_ask
 from orders.waiting import must_wait
 from risk import limit_versions
 from risk.engine.control import plain
 from risk.engine.decision import Decision as Assessment
 from risk.engine.decision import assess
 from risk.engine.facts import OrderType, Origin, Portfolio, ProposedOrder, Side, TradingSignalType, is_closing
-from risk.engine.kept_facts import kept
-from risk.engine.rates import RATE_LIMIT_EXCEEDED
 from risk.engine.rules import RULES, SCREEN, Applies, Outcome
 from risk.engine.sizing import into_band
 from risk.models import Incident, TradingControl
@@ -100,19 +101,17 @@ def decide(desk: Desk, signal: Signal) -> Order | None:
 
     A SELL waits while our own BUY of that symbol is working: that is cancelled first, and the book must show its end.
     """
-    instrument = Instrument.objects.named(signal.exchange, signal.symbol)
-    if instrument is None:
-        unknown = f"unknown symbol {signal.exchange}:{signal.symbol}: the broker does not list it"
-        missed_exits.keep(desk, signal, why=unknown)  # first: what comes between, is decided again
-        signal.conclude(Signal.Status.MALFORMED, reason=unknown, now=desk.clock())
-        return None
     buys = signal.signal_type == TradingSignalType.BUY
     observed = at_hand(desk, signal.exchange, signal.symbol) if buys else None
-    found = _decide_in_one_commit(desk, signal, instrument, observed, was_asked=False)
+    found = _decide_in_one_commit(desk, signal, observed, was_asked=False)
     if found.asks_the_broker:
         sells = signal.signal_type == TradingSignalType.SELL
         observed = observe(desk, signal.exchange, signal.symbol, with_position=sells, with_funds=not sells, waits=True)
-        found = _decide_in_one_commit(desk, signal, instrument, observed, was_asked=True)
+        found = _decide_in_one_commit(desk, signal, observed, was_asked=True)
+    if found.is_unknown:
+        unknown = f"unknown symbol {signal.exchange}:{signal.symbol}: the broker does not list it"
+        missed_exits.keep(desk, signal, why=unknown)  # first: what comes between, is decided again
+        signal.conclude(Signal.Status.MALFORMED, reason=unknown, now=desk.clock())
     for buy in found.crossing:
         if buy.cancel_tried_at is None:  # the tracker repeats it, ever less often
             carry_out_cancel(desk, buy)
@@ -120,11 +119,15 @@ def decide(desk: Desk, signal: Signal) -> Order | None:
 
 
 class _Found(NamedTuple):
-    """What came of a look: an order, or our own buys that must end first, or that the broker must be asked first."""
+    """
+    What came of a look: an order, or our own buys that must end first, or that the broker must be asked first, or that
+    it does not list the instrument.
+    """
 
     order: Order | None = None
     crossing: tuple[Order, ...] = ()
     asks_the_broker: bool = False
+    is_unknown: bool = False
 
 
 def decide_manual(desk: Desk, wish: ManualOrder) -> Order:
@@ -152,13 +155,13 @@ def decide_manual(desk: Desk, wish: ManualOrder) -> Order:
         portfolio = snapshot(desk, control, instrument, observed, limits=limits, now=now)
         proposed = proposed_by_hand(desk, wish, instrument, portfolio)
         assessment = assess(proposed, portfolio, limits, now)
-        decision = keep_decision(desk, control, proposed, portfolio, assessment, limits.version, now, actor=wish.by)
+        decision = as_decided(desk, control, proposed, portfolio, assessment, limits.version, now, actor=wish.by)
         if assessment.outcome == Outcome.APPROVED:
             attempt = 1 if earlier is None else earlier.attempt + 1
             our_id = _id_by_hand(control, wish.token, attempt)
             if restored.is_at_the_broker(control, our_id):
                 raise InvalidOrder(f"the broker has {our_id} already, of before the restore: open the page anew")
-            return _write(
+            return write_order(
                 desk,
                 proposed,
                 decision,
@@ -168,6 +171,7 @@ def decide_manual(desk: Desk, wish: ManualOrder) -> Order:
                 created_by=wish.by,
                 why=wish.why,
             )
+        insert(decision)
     raise OrderDenied(decision)
 
 
@@ -203,37 +207,29 @@ def _id_by_hand(control: TradingControl, token: str, attempt: int) -> str:
     return client_order_id(control.order_id_prefix, f"manual:{token}", attempt)
 
 
-def _decide_in_one_commit(
-    desk: Desk, signal: Signal, instrument: Instrument, observed: Observed | None, *, was_asked: bool
-) -> _Found:
+def _decide_in_one_commit(desk: Desk, signal: Signal, observed: Observed | None, *, was_asked: bool) -> _Found:
     with transaction.atomic(durable=True):
-        return _decide_under_the_lock(desk, signal, instrument, observed, was_asked=was_asked)
+        return _decide_under_the_lock(desk, signal, observed, was_asked=was_asked)
 
 
-def _decide_under_the_lock(
-    desk: Desk, signal: Signal, instrument: Instrument, observed: Observed | None, *, was_asked: bool
-) -> _Found:
+def _decide_under_the_lock(desk: Desk, signal: Signal, observed: Observed | None, *, was_asked: bool) -> _Found:
     """
     Decide by the book and by what was `observed` at the broker, or say that it must be asked first.
 
     It is not asked for what the book alone refuses, and such a refusal is kept by the book alone.
     """
-    control = TradingControl.objects.locked(desk.mode)
-    now = desk.clock()
-    seen = look(desk, control, signal, instrument, observed, now)
-    if signal.status != Signal.Status.RECEIVED:
-        return _Found()
-    if seen.attempt > desk.rules.attempts_max:
-        _give_up(desk, signal, now)
-        return _Found()
-    our_id = client_order_id(control.order_id_prefix, f"signal:{desk.mode}:{signal.signal_id}", seen.attempt)
-    if restored.is_of_before(control, signal) or restored.is_at_the_broker(control, our_id):
-        restored.leave_to_a_person(signal, now)
+    control, look, now = lock_and_ask(desk, partial(ask_look, desk, signal, observed))
+    seen = look(control)
+    if seen is None:
+        return _Found(is_unknown=signal.status == Signal.Status.RECEIVED)
+    if _needs_no_decision(desk, control, signal, seen.attempt, now):
         return _Found()
     portfolio, limits = seen.portfolio, seen.limits
     if was_asked and observed is not None and observed.broker_as_of is not None and portfolio.holding.broker is None:
         return _Found()  # the book moved while the broker was asked: ask again
-    proposed = propose_for_signal(desk, signal, instrument, portfolio, limits, newest_decided_at=seen.newest_decided_at)
+    proposed = propose_for_signal(
+        desk, signal, seen.instrument, portfolio, limits, newest_decided_at=seen.newest_decided_at
+    )
     assessment = assess(proposed, portfolio, limits, now, rules=RULES if observed else SCREEN)
     if not was_asked and observed is not None and _the_book_refuses(assessment):
         portfolio, observed = without_observed(portfolio), None
@@ -245,14 +241,32 @@ def _decide_under_the_lock(
         return _Found(asks_the_broker=not was_asked)
     if must_wait(signal, assessment, portfolio, limits, now):
         return _Found()
-    decision = keep_decision(desk, control, proposed, portfolio, assessment, limits.version, now, signal=signal)
+    decision = as_decided(desk, control, proposed, portfolio, assessment, limits.version, now, signal=signal)
     if assessment.outcome != Outcome.APPROVED:
+        insert(decision)
         signal.conclude(_CONCLUSIONS[assessment.outcome], reason=assessment.reason, now=now)
         missed_exits.tell(desk, signal, portfolio, assessment, now)
         return _Found()
-    order = _write(desk, proposed, decision, our_id=our_id, now=now, signal=signal, attempt=seen.attempt)
-    signal.conclude(Signal.Status.APPROVED, reason=proposed.size_note, now=now)
-    return _Found(order)
+    our_id = _id_for_signal(desk, control, signal, seen.attempt)
+    return _Found(write_order(desk, proposed, decision, our_id=our_id, now=now, signal=signal, attempt=seen.attempt))
+
+
+def _needs_no_decision(desk: Desk, control: TradingControl, signal: Signal, attempt: int, now: datetime) -> bool:
+    """Return whether it has one, or is not to be acted on whatever the risk desk would say; that is written down."""
+    if signal.status != Signal.Status.RECEIVED:
+        return True
+    if attempt > desk.rules.attempts_max:
+        _give_up(desk, signal, now)
+        return True
+    our_id = _id_for_signal(desk, control, signal, attempt)
+    if restored.is_of_before(control, signal) or restored.is_at_the_broker(control, our_id):
+        restored.leave_to_a_person(signal, now)
+        return True
+    return False
+
+
+def _id_for_signal(desk: Desk, control: TradingControl, signal: Signal, attempt: int) -> str:
+    return client_order_id(control.order_id_prefix, f"signal:{desk.mode}:{signal.signal_id}", attempt)
 
 
 def _the_book_refuses(assessment: Assessment) -> bool:
@@ -303,77 +317,6 @@ def proposed_by_hand(desk: Desk, wish: ManualOrder, instrument: Instrument, port
     inside = into_band(price, portfolio.band, wish.side, instrument.tick_size)
     note = f"clipped from {plain(price)} to {plain(inside)} INR by the price band" if inside != price else ""
     return replace(proposed, limit_price=inside, size_note=note)
-
-
-def keep_decision(
-    desk: Desk,
-    control: TradingControl,
-    proposed: ProposedOrder,
-    portfolio: Portfolio,
-    assessment: Assessment,
-    limits_version: int,
-    now: datetime,
-    *,
-    signal: Signal | None = None,
-    actor: str = "",
-) -> Decision:
-    """Keep the decision with the facts it saw and every verdict."""
-    return insert(
-        Decision(
-            mode=desk.mode,
-            signal=signal,
-            at=now,
-            outcome=assessment.outcome.value,
-            reason=assessment.reason,
-            exchange=proposed.exchange,
-            symbol=proposed.symbol,
-            actor=actor,
-            facts=kept(proposed, portfolio),
-            verdicts=[vars(verdict) for verdict in assessment.verdicts],
-            limits_version=limits_version,
-            control_version=control.version,
-        )
-    )
-
-
-def _write(
-    desk: Desk,
-    proposed: ProposedOrder,
-    decision: Decision,
-    *,
-    our_id: str,
-    now: datetime,
-    signal: Signal | None = None,
-    attempt: int = 1,
-    created_by: str = "",
-    why: str = "",
-) -> Order:
-    order = Order(
-        mode=desk.mode,
-        client_order_id=our_id,
-        origin=proposed.origin.value,
-        signal=signal,
-        attempt=attempt,
-        decision=decision,
-        created_by=created_by,
-        exchange=proposed.exchange,
-        symbol=proposed.symbol,
-        side=proposed.action.value,
-        product=proposed.product,
-        order_type=proposed.order_type.value,
-        quantity=proposed.quantity,
-        price=proposed.limit_price,
-        is_exit=proposed.is_exit,
-        trading_date=trading_date(now),
-        created_at=now,
-    )
-    actor, told = created_by or "executor", proposed.size_note or why or "written down"
-    if signal is not None and signal.reason.startswith(RATE_LIMIT_EXCEEDED):
-        order.write_down(f"its signal waited: {signal.reason}", at=now, actor="executor")
-        order.note(told, at=now, actor=actor)
-    else:
-        order.write_down(told, at=now, actor=actor)
-    return order
 
 
 def _give_up(desk: Desk, signal: Signal, now: datetime) -> None:

@@ -32,12 +32,12 @@ from orders.ledger import ask_strangers, take_broker_id
 from orders.lifecycle import TURNED_AWAY, OrderStatus
 from orders.logins import login_refused
 from orders.models import Flatten, Order
+from orders.under_lock import lock_and_ask
 from orders.withdrawing import Against, withdrawal
 from risk import control as switch
 from risk.audit.who import explained
 from risk.engine.facts import Origin
 from risk.models import Incident, TradingControl
-from risk.questions import together
 
 CANCEL_TAKEN = "taken; the book has not shown the end yet"
 ANSWER_LENGTH_MAX = 300  # of what the broker says to a cancel: a proxy's page may be any length
@@ -269,12 +269,10 @@ def _claim(desk: Desk, order: Order, waited: timedelta) -> bool | timedelta:
     Return whether to send it, or how long one that closes should wait before it tries again.
     """
     with transaction.atomic(durable=True):  # so that a crash cannot hide the attempt
-        control = TradingControl.objects.locked(desk.mode)
-        now = desk.clock()
-        with together():
-            again = Order.ask_again(order.pk)
-            asked = Against.ask(desk, order, now)
-            room = ask_held_up(desk, order, now)
+        control, (again, asked, room), now = lock_and_ask(
+            desk,
+            lambda now: (Order.ask_again(order.pk), Against.ask(desk, order, now), ask_held_up(desk, order, now)),
+        )
         order.as_read(again())
         if order.status != OrderStatus.PENDING:
             return False
@@ -312,12 +310,11 @@ def _withdraw(order: Order, *, reason: str, now: datetime) -> None:
 def _bind(desk: Desk, order: Order, broker_order_id: str) -> None:
     """Write the broker's id down. If the book was read first it is there already, and there is nothing to do."""
     with transaction.atomic(durable=True):
-        TradingControl.objects.locked(desk.mode)
-        with together():
-            again = Order.ask_again(order.pk)
-            strangers = ask_strangers(order, broker_order_id)
+        _, (again, strangers), now = lock_and_ask(
+            desk, lambda now: (Order.ask_again(order.pk), ask_strangers(order, broker_order_id))
+        )
         order.as_read(again())
-        _take_the_answer(order, broker_order_id, is_known=bool(strangers()), now=desk.clock())
+        _take_the_answer(order, broker_order_id, is_known=bool(strangers()), now=now)
 
 
 def _take_the_answer(order: Order, broker_order_id: str, *, is_known: bool, now: datetime) -> None:

@@ -18,7 +18,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import structlog
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import F, Max, Value
 from django.db.models.functions import Concat
 
@@ -27,6 +27,8 @@ from orders.desk import Desk
 from orders.messages import RAW_BYTES_KEPT, MalformedSignal, SignalMessage, malformed_digest, parse, readable_part
 from orders.models import MissedExit, Signal
 from risk.models import Incident, TradingControl
+from risk.prepared import prepared_cursor
+from risk.questions import Later, together
 
 log = structlog.get_logger(__name__)
 
@@ -199,8 +201,10 @@ def _record(desk: Desk, messages: Sequence[Received]) -> Recorded:
     with transaction.atomic():
         if any(row.is_malformed and row.signal_type for row in rows):
             TradingControl.objects.locked(desk.mode)  # before any other: whether something is open shall stay true
-        _one_at_a_time(desk.mode)
-        known = _known(desk.mode, {row.signal_id for row in rows})
+        with together():
+            _one_at_a_time(desk.mode)
+            asked = _ask_known(desk.mode, {row.signal_id for row in rows})
+        known = asked()
         fresh: dict[str, _Row] = {}
         again: Counter[int] = Counter()
         duplicates = 0
@@ -208,7 +212,7 @@ def _record(desk: Desk, messages: Sequence[Received]) -> Recorded:
             twin = known.get(row.signal_id) or fresh.get(row.signal_id)
             if twin is not None and twin.digest != row.digest:
                 row = _conflict(row, now)
-                twin = _known(desk.mode, {row.signal_id}).get(row.signal_id) or fresh.get(row.signal_id)
+                twin = _ask_known(desk.mode, {row.signal_id})().get(row.signal_id) or fresh.get(row.signal_id)
             if twin is None:
                 fresh[row.signal_id] = row
             elif not (row.stream_entry_id and row.stream_entry_id == twin.stream_entry_id):
@@ -238,8 +242,7 @@ def _keep_missed_exits(mode: str, rows: Sequence[_Row], now: datetime) -> None:
 
 def _one_at_a_time(mode: str) -> None:
     """Wait for whoever else is recording: of two signals with one id, the second must see the first."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('orders.inbox'), hashtext(%s))", [mode])
+    prepared_cursor().execute("SELECT pg_advisory_xact_lock(hashtext('orders.inbox'), hashtext(%s))", [mode])
 
 
 def _row(desk: Desk, message: Received, now: datetime) -> _Row:
@@ -285,10 +288,10 @@ SELECT signal.* FROM unnest(%s::text[]) AS asked(signal_id) CROSS JOIN LATERAL (
 """
 
 
-def _known(mode: str, signal_ids: set[str]) -> dict[str, _Known]:
-    with connection.cursor() as cursor:
-        cursor.execute(_WRITTEN_BEFORE, [list(signal_ids), mode])
-        return {row[1]: _Known(*row) for row in cursor}
+def _ask_known(mode: str, signal_ids: set[str]) -> Later[dict[str, _Known]]:
+    cursor = prepared_cursor()
+    cursor.execute(_WRITTEN_BEFORE, [list(signal_ids), mode])
+    return lambda: {row[1]: _Known(*row) for row in cursor.fetchall()}
 
 
 def _conflict(row: _Row, now: datetime) -> _Row:

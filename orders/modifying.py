@@ -18,7 +18,8 @@ from django.db import transaction
 
 from orders.broker.deadline import boot_clock
 from orders.broker.gateway import NotSent, OrderRefused, OutcomeUnknown, SessionRefused, Terms, TooManyRequests
-from orders.deciding import PRICE_MAX, QUANTITY_MAX, OrderDenied, UnknownInstrument, keep_decision
+from orders.decided_rows import as_decided
+from orders.deciding import PRICE_MAX, QUANTITY_MAX, OrderDenied, UnknownInstrument
 from orders.desk import Desk, trading_date
 from orders.execution import OtherMode
 from orders.governor import modification_held_up, opens, stop_when_turned_away_again
@@ -50,6 +51,7 @@ from risk.engine.facts import (
 from risk.engine.rules import Outcome
 from risk.engine.sizing import into_band
 from risk.models import Incident, TradingControl
+from risk.writing import insert
 
 log = structlog.get_logger(__name__)
 
@@ -186,7 +188,9 @@ def _decide(desk: Desk, order: Order, wish: Wish, instrument: Instrument, observ
         if (quantity, proposed.limit_price) == (order.quantity, order.price):
             raise ModificationRefused(f"the order stays as it is: its price is {proposed.size_note}")
         assessment = assess(proposed, portfolio, limits, now)
-        decision = keep_decision(desk, control, proposed, portfolio, assessment, limits.version, now, actor=wish.by)
+        decision = insert(
+            as_decided(desk, control, proposed, portfolio, assessment, limits.version, now, actor=wish.by)
+        )
         if assessment.outcome == Outcome.APPROVED:
             assert order.price is not None, "an order without a price cannot be modified"
             modification = OrderModification.objects.create(

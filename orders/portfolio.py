@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from django.db.models import Count, F, Max, Q, QuerySet, Value
 from orders import external
 from orders.broker.sessions import SESSION
 from orders.committed_funds import PRICE_AT_DECISION, ask_committed, price_of
-from orders.day import Held, ask_day, ask_held, day_of_account, last_price
+from orders.day import Held, Youngest, ask_day, ask_held, day_of_account
 from orders.desk import Desk, trading_date
 from orders.lifecycle import INFERRED, UNFINISHED, OrderStatus
 from orders.models import (
@@ -29,7 +29,7 @@ from orders.observed import Observed
 from orders.rejections import ask_rejections
 from orders.session_hours import market_of
 from orders.traffic import ask_traffic
-from risk.engine.day import DayResult
+from risk.engine.day import DayOfSymbol, loss_of_day
 from risk.engine.facts import Elsewhere, Holding, Portfolio, Side, TradingState
 from risk.engine.limits import Limits
 from risk.models import TradingControl
@@ -66,34 +66,36 @@ def snapshot(
     It is `without` the rest of a working order that is to be modified; what that takes of the funds it still takes.
     """
     with together():
-        book = ask_book(desk, instrument, observed, now)
-    return book(control, limits, without)
+        book = ask_book(desk, (instrument.exchange, instrument.symbol), observed, now)
+    return book(control, instrument, limits, without)
 
 
-def ask_book(desk: Desk, instrument: Instrument, observed: Observed, now: datetime) -> Callable[..., Portfolio]:
-    """Ask for the book as `snapshot` returns it; what is returned tells it, for the switch and the limits in force."""
-    here: dict[str, Any] = {
-        "mode": desk.mode,
-        "now": now,
-        "exchange": instrument.exchange,
-        "symbol": instrument.symbol,
-    }
+def ask_book(desk: Desk, key: Key, observed: Observed, now: datetime) -> Callable[..., Portfolio]:
+    """
+    Ask for the book as `snapshot` returns it, for an exchange and symbol.
+
+    What is returned tells it, for the switch, the instrument of that name and the limits in force.
+    """
+    exchange, symbol = key
+    here: dict[str, Any] = {"mode": desk.mode, "now": now, "exchange": exchange, "symbol": symbol}
     today = trading_date(now)
     session = SESSION.ask(mode=desk.mode)
     positions, lines, day = ask_held(desk), _ask_lines(desk, now), ask_day(desk, now)
     made_today = _MADE_TODAY.ask(mode=desk.mode, today=today)
     newest = _NEWEST.ask(**here, today=today, day_before=today - timedelta(days=1))
     rejections = ask_rejections(desk.mode, now=now)
-    stops = STOPS.ask(mode=desk.mode, symbol=instrument.symbol)
+    stops = STOPS.ask(mode=desk.mode, symbol=symbol)
     requests = ask_traffic(desk, now)
     committed = None if observed.funds is None else ask_committed(desk.mode, observed.funds, now)
     moved = None if observed.broker_as_of is None else _ask_changed(**here, since=observed.broker_as_of)
 
-    def told(control: TradingControl, limits: Limits, without: Order | None = None) -> Portfolio:
+    def told(
+        control: TradingControl, instrument: Instrument, limits: Limits, without: Order | None = None
+    ) -> Portfolio:
         login = next(iter(session()), None)
-        held = positions()
-        by_symbol, orders = lines(held, limits, without)
-        line = by_symbol.pop((instrument.exchange, instrument.symbol), _Line())
+        held, prices = positions(), Youngest(desk, now)
+        by_symbol, orders = lines(held, prices, limits, without)
+        line = by_symbol.pop(key, _Line())
         if limits.include_external and not external.is_known(desk):
             line.external = None
         ((count,),), (streak, lately) = made_today(), rejections()
@@ -106,7 +108,7 @@ def ask_book(desk: Desk, instrument: Instrument, observed: Observed, now: dateti
             reconciled_at=login.reconciled_at if login else None,
             trades_today=count,
             orders_in_doubt=sum(order["status"] == OrderStatus.IN_DOUBT for order in orders),
-            day_loss=_day_loss(desk, limits, now, day(held, limits.charges_percent)),
+            day_loss=_day_loss(desk, limits, now, day(held, prices)),
             holding=_holding(observed, line, _Newest(*newest()[0]), stale=moved is not None and moved()),
             quote=observed.quote,
             market=market_of(desk, instrument, now=now),
@@ -123,9 +125,9 @@ def ask_book(desk: Desk, instrument: Instrument, observed: Observed, now: dateti
     return told
 
 
-def _day_loss(desk: Desk, limits: Limits, now: datetime, ours: DayResult) -> Decimal | None:
+def _day_loss(desk: Desk, limits: Limits, now: datetime, ours: Iterable[DayOfSymbol]) -> Decimal | None:
     if not limits.include_external:
-        return ours.loss
+        return loss_of_day(ours, charges_percent=limits.charges_percent)
     return day_of_account(desk, charges_percent=limits.charges_percent, now=now, include_external=True).loss
 
 
@@ -143,7 +145,7 @@ def open_book(desk: Desk, limits: Limits, now: datetime) -> OpenBook:
     """Return the whole book for a page, with no symbol at hand and no lock."""
     with together():
         positions, asked = ask_held(desk), _ask_lines(desk, now)
-    lines, orders = asked(positions(), limits)
+    lines, orders = asked(positions(), Youngest(desk, now), limits)
     found = tuple((key, line.elsewhere(key[1])) for key, line in sorted(lines.items()) if line.is_open)
     doubted = sum(order["status"] == OrderStatus.IN_DOUBT for order in orders)
     alike = Counter(f"{order['side']} {order['symbol']}" for order in orders)
@@ -151,28 +153,30 @@ def open_book(desk: Desk, limits: Limits, now: datetime) -> OpenBook:
     return OpenBook(lines=found, open_orders=len(orders), in_doubt=doubted, busiest=busiest)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class _Line:
-    """One symbol of the book, gathered from its positions and its unfinished orders."""
+    """One symbol of the book, gathered from its positions and its unfinished orders: most have none of those."""
 
     own: int = 0
-    buys: list[dict[str, Any]] = field(default_factory=list)
-    sells: list[dict[str, Any]] = field(default_factory=list)
-    prices: list[Decimal | None] = field(default_factory=list)  # of what is held; None where there is none
+    buys: tuple[dict[str, Any], ...] = ()
+    sells: tuple[dict[str, Any], ...] = ()
+    prices: tuple[Decimal | None, ...] = ()  # of what is held; None where there is none
     external: int | None = 0  # shares, where they count; None where that is not known
-    external_buys: list[dict[str, Any]] = field(default_factory=list)
-    external_sells: list[dict[str, Any]] = field(default_factory=list)
+    external_buys: tuple[dict[str, Any], ...] = ()
+    external_sells: tuple[dict[str, Any], ...] = ()
 
     @property
     def is_open(self) -> bool:
         return bool(self.own or self.buys or self.sells or self.external or self.external_buys or self.external_sells)
 
     @property
-    def all_buys(self) -> list[dict[str, Any]]:
-        return [*self.buys, *self.external_buys]
+    def all_buys(self) -> tuple[dict[str, Any], ...]:
+        return self.buys + self.external_buys
 
     def elsewhere(self, symbol: str) -> Elsewhere:
         """Return it as another symbol's part of the book, at the worst of all its prices."""
+        if len(self.prices) == 1 and not (self.buys or self.sells or self.external_buys or self.external_sells):
+            return Elsewhere(symbol=symbol, own=self.own, price=self.prices[0], external=self.external or 0)
         prices = [*self.prices, *(price_of(order) for order in (*self.all_buys, *self.sells, *self.external_sells))]
         known = [price for price in prices if price is not None]
         return Elsewhere(
@@ -201,30 +205,34 @@ def _ask_lines(desk: Desk, now: datetime) -> Callable[..., tuple[dict[Key, _Line
     may_fill = _MAY_FILL.ask(mode=desk.mode, today=trading_date(now))
 
     def told(
-        positions: Iterable[Held], limits: Limits, without: Order | None = None
+        positions: Iterable[Held], prices: Youngest, limits: Limits, without: Order | None = None
     ) -> tuple[dict[Key, _Line], list[dict[str, Any]]]:
         lines: defaultdict[Key, _Line] = defaultdict(_Line)
         beyond: dict[Key, int] = {}
         if limits.include_external:
             beyond = {key: line.external for key, line in external.whole_account(desk.mode).items() if line.external}
         for held in positions:
-            _add_position(desk, lines, held, beyond, now)
+            _add_position(lines, held, beyond, prices)
         orders = [order for order in may_fill() if without is None or order["pk"] != without.pk]
         for order in orders:
             line = lines[order["exchange"], order["symbol"]]
-            (line.buys if order["side"] == Side.BUY else line.sells).append(order)
+            if order["side"] == Side.BUY:
+                line.buys += (order,)
+            else:
+                line.sells += (order,)
         if limits.include_external:
             for order in external.working_orders(desk.mode, trading_date(now)).at_worst().values(*_OF_AN_ORDER):
                 line = lines[order["exchange"], order["symbol"]]
-                (line.external_buys if order["side"] == Side.BUY else line.external_sells).append(order)
+                if order["side"] == Side.BUY:
+                    line.external_buys += (order,)
+                else:
+                    line.external_sells += (order,)
         return lines, _unfinished(orders)
 
     return told
 
 
-def _add_position(
-    desk: Desk, lines: defaultdict[Key, _Line], held: Held, beyond: dict[Key, int], now: datetime
-) -> None:
+def _add_position(lines: defaultdict[Key, _Line], held: Held, beyond: dict[Key, int], prices: Youngest) -> None:
     """Add a position to its symbol's line, where anything of the symbol is held by us or by others."""
     key = (held.exchange, held.symbol)
     if not (held.quantity or beyond.get(key)):
@@ -232,10 +240,10 @@ def _add_position(
     line = lines[key]
     line.own += held.quantity
     line.external = beyond.get(key, 0)
-    line.prices.append(last_price(desk, held, now) or held.average_price or None)
+    line.prices += (prices.of(held) or held.average_price or None,)
 
 
-def _unfinished(orders: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _unfinished(orders: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out what was turned away: its shares may fill, but it is no order that works."""
     return [order for order in orders if OrderStatus(order["status"]) in UNFINISHED]
 
@@ -296,7 +304,7 @@ _NEWEST = Question[tuple[datetime | None, datetime | None]](
 )
 
 
-def _unfilled(orders: list[dict[str, Any]]) -> int:
+def _unfilled(orders: Sequence[dict[str, Any]]) -> int:
     return sum(max(0, order["quantity_at_worst"] - order["filled_quantity"]) for order in orders)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,37 +18,44 @@ from risk import limit_versions
 from risk.engine.facts import Portfolio
 from risk.engine.limits import Limits
 from risk.models import TradingControl
-from risk.questions import Later, Question, together
+from risk.questions import Later, Question
 
 
 class Seen(NamedTuple):
     """What a signal is decided by: which attempt it is, the limits, the book, and what was decided of its like."""
 
+    instrument: Instrument
     attempt: int
     limits: Limits
     portfolio: Portfolio
     newest_decided_at: datetime | None
 
 
-def look(
-    desk: Desk,
-    control: TradingControl,
-    signal: Signal,
-    instrument: Instrument,
-    observed: Observed | None,
-    now: datetime,
-) -> Seen:
-    """Read all of it in one trip, after the lock: what was committed while it was waited for is there."""
-    with together():
-        again = _ask_again(signal)
-        in_force = limit_versions.ask_for_instrument(instrument.exchange, instrument.symbol, now=now)
-        newest = ask_newest_decided(signal)
-        book = ask_book(desk, instrument, observed or NOTHING_OBSERVED, now)
-    made, known = again(), in_force()
-    if known is None:  # something is due: it is written down first
-        known = limit_versions.settle_for_instrument(instrument.exchange, instrument.symbol, now=now)
-    limits = desk.tighten(known)
-    return Seen(made + 1, limits, book(control, limits), newest())
+def ask_look(
+    desk: Desk, signal: Signal, observed: Observed | None, now: datetime
+) -> Callable[[TradingControl], Seen | None]:
+    """
+    Ask for all of it in one trip, after the lock: what was committed while it was waited for is there.
+
+    What is returned tells it, for the switch as it was locked; None where the broker does not list the instrument.
+    """
+    key = (signal.exchange, signal.symbol)
+    again = _ask_again(signal)
+    instrument = Instrument.objects.ask_named(*key)
+    in_force = limit_versions.ask_for_instrument(*key, now=now)
+    newest = ask_newest_decided(signal)
+    book = ask_book(desk, key, observed or NOTHING_OBSERVED, now)
+
+    def told(control: TradingControl) -> Seen | None:
+        made, listed, known = again(), instrument(), in_force()
+        if listed is None:
+            return None
+        if known is None:  # something is due: it is written down first
+            known = limit_versions.settle_for_instrument(*key, now=now)
+        limits = desk.tighten(known)
+        return Seen(listed, made + 1, limits, book(control, listed, limits), newest())
+
+    return told
 
 
 def _ask_again(signal: Signal) -> Later[int]:

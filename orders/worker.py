@@ -11,7 +11,7 @@ import structlog
 from django.db.models import Q
 
 from orders import missed_exits
-from orders.agenda import agenda
+from orders.agenda import Agenda, agenda
 from orders.deciding import decide
 from orders.desk import Desk
 from orders.execution import cancel, doubt_overdue, submit
@@ -74,7 +74,7 @@ class Worker:
         if there_is.begun:
             self._finish_what_was_begun()
         # The signal of an order that was begun and is withdrawn waits again.
-        if (there_is.waiting or there_is.begun) and not self._decide_what_waits(several=there_is.waiting > 1):
+        if (there_is.waiting or there_is.begun) and not self._decide_what_waits(there_is):
             return
         if there_is.wished:  # nothing is left to decide but what must wait
             limit_versions.carry_out(now=self._desk.clock())
@@ -103,9 +103,11 @@ class Worker:
             pause_before_cancel(self._desk)
             cancel(self._desk, order, by=control.changed_by, reason=f"trading halted: {control.reason}")
 
-    def _decide_what_waits(self, *, several: bool) -> bool:
+    def _decide_what_waits(self, there_is: Agenda) -> bool:
         """Decide what waits. Return whether nothing but what must wait is left of it."""
-        runs = self._conclude_what_leads_nowhere() if several else None
+        if len(there_is.waiting) == 1 and not there_is.begun:
+            return self._decide_all(list(there_is.waiting))
+        runs = self._conclude_what_leads_nowhere() if len(there_is.waiting) > 1 else None
         oldest = NEXT.rows(mode=self._desk.mode)
         if runs is None:
             return self._decide_all(oldest)

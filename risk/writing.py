@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
 from django.db.models import Model
@@ -29,14 +29,43 @@ def insert(row: Row) -> Row:
     return _is_written(row)
 
 
-def insert_and_tell(row: Row, event: Model, *, refers: str) -> Row:
-    """Write a new row and the event that refers to it by this name, in one statement, and give the row its id."""
-    statement = _insert_and_tell(type(row), type(event), refers)
-    told = [value for field, value in zip(_written(type(event)), _values(event), strict=True) if field.name != refers]
+class Change(NamedTuple):
+    """What is to be changed of a row where it still is as expected."""
+
+    row: Model
+    changes: Mapping[str, Any]
+    where: Mapping[str, Any]
+
+
+def insert_chain(*links: tuple[Model, str], change: Change | None = None) -> bool:
+    """
+    Write new rows down in one statement and give them their ids: each with the name by which it refers to the one
+    before it, empty for the first. Return whether the change that goes with them took effect; without one, True.
+    """
+    rows = [row for row, _ in links]
+    kinds = tuple((type(row), refers) for row, refers in links)
+    values = [
+        value
+        for row, refers in links
+        for field, value in zip(_written(type(row)), _values(row), strict=True)
+        if not refers or field.name != refers
+    ]
+    changed: tuple[Any, ...] = ()
+    if change is not None:
+        kind = type(change.row)
+        changed = (kind, tuple(change.changes), tuple(change.where))
+        values += [*_prepared(kind, change.changes), change.row.pk, *_prepared(kind, change.where)]
     with prepared_cursor() as cursor:
-        cursor.execute(statement, [*_values(row), *told])
-        (row.pk,) = cursor.fetchone()
-    return _is_written(row)
+        cursor.execute(_insert_chain(kinds, *changed), values)
+        *ids, took_effect = cursor.fetchone()
+    for row, pk in zip(rows, ids, strict=True):
+        row.pk = pk
+        _is_written(row)
+    for (row, refers), before in zip(links[1:], rows, strict=False):
+        setattr(row, refers, before)
+    if change is not None and took_effect:
+        _take_effect(change.row, change.changes)
+    return bool(took_effect)
 
 
 def update(row: Model, changes: Mapping[str, Any], *, where: Mapping[str, Any]) -> bool:
@@ -50,8 +79,8 @@ def update(row: Model, changes: Mapping[str, Any], *, where: Mapping[str, Any]) 
     with prepared_cursor() as cursor:
         cursor.execute(_update(kind, tuple(changes), tuple(where)), [*given, row.pk, *expected])
         changed = bool(cursor.rowcount)
-    for name, value in changes.items() if changed else ():
-        setattr(row, name, value)
+    if changed:
+        _take_effect(row, changes)
     return changed
 
 
@@ -81,6 +110,11 @@ def take_over(row: Model, found: Sequence[Any]) -> None:
         setattr(row, field.attname, value)
 
 
+def _take_effect(row: Model, changes: Mapping[str, Any]) -> None:
+    for name, value in changes.items():
+        setattr(row, name, value)
+
+
 def _is_written(row: Row) -> Row:
     row._state.adding, row._state.db = False, connection.alias
     return row
@@ -101,9 +135,25 @@ def base_type(field: Any) -> str:
 
 
 @cache
-def _insert_and_tell(kind: type[Model], event: type[Model], refers: str) -> str:
-    made = f"{_insert(kind)} RETURNING {_column(kind, 'pk')} AS id"
-    return f"WITH made AS ({made}), told AS ({_insert(event, 'made', refers)}) SELECT id FROM made"  # noqa: S608
+def _insert_chain(
+    kinds: tuple[tuple[type[Model], str], ...],
+    changed: type[Model] | None = None,
+    changes: tuple[str, ...] = (),
+    expected: tuple[str, ...] = (),
+) -> str:
+    """Return the INSERTs of rows of these kinds, each of which refers to the one before, with an UPDATE beside them."""
+    made = [
+        f"made{place} AS ({_insert(kind, f'made{place - 1}' if place else '', refers)}"
+        f" RETURNING {_column(kind, 'pk')} AS id)"
+        for place, (kind, refers) in enumerate(kinds)
+    ]
+    took_effect = "true"
+    if changed is not None:
+        made.append(f"changed AS ({_update(changed, changes, expected)} RETURNING 1)")
+        took_effect = "EXISTS (SELECT FROM changed)"
+    names = [f"made{place}" for place in range(len(kinds))]
+    ids = ", ".join(f"{name}.id" for name in names)
+    return f"WITH {', '.join(made)} SELECT {ids}, {took_effect} FROM {', '.join(names)}"  # noqa: S608 - of names
 
 
 @cache

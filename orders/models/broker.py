@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import models
 
 from risk.models import Mode
-from risk.questions import Question
+from risk.questions import Later, Question
 
 NO_EXECUTOR_AFTER_SECONDS = 10
 
@@ -15,7 +15,12 @@ NO_EXECUTOR_AFTER_SECONDS = 10
 class InstrumentQuerySet(models.QuerySet["Instrument"]):
     def named(self, exchange: str, symbol: str) -> Instrument | None:
         """Return what the broker lists under that name; None when it lists nothing."""
-        return next(iter(_NAMED.rows(exchange=exchange, symbol=symbol)), None)
+        return self.ask_named(exchange, symbol)()
+
+    def ask_named(self, exchange: str, symbol: str) -> Later[Instrument | None]:
+        """Ask for it `together` with other things."""
+        asked = _NAMED.ask(exchange=exchange, symbol=symbol)
+        return lambda: next(iter(asked()), None)
 
 
 class Instrument(models.Model):

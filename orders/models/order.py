@@ -25,7 +25,7 @@ from risk.engine.facts import Origin, Side
 from risk.models import Mode
 from risk.models.append_only import append_only
 from risk.questions import Later, Question
-from risk.writing import insert, insert_and_tell, take_over, update_and_tell
+from risk.writing import Change, insert, insert_chain, take_over, update_and_tell
 
 # What lies further ahead was dated before the clock was set back; less is what two machines' clocks may differ by.
 FUTURE_MAX = timedelta(seconds=30)
@@ -277,10 +277,15 @@ class Order(models.Model):
             return False
         return self.is_unfinished or bool(self.broker_status)
 
-    def write_down(self, text: str, *, at: datetime, actor: str) -> Order:
-        """Write the new order, and the event that says how it came about."""
+    def write_down(self, text: str, *, at: datetime, actor: str, concluding: Change | None = None) -> Order:
+        """
+        Write the new order with its decision, and the event that says how it came about, in one statement; with them
+        what is concluded by it.
+        """
+        assert self.decision is not None, "an order of ours was decided"
         event = OrderEvent(at=at, actor=actor, before=self.status, after=self.status, note=text)
-        return insert_and_tell(self, event, refers="order")
+        insert_chain((self.decision, ""), (self, "decision"), (event, "order"), change=concluding)
+        return self
 
     def advance(self, to: OrderStatus, *, at: datetime, note: str, actor: str = "executor", **fields: Any) -> bool:
         """

@@ -11,7 +11,7 @@ from django.db.models.functions import Concat
 
 from risk.models import Mode
 from risk.questions import Question
-from risk.writing import update
+from risk.writing import Change, update
 
 Kind = tuple[str, str, str]  # exchange, symbol and strategy: of these a newer signal overtakes an older one
 DECIDED = ("APPROVED", "IGNORED", "DENIED")  # what became of it says that it was looked at in its time
@@ -191,9 +191,14 @@ class Signal(models.Model):
 
     def conclude(self, status: Status, *, reason: str, now: datetime) -> None:
         """Write down what became of it. Only a received signal is concluded; a second conclusion changes nothing."""
-        changes = {"status": status, "reason": reason, "decided_at": now}
-        if not update(self, changes, where={"status": self.Status.RECEIVED}):
+        _, changes, where = self.conclusion(status, reason=reason, now=now)
+        if not update(self, changes, where=where):
             self.refresh_from_db(fields=["status", "reason", "decided_at"])
+
+    def conclusion(self, status: Status, *, reason: str, now: datetime) -> Change:
+        """Return what `conclude` writes, for who writes other things with it."""
+        changes = {"status": status, "reason": reason, "decided_at": now}
+        return Change(self, changes, where={"status": self.Status.RECEIVED})
 
     def wait(self, *, reason: str) -> None:
         """Write down why it is not decided yet."""

@@ -8,7 +8,7 @@ from django.db import models
 
 from risk.engine.facts import TradingState
 from risk.models.append_only import append_only
-from risk.questions import Question, together
+from risk.questions import Later, Question, together
 
 _PREFIX_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
@@ -47,10 +47,22 @@ class TradingControlQuerySet(models.QuerySet["TradingControl"]):
         keeps two deciders from sharing the last free trade.
         """
         with together():  # with the beginning of the transaction
-            locked = _LOCKED.ask(mode=mode)
-        for control in locked():
-            return control
-        raise TradingControl.DoesNotExist(f"there is no trading control of {mode}")
+            locked = self.ask_locked(mode)
+        return locked()
+
+    def ask_locked(self, mode: str) -> Later[TradingControl]:
+        """
+        Ask for it `together` with other things. Each of those sees what was committed while the lock was waited for:
+        a statement of its own sees what there is when it begins, and it begins once the lock is ours.
+        """
+        asked = _LOCKED.ask(mode=mode)
+
+        def told() -> TradingControl:
+            for control in asked():
+                return control
+            raise TradingControl.DoesNotExist(f"there is no trading control of {mode}")
+
+        return told
 
 
 class TradingControl(models.Model):

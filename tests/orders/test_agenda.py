@@ -1,4 +1,4 @@
-"""One statement says whether there is anything to do: of everything that a turn would find, it knows."""
+"""One trip says whether there is anything to do: of everything that a turn would find, it knows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orders.models import Order, Signal
 from risk import control
 from risk.models import TradingControl
 
-NOTHING = Agenda(is_halted=False, begun=False, waiting=0, wished=False)
+NOTHING = Agenda(is_halted=False, begun=False, waiting=(), wished=False)
 
 
 def test_with_nothing_to_do_it_says_so(desk):
@@ -30,7 +30,8 @@ def test_one_that_waits_is_told_from_several(desk, received, count, waiting):
     for _ in range(count):
         received()
 
-    assert agenda("PAPER").waiting == waiting
+    assert [signal.pk for signal in agenda("PAPER").waiting] == sorted(Signal.objects.values_list("pk", flat=True))[:2]
+    assert len(agenda("PAPER").waiting) == waiting
 
 
 @pytest.mark.parametrize("status", Signal.Status)
@@ -38,7 +39,7 @@ def test_what_has_been_decided_waits_for_nothing(desk, received, status):
     received()
     Signal.objects.update(status=status)
 
-    assert agenda("PAPER").waiting == (status == Signal.Status.RECEIVED)
+    assert bool(agenda("PAPER").waiting) == (status == Signal.Status.RECEIVED)
 
 
 @pytest.mark.parametrize(("lifts_to", "is_halted"), [("", True), ("ACTIVE", False)])

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from orders.models import Decision, Order, OrderEvent, Signal
 from risk.audit.who import acting
 from risk.models import AuditEntry
-from risk.writing import insert, insert_and_tell, update, update_and_tell
+from risk.writing import Change, insert, insert_chain, update, update_and_tell
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +43,11 @@ def an_order(number=1, **more):
         "created_at": NOW,
     }
     return Order(**known | more)
+
+
+def a_signal(**more):
+    known = {"mode": "PAPER", "signal_id": "s-1", "source": "CHANNEL", "raw": b"{}", "received_at": NOW}
+    return Signal.objects.create(**known | {"status": "RECEIVED"} | more)
 
 
 def columns(row):
@@ -116,17 +121,38 @@ def test_a_change_and_its_event_are_one_statement():
     ]
 
 
-def test_a_new_row_and_what_is_told_of_it_are_one_statement():
-    order = an_order()
+def test_an_order_its_decision_its_event_and_the_end_of_its_signal_are_one_statement():
+    order, signal, decision = an_order(), a_signal(), a_decision()
+    event = an_event(None, before="PENDING", after="PENDING", note="written down")
+    approved = Change(signal, {"status": "APPROVED", "reason": "3 shares"}, where={"status": "RECEIVED"})
 
     with CaptureQueriesContext(connection) as seen:
-        insert_and_tell(order, an_event(None, before="PENDING", after="PENDING", note="written down"), refers="order")
+        assert insert_chain((decision, ""), (order, "decision"), (event, "order"), change=approved)
 
     assert len(seen) == 1
-    assert Order.objects.get(client_order_id="TEST1").pk == order.pk
-    assert [(e.order_id, e.before, e.note) for e in OrderEvent.objects.all()] == [(order.pk, "PENDING", "written down")]
+    kept = Order.objects.get(client_order_id="TEST1")
+    assert (kept.pk, kept.decision_id) == (order.pk, decision.pk)
+    assert order.decision_id == decision.pk == Decision.objects.get().pk
+    assert [(e.pk, e.order_id, e.before, e.note) for e in OrderEvent.objects.all()] == [
+        (event.pk, order.pk, "PENDING", "written down")
+    ]
+    assert (signal.status, signal.reason) == ("APPROVED", "3 shares")
+    assert Signal.objects.values_list("status", "reason").get() == ("APPROVED", "3 shares")
     other = insert(an_order(2))
-    assert columns(other) | {"client_order_id": ""} == columns(order) | {"client_order_id": ""}
+    assert columns(other) | {"client_order_id": "", "decision_id": 0} == columns(order) | {
+        "client_order_id": "",
+        "decision_id": 0,
+    }
+
+
+def test_rows_are_written_also_where_the_change_beside_them_finds_another_row_than_expected():
+    order, signal = an_order(), a_signal(status="EXPIRED")
+    approved = Change(signal, {"status": "APPROVED"}, where={"status": "RECEIVED"})
+
+    assert not insert_chain((a_decision(), ""), (order, "decision"), change=approved)
+
+    assert Order.objects.get().pk == order.pk
+    assert signal.status == Signal.objects.get().status == "EXPIRED"
 
 
 def test_of_a_row_that_is_not_as_expected_nothing_is_changed_and_nothing_told():

@@ -64,8 +64,8 @@ EXECUTOR = _points(
     ("acknowledged", "after", "redis:Redis.xack"),
     # It is decided.
     ("not decided", "before", "orders.worker:decide"),
-    ("decision kept, no order", "after", "orders.deciding:keep_decision"),
-    ("order written, not committed", "after", "orders.deciding:_write"),
+    ("decision made, nothing written", "after", "orders.deciding:as_decided"),
+    ("order written, not committed", "after", "orders.deciding:write_order"),
     ("decided, not sent", "before", "orders.worker:submit"),
     # It is sent.
     ("not claimed", "before", "orders.execution:_claim"),
@@ -111,7 +111,7 @@ EXECUTOR = (
 STAFF = (
     *_points(
         ("staff order: not decided", "before", "orders.by_hand:decide_manual"),
-        ("staff order: written, not committed", "after", "orders.deciding:_write"),
+        ("staff order: written, not committed", "after", "orders.deciding:write_order"),
         ("staff order: not claimed", "before", "orders.execution:_claim"),
         ("staff order: submitting, nothing sent", "before", "orders.broker.kite:KiteGateway.place"),
         ("staff order: sent, answer not read", "waiting", "orders.broker.kite:KiteGateway.place"),
@@ -120,7 +120,7 @@ STAFF = (
         action="order",
     ),
     *_points(
-        ("staff exit: written, not committed", "after", "orders.deciding:_write"),
+        ("staff exit: written, not committed", "after", "orders.deciding:write_order"),
         ("staff exit: decided, not sent", "before", "orders.by_hand:submit"),
         ("staff exit: sent, answer not written", "after", "orders.broker.kite:KiteGateway.place"),
         action="exit",
@@ -140,7 +140,7 @@ STAFF = (
         ("staff flatten: written, not committed", "after", "orders.flattening:_write_down"),
         ("staff flatten: written, no cancel sent", "before", "orders.flattening:carry_out_each"),
         ("staff flatten: written, no turn taken", "before", "orders.flattening:carry_on"),
-        ("staff flatten: exit written, not committed", "after", "orders.deciding:_write"),
+        ("staff flatten: exit written, not committed", "after", "orders.deciding:write_order"),
         ("staff flatten: exit decided, not sent", "before", "orders.by_hand:submit"),
         ("staff flatten: exit sent, answer not read", "waiting", "orders.broker.kite:KiteGateway.place"),
         ("staff flatten: exit sent, not counted", "after", "orders.flattening:place"),
@@ -148,7 +148,7 @@ STAFF = (
     ),
     *_points(
         ("staff modify: not decided", "before", "orders.modifying:_decide"),
-        ("staff modify: decision kept, no wish", "after", "orders.modifying:keep_decision"),
+        ("staff modify: decided, nothing written", "after", "orders.modifying:as_decided"),
         ("staff modify: wished, not claimed", "before", "orders.modifying:_claim"),
         ("staff modify: sending, nothing sent", "before", "orders.broker.kite:KiteGateway.modify"),
         ("staff modify: sent, answer not read", "waiting", "orders.broker.kite:KiteGateway.modify"),
