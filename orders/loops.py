@@ -9,6 +9,7 @@ process with it, and whoever supervises starts it again, which is the same path 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -22,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS_MAX = 10.0
 NOT_LEADING_SECONDS = 0.1
+LINE_SECONDS = 1.0  # a line to the database that was good a moment ago is not asked about again
 # InternalError too: that is how a session ends that stood still in a transaction, and how a replica refuses to write.
 AWAY = (*REDIS_AWAY, OperationalError, InterfaceError, InternalError)
 
@@ -50,6 +52,7 @@ class Loop(threading.Thread):
         self._leads = leads
         self.at_rest = threading.Event()
         self.at_rest.set()
+        self._line_seen_at = 0.0  # on the monotonic clock
 
     def run(self) -> None:
         with acting(f"executor: {self.name}"):
@@ -70,7 +73,9 @@ class Loop(threading.Thread):
 
     def _turn(self, pause: float) -> float:
         """Take one turn and return how long to pause before the next."""
-        close_old_connections()
+        if time.monotonic() - self._line_seen_at > LINE_SECONDS:
+            close_old_connections()  # which has the next statement ask first whether the line is still good
+            self._line_seen_at = time.monotonic()
         try:
             self._turns.turn()
         except AWAY as error:
