@@ -17,8 +17,7 @@ from orders.models.order import OrderQuerySet, dated_since
 from risk.engine.facts import Funds, Origin, Side
 from risk.questions import Later, Question
 
-# The last price that an order was decided by: what one without a limit is valued at.
-PRICE_AT_DECISION = "decision__facts__portfolio__quote__price"
+_TERMS = ("pk", "quantity_at_worst", "price_at_worst", "price_at_decision")
 _UNKNOWN_TO_THE_BROKER = (OrderStatus.PENDING, OrderStatus.SUBMITTING, OrderStatus.IN_DOUBT)
 
 
@@ -51,9 +50,7 @@ def ask_committed(mode: str, funds: Funds, now: datetime) -> Later[Funds]:
 
 def _as_committed(buys: OrderQuerySet) -> QuerySet[Order, Any]:
     placed = buys.filter(side=Side.BUY.value).exclude(origin=Origin.EXTERNAL).exclude(status__in=INFERRED)
-    terms: QuerySet[Order, Any] = (
-        placed.order_by().at_worst().values("pk", "quantity_at_worst", "price_at_worst", PRICE_AT_DECISION)
-    )
+    terms: QuerySet[Order, Any] = placed.order_by().at_worst().values(*_TERMS)
     return terms
 
 
@@ -92,5 +89,5 @@ def _value(orders: Iterable[dict[str, Any]]) -> Decimal:
 
 def price_of(order: dict[str, Any]) -> Decimal | None:
     """Return an order's limit, or for one without the last price that it was decided by."""
-    price = order["price_at_worst"] if order["price_at_worst"] is not None else order[PRICE_AT_DECISION]
+    price = order["price_at_worst"] if order["price_at_worst"] is not None else order["price_at_decision"]
     return None if price is None else Decimal(price)

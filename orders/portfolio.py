@@ -13,7 +13,7 @@ from django.db.models import Count, F, Max, Q, QuerySet, Value
 
 from orders import external
 from orders.broker.sessions import SESSION
-from orders.committed_funds import PRICE_AT_DECISION, ask_committed, price_of
+from orders.committed_funds import ask_committed, price_of
 from orders.day import Held, Youngest, ask_day, ask_held, day_of_account
 from orders.desk import Desk, trading_date
 from orders.lifecycle import INFERRED, UNFINISHED, OrderStatus
@@ -46,7 +46,7 @@ _OF_AN_ORDER = (
     "status",
     "quantity_at_worst",
     "price_at_worst",
-    PRICE_AT_DECISION,
+    "price_at_decision",
 )
 
 

@@ -13,11 +13,9 @@ from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import (
-    BooleanField,
     Case,
     Count,
     DateTimeField,
-    ExpressionWrapper,
     F,
     FloatField,
     Func,
@@ -52,18 +50,20 @@ def ask_traffic(desk: Desk, now: datetime) -> Later[Traffic]:
     """Ask for the requests that count at that moment."""
     unanswered = timedelta(seconds=desk.rules.answer_within_seconds)  # an answer came by then, or none will
     days = {"first_day": trading_date(now - MINUTE - unanswered), "today": trading_date(now)}
-    placed = _PLACED.ask(mode=desk.mode, now=now, began=now - MINUTE - unanswered, **days)
     modified = _MODIFIED.ask(mode=desk.mode, now=now, began=now - MINUTE - unanswered)
-    counted = _COUNTED.ask(mode=desk.mode, now=now, today=days["today"])
+    counted = _COUNTED.ask(mode=desk.mode, now=now, began=now - MINUTE - unanswered, **days)
 
     def told() -> Traffic:
-        requests = [(datetime.fromtimestamp(at, UTC), was_turned_away) for at, was_turned_away in placed()]
-        requests += _there_by(modified(), now)
-        ((today, cancelled),) = counted()
+        ((placed, today, cancelled),) = counted()
+        moments = [datetime.fromtimestamp(abs(at), UTC) for at in placed]
+        turned_away = [datetime.fromtimestamp(-at, UTC) for at in placed if at < 0]
+        for moment, was_turned_away in _there_by(modified(), now):
+            moments.append(moment)
+            turned_away += [moment] if was_turned_away else []
         return Traffic(
-            placed=tuple(sorted(moment for moment, _ in requests if moment > now - MINUTE)),
+            placed=tuple(sorted(moment for moment in moments if moment > now - MINUTE)),
             cancelled=tuple(sorted(cancelled)),
-            turned_away_at=max((moment for moment, was_turned_away in requests if was_turned_away), default=None),
+            turned_away_at=max(turned_away, default=None),
             today=today,
         )
 
@@ -79,7 +79,8 @@ class _Seconds(Func):
 
 def _placed(mode: str, now: datetime, began: datetime, first_day: date, today: date) -> QuerySet[Order, Any]:
     """
-    Return of each order the latest moment at which the broker may have counted it, and whether it was one too many.
+    Return of each order the latest moment at which the broker may have counted it, in seconds since 1970; with a minus
+    where it was one too many.
 
     An unanswered one may be counted just now. No more than the broker takes in a minute are read: then it is full.
     """
@@ -90,10 +91,11 @@ def _placed(mode: str, now: datetime, began: datetime, first_day: date, today: d
         output_field=DateTimeField(),
     )
     refused = Q(status=OrderStatus.REJECTED, status_reason__startswith=TURNED_AWAY)
+    seconds = _Seconds("there_by")
     sent = Order.objects.requested_on(mode, first_day, today).filter(submitted_at__range=(began, now + FUTURE_MAX))
-    counted = sent.annotate(there_by=there_by, refused=ExpressionWrapper(refused, BooleanField()))
-    latest = counted.filter(Q(there_by__gt=now - MINUTE) | refused).order_by("-there_by")
-    return latest.values_list(_Seconds("there_by"), "refused")[:REQUESTS_READ_MAX]
+    latest = sent.annotate(there_by=there_by).filter(Q(there_by__gt=now - MINUTE) | refused).order_by("-there_by")
+    signed = Case(When(refused, then=-seconds), default=seconds)
+    return latest.annotate(signed=signed).values("signed")[:REQUESTS_READ_MAX]
 
 
 def _modified(mode: str, now: datetime, began: datetime) -> QuerySet[OrderModification, Any]:
@@ -101,25 +103,28 @@ def _modified(mode: str, now: datetime, began: datetime) -> QuerySet[OrderModifi
     return sent.values_list("state", "state_reason", "answer_by", "answered_at")
 
 
-def _counted(mode: str, now: datetime, today: date) -> QuerySet[TradingControl, Any]:
+def _counted(mode: str, now: datetime, began: datetime, first_day: date, today: date) -> QuerySet[TradingControl, Any]:
     """
-    Return how many of today there are, counted by an index alone, and when cancels were tried in the last second.
+    Return what was placed lately, how many of today there are, counted by an index alone, and when cancels were tried
+    in the last second.
 
-    One row, the switch's: each of the two is read by an index of its own.
+    One row, the switch's: each of the three is read by an index of its own.
     """
     requested = Order.objects.requested_on(mode, today).order_by().values(in_all=Value(1))
     tried = Order.objects.filter(mode=mode, cancel_tried_at__range=(now - SECOND, now + FUTURE_MAX)).order_by()
     return TradingControl.objects.filter(mode=mode).values_list(
+        ArraySubquery(_placed(mode, now, began, first_day, today)),
         Coalesce(Subquery(requested.annotate(count=Count("*")).values("count")), 0),
         ArraySubquery(tried.values("cancel_tried_at")),
     )
 
 
-_PLACED = Question[tuple[float, bool]](_placed, mode=str, now=datetime, began=datetime, first_day=date, today=date)
 _MODIFIED = Question[tuple[str, str, datetime | None, datetime | None]](
     _modified, mode=str, now=datetime, began=datetime
 )
-_COUNTED = Question[tuple[int, list[datetime]]](_counted, mode=str, now=datetime, today=date)
+_COUNTED = Question[tuple[list[float], int, list[datetime]]](
+    _counted, mode=str, now=datetime, began=datetime, first_day=date, today=date
+)
 
 
 def _there_by(

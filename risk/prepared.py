@@ -6,7 +6,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from psycopg.adapt import AdaptersMap
 from psycopg.types.datetime import TimestamptzLoader
 
@@ -20,19 +20,20 @@ def prepared_cursor() -> Any:
     Where somebody looks at the statements it is Django's own: then they are told with their values. Among questions
     that go together it is bare: whoever sends them has seen to the line, and to its errors.
     """
-    line = connection.connection
-    if line is not None and line.pgconn.pipeline_status and not connection.queries_logged:
-        return _bare(line)
-    if ignores_triggers() or connection.queries_logged:
-        return connection.cursor()
+    here: Any = connections[DEFAULT_DB_ALIAS]  # the proxy would look it up each time
+    line = here.connection
+    if line is not None and line.pgconn.pipeline_status and not here.queries_logged:
+        return _bare(here)
+    if ignores_triggers() or here.queries_logged:
+        return here.cursor()
     ensure_connection()
-    connection.validate_thread_sharing()
-    return connection.make_cursor(_bare(connection.connection))
+    here.validate_thread_sharing()
+    return here.make_cursor(_bare(here))
 
 
-def _bare(line: Any) -> Any:
+def _bare(here: Any) -> Any:
     # What PostgreSQL says in UTC, psycopg reads at five times Django's pace.
-    return _InUtc(line) if connection.timezone_name == "UTC" else _Prepared(line)
+    return (_InUtc if here.timezone_name == "UTC" else _Prepared)(here.connection)
 
 
 class _Prepared(psycopg.Cursor[Any]):

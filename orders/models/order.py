@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from django.db import models
-from django.db.models import Exists, FilteredRelation, Max, OuterRef, Q
+from django.db.models import Case, Exists, FilteredRelation, Max, OuterRef, Q, When
 from django.db.models.functions import Greatest
 
 from orders.lifecycle import (
@@ -66,12 +66,17 @@ class OrderQuerySet(models.QuerySet["Order"]):
         Add the most shares and the highest price (INR) that each may have: `quantity_at_worst`, `price_at_worst`.
 
         While a modification is under way nobody knows which terms hold at the broker. NULL is left out by the database.
+        One without a limit is valued at the last price that it was decided by: `price_at_decision`. Of others
+        that is not read: facts take longer to unpack than the rest of the statement.
         """
         wished = Q(modifications__state__in=MODIFICATION_UNFINISHED)
         return self.annotate(
             under_way=FilteredRelation("modifications", condition=wished),
             quantity_at_worst=Greatest("quantity", "under_way__quantity"),
             price_at_worst=Greatest("price", "under_way__price"),
+            price_at_decision=Case(
+                When(price=None, then="decision__facts__portfolio__quote__price"), output_field=models.JSONField()
+            ),
         )
 
     def in_doubt(self, mode: str) -> OrderQuerySet:

@@ -131,9 +131,12 @@ def _in_the_second(traffic: Traffic) -> list[datetime]:
 
 def _window(name: str, moments: Iterable[datetime], span: timedelta, allowed: int, now: datetime) -> Window:
     # A little ahead of our clock is another machine's: it cannot be later than now.
-    recent = sorted(min(moment, now) for moment in moments if moment > now - span)
+    began = now - span
+    recent = [moment for moment in moments if moment > began]
     count = len(recent)
-    room_at = now if count < allowed else recent[count - allowed] + span if allowed > 0 else None
+    if count < allowed:
+        return Window(name=name, count=count, allowed=allowed, room_at=now)
+    room_at = min(sorted(recent)[count - allowed], now) + span if allowed > 0 else None
     return Window(name=name, count=count, allowed=allowed, room_at=room_at)
 
 
