@@ -30,6 +30,7 @@ from orders.line_proof import break_off_overdue
 from orders.logins import login_refused
 from orders.loops import Loop
 from orders.receivers import ChannelReceiver, StreamReceiver, connect
+from orders.right_of_way import RightOfWay
 from orders.sealer import Sealer
 from orders.shadowing import Closes
 from orders.tracker import Tracker
@@ -55,9 +56,12 @@ class Listener:
         self._stopping = threading.Event()
         self._reign = reign = Reign()
         ready = threading.Event()
-        tracker = Tracker(desk, ready=ready, leads=reign.leads, at_day_end=AfterReading(desk).look)
+        way = RightOfWay()
+        tracker = Tracker(desk, ready=ready, leads=reign.leads, at_day_end=AfterReading(desk).look, right_of_way=way)
         self._wake_tracker = tracker.nudge
-        worker = Worker(desk, ready=ready, sent=tracker.nudge, leads=reign.leads, took=tracker.order_took)
+        worker = Worker(
+            desk, ready=ready, sent=tracker.nudge, leads=reign.leads, took=tracker.order_took, right_of_way=way
+        )
         consumer = f"{socket.gethostname()}-{os.getpid()}"
         self.ready = ready
         self._led = [

@@ -26,6 +26,7 @@ from orders.modifying import finish_modifications
 from orders.observations import Observations
 from orders.quotes import follow_prices, load_instruments
 from orders.reconciliation import carry_out_cancels, reconcile
+from orders.right_of_way import RightOfWay
 from orders.session_hours import is_in_session, tell_of_the_calendar
 from risk import control as switch
 from risk.models import Incident
@@ -53,10 +54,16 @@ class Tracker:
         leads: Callable[[], bool] = always,
         stopwatch: Callable[[], float] = time.monotonic,
         at_day_end: Callable[[], None] = lambda: None,
+        right_of_way: RightOfWay | None = None,
     ) -> None:
-        """`at_day_end` is called after each good reading of the book, and looks itself whether the day is over."""
+        """
+        `at_day_end` is called after each good reading of the book, and looks itself whether the day is over.
+
+        What is read and noted gives way to who decides and sends; cancels and what is overdue do not.
+        """
         self._desk = desk
         self._at_day_end = at_day_end
+        self._right_of_way = right_of_way or RightOfWay()
         self._leads = leads
         self._stopwatch = stopwatch
         self._observations = Observations(desk, stopwatch=stopwatch)
@@ -101,12 +108,14 @@ class Tracker:
         try:
             self._prepare()
             asked_at = self._stopwatch()
-            reconcile(self._desk)
+            with self._right_of_way.given():
+                reconcile(self._desk)
             took = self._stopwatch() - asked_at
             carry_out_cancels(self._desk)
             carry_on(self._desk)
-            watch_limits(self._desk)
-            self._observations.keep(with_funds=True)
+            with self._right_of_way.given():
+                watch_limits(self._desk)
+                self._observations.keep(with_funds=True)
             self._load_instruments()  # the book is followed without the list, too
             if self._leads():
                 self._at_day_end()  # last
@@ -152,18 +161,20 @@ class Tracker:
 
     def _wait(self) -> None:
         """Wait for a nudge or the next time to read. What other processes did is looked for meanwhile."""
-        follow_prices(self._desk)
-        if self._failures:  # no turn came so far as to look
-            watch_limits(self._desk)
+        with self._right_of_way.given():
+            follow_prices(self._desk)
+            if self._failures:  # no turn came so far as to look
+                watch_limits(self._desk)
         self._hold_back()
         busy = self._is_busy()
         end = time.monotonic() + (self._busy_seconds if busy else self._idle_seconds)
         while (left := end - time.monotonic()) > 0:
             if self._nudge.wait(min(left, LOOK_SECONDS)) or self._postback_came() or (not busy and self._is_busy()):
                 return
-            follow_prices(self._desk)
-            watch_limits(self._desk)
-            self._observations.keep()
+            with self._right_of_way.given():
+                follow_prices(self._desk)
+                watch_limits(self._desk)
+                self._observations.keep()
 
     def _hold_back(self) -> None:
         """

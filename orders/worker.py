@@ -21,6 +21,7 @@ from orders.loops import AWAY, always
 from orders.models import Order, Signal
 from orders.models.signal import NEXT
 from orders.quotes import expect_quotes
+from orders.right_of_way import RightOfWay
 from orders.screening import Run, conclude_what_leads_nowhere
 from orders.waiting import waits_for_room
 from risk import calendar_approvals, limit_versions
@@ -45,17 +46,20 @@ class Worker:
         sent: Callable[[], None],
         leads: Callable[[], bool] = always,
         took: Callable[[float], None] = lambda seconds: None,
+        right_of_way: RightOfWay | None = None,
     ) -> None:
         """
         `leads` is asked again before each step: this process may have been paused, and another one leads.
 
-        `took` is told how long the broker needed for an order that it answered.
+        `took` is told how long the broker needed for an order that it answered. `right_of_way` is taken while a signal
+        is decided and its order sent.
         """
         self._desk = desk
         self._ready = ready
         self._sent = sent
         self._leads = leads
         self._took = took
+        self._right_of_way = right_of_way or RightOfWay()
         self._wake = threading.Event()
 
     def heard(self) -> None:
@@ -152,7 +156,7 @@ class Worker:
         """Decide one signal and send its order. Return whether it must wait and be asked again."""
         if not self._leads():
             return False
-        with structlog.contextvars.bound_contextvars(signal=signal.signal_id):
+        with self._right_of_way.taken(), structlog.contextvars.bound_contextvars(signal=signal.signal_id):
             try:
                 order = decide(self._desk, signal)
             except AWAY:
