@@ -1685,4 +1685,33 @@ MUTATIONS = [
         "",
         "tests/orders/admin/test_api_tokens.py::test_no_digest_can_be_probed_through_the_list",
     ),
+    Mutation(
+        "go by the clock of before a long wait for the lock",
+        "orders/under_lock.py",
+        "if boot_clock() - began > WAITED_SECONDS:",
+        "if False:",
+        "tests/orders/test_under_lock.py::test_what_is_committed_while_the_lock_is_waited_for_is_seen_by_what_is_asked"
+        "_with_it",
+    ),
+    Mutation(
+        "ask before the lock is taken",
+        "orders/under_lock.py",
+        "locked, asked = TradingControl.objects.ask_locked(desk.mode), ask(now)",
+        "asked, locked = ask(now), TradingControl.objects.ask_locked(desk.mode)",
+        "tests/orders/test_under_lock.py::test_even_where_nothing_is_asked_a_second_time",
+    ),
+    Mutation(
+        "give way while the lock is held",
+        "orders/right_of_way.py",
+        'not context["connection"].in_atomic_block and ',
+        "",
+        "tests/orders/test_right_of_way.py::test_in_a_transaction_nobody_waits_for_who_may_be_waiting_for_its_lock",
+    ),
+    Mutation(
+        "give way for ever",
+        "orders/right_of_way.py",
+        "self._left -= self._stopwatch() - began",
+        "pass",
+        "tests/orders/test_right_of_way.py::test_all_steps_together_wait_no_longer_than_a_turn_may",
+    ),
 ]
