@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
+from operator import itemgetter
 from typing import Any
 
-from django.db.models import Count, Q, Value
+from django.db.models import Count, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
 from orders.broker.gateway import BrokerBook
@@ -13,6 +14,7 @@ from orders.comparison import Believed
 from orders.lifecycle import UNFINISHED
 from orders.models import Fill, Order, OrderModification
 from orders.models.order import OrderQuerySet
+from risk.questions import Later, Question, together
 
 _BESIDE = ("broker_fills", "is_turned_away", "being_modified")  # stands in other tables
 _OWN = [name for name in Believed._fields if name not in _BESIDE]
@@ -28,20 +30,26 @@ def believed(mode: str, book: BrokerBook, book_date: date) -> list[Believed]:
 
     What stands beside the orders is asked for after them, each kind at once, so it is never older than they are.
     """
-    likely = Order.objects.filter(Q(trading_date=book_date) | Q(status__in=UNFINISHED), mode=mode)
-    found = _rows(likely)
-    others = _rows(_named_beside(mode, book, found))
-    turned_away = set(Order.objects.not_borne_out(mode, book_date).values_list("pk", flat=True))
-    being_modified = set(OrderModification.objects.unfinished(mode).values_list("order", flat=True))
-    fills = {**_broker_fills(likely), **(_broker_fills([row[_PK] for row in others]) if others else {})}
+    with together():  # each is answered by what is committed when its turn comes
+        asked, beside = _LIKELY.ask(mode=mode, day=book_date), _ask_beside(mode, book_date)
+        asked_fills = _LIKELY_FILLS.ask(mode=mode, day=book_date)
+    found, fills = asked(), dict(asked_fills())
+    others = list(_named_beside(mode, book, found).order_by().values_list(*_COLUMNS))
+    if others:
+        with together():
+            beside = _ask_beside(mode, book_date)
+        fills |= _broker_fills([row[_PK] for row in others])
+    turned_away, being_modified = beside()
     return [
         Believed._make((*row, fills.get(row[_PK], 0), row[_PK] in turned_away, row[_PK] in being_modified))
-        for row in sorted(found + others, key=lambda row: -row[_PK])
+        for row in sorted(found + others, key=itemgetter(_PK), reverse=True)
     ]
 
 
-def _rows(orders: OrderQuerySet) -> list[Row]:
-    return list(orders.order_by().values_list(*_COLUMNS))
+def _ask_beside(mode: str, book_date: date) -> Later[tuple[set[int], set[int]]]:
+    """Ask which orders were turned away, and not borne out, and which are being modified."""
+    turned_away, being_modified = _TURNED_AWAY.ask(mode=mode, day=book_date), _BEING_MODIFIED.ask(mode=mode)
+    return lambda: ({pk for (pk,) in turned_away()}, {pk for (pk,) in being_modified()})
 
 
 def _named_beside(mode: str, book: BrokerBook, found: list[Row]) -> OrderQuerySet:
@@ -53,7 +61,25 @@ def _named_beside(mode: str, book: BrokerBook, found: list[Row]) -> OrderQuerySe
     return Order.objects.filter(Q(client_order_id__in=tags) | Q(broker_order_id__in=broker_ids), mode=mode)
 
 
-def _broker_fills(orders: OrderQuerySet | list[int]) -> dict[int, int]:
+def _likely(mode: str, day: date) -> OrderQuerySet:
+    return Order.objects.filter(Q(trading_date=day) | Q(status__in=UNFINISHED), mode=mode).order_by()
+
+
+def _fills_of(orders: OrderQuerySet | list[int]) -> QuerySet[Fill, Any]:
     """Return how many of the broker's trades are recorded of each order that has any."""
     fills = Fill.objects.filter(source=Fill.Source.BROKER, order__in=orders).order_by()
-    return dict(fills.values_list("order").annotate(count=Count("pk")))
+    return fills.values_list("order").annotate(count=Count("pk"))
+
+
+def _broker_fills(orders: list[int]) -> dict[int, int]:
+    return dict(_fills_of(orders))
+
+
+_LIKELY = Question[Row](lambda mode, day: _likely(mode, day).values_list(*_COLUMNS), mode=str, day=date)
+_LIKELY_FILLS = Question[tuple[int, int]](lambda mode, day: _fills_of(_likely(mode, day)), mode=str, day=date)
+_TURNED_AWAY = Question[tuple[int]](
+    lambda mode, day: Order.objects.not_borne_out(mode, day).order_by().values_list("pk"), mode=str, day=date
+)
+_BEING_MODIFIED = Question[tuple[int]](
+    lambda mode: OrderModification.objects.unfinished(mode).order_by().values_list("order"), mode=str
+)

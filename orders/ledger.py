@@ -7,24 +7,25 @@ another order ends in the same book. The caller holds the mode's lock.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 import pgtrigger
-from django.db.models import Exists, OuterRef, QuerySet
 
 from orders.average_cost import Net, Step
 from orders.counted_fills import counted_fills
 from orders.desk import trading_date
 from orders.lifecycle import OrderStatus
-from orders.many_rows import write_columns
+from orders.many_rows import AnyOf, as_text, put_rows, write_columns
 from orders.models import Adjustment, Fill, MissedExit, Order, Position, PositionDay
+from orders.models.order import OrderQuerySet
 from orders.reckoning import Filled, go_on, in_order, midnight, opening_holds, reckon
 from risk.engine.facts import Origin, Side
-from risk.questions import Later, Question
+from risk.questions import Later, Question, together
 
 FOUR_PLACES = Decimal("0.0001")
 VALUE_MAX = Decimal(10_000_000_000_000)  # INR: what the columns hold, far beyond any account
@@ -97,9 +98,10 @@ def bring_in_line(moved: Mapping[Line, Sequence[Moved]], *, now: datetime) -> No
 
 
 def _reckoned(line: Line, day: PositionDay, moved: Sequence[Moved], *, today: date) -> PositionDay:
-    if day.trading_date == today and _go_on_with_each(day, moved):
-        return day
-    day = _days_of([line])[line].day  # as it is kept: some of them may have gone on
+    if day.trading_date == today:
+        if _go_on_with_each(day, moved):
+            return day
+        day = _days_of([line])[line].day  # as it is kept: some of them may have gone on
     if all(opening_holds(day, e.order, e.fills, filled_before=e.filled_before, on=today) for e in moved):
         first = min([each.order.pk for each in moved] + ([day.first_order] if day.first_order else []))
         reckon(day, _filled(line, since=first), _adjusted(line, since=day.trading_date), on=today)
@@ -145,14 +147,31 @@ def steps_since(line: Line, day: date) -> tuple[Net, list[Step]]:
 
 def _filled(line: Line, *, since: int = 0) -> list[Filled]:
     """Return the line's orders that were filled, from the one of this id on, each with its fills."""
-    same = {"exchange": line.exchange, "symbol": line.symbol, "product": line.product}
-    filled = Order.objects.ours(line.mode).filter(**same, filled_quantity__gt=0, pk__gte=since)
-    return [(order, list(order.fills.all())) for order in filled.prefetch_related("fills")]
+    with together():
+        asked, asked_fills = _FILLED.ask(**asdict(line), since=since), _FILLS.ask(**asdict(line), since=since)
+    fills: defaultdict[int, list[Fill]] = defaultdict(list)
+    for fill in asked_fills():
+        fills[fill.order_id].append(fill)
+    return [(order, fills[order.pk]) for order in asked()]
 
 
-def _adjusted(line: Line, *, since: date | None = None) -> QuerySet[Adjustment]:
-    adjusted = Adjustment.objects.filter(**asdict(line))
-    return adjusted if since is None else adjusted.filter(at__gte=midnight(since))
+def _adjusted(line: Line, *, since: date | None = None) -> list[Adjustment]:
+    return _ADJUSTED.rows(**asdict(line), since=midnight(since) if since else datetime.min.replace(tzinfo=UTC))
+
+
+def _filled_orders(mode: str, exchange: str, symbol: str, product: str, since: int) -> OrderQuerySet:
+    same = {"exchange": exchange, "symbol": symbol, "product": product}
+    return Order.objects.ours(mode).filter(**same, filled_quantity__gt=0, pk__gte=since).order_by()
+
+
+_OF_A_LINE = {"mode": str, "exchange": str, "symbol": str, "product": str}
+_FILLED = Question[Order](_filled_orders, **_OF_A_LINE, since=int)
+_FILLS = Question[Fill](
+    lambda **line: Fill.objects.filter(order__in=_filled_orders(**line)).order_by(), **_OF_A_LINE, since=int
+)
+_ADJUSTED = Question[Adjustment](
+    lambda since, **line: Adjustment.objects.filter(**line, at__gte=since).order_by(), **_OF_A_LINE, since=datetime
+)
 
 
 class _Kept(NamedTuple):
@@ -165,19 +184,49 @@ class _Kept(NamedTuple):
 def _days_of(lines: Collection[Line]) -> dict[Line, _Kept]:
     """Return what is kept of each line; a day without a date where none is in force: then all is to be reckoned."""
     (mode,) = {line.mode for line in lines}
-    waiting = MissedExit.objects.waiting(mode).filter(exchange=OuterRef("exchange"), symbol=OuterRef("symbol"))
-    held = Position.objects.filter(mode=mode, symbol__in={line.symbol for line in lines}).select_related("day")
-    found = {Line.of(each): _Kept(_in_force(each), each.waits) for each in held.annotate(waits=Exists(waiting))}
-    for line in lines:
-        if line not in found:
-            waits = MissedExit.objects.waiting(mode).filter(exchange=line.exchange, symbol=line.symbol).exists()
-            found[line] = _Kept(PositionDay(position=Position(**asdict(line))), waits)
-    return {line: found[line] for line in lines}
+    symbols = as_text({line.symbol for line in lines})
+    with together():
+        positions, days = _POSITIONS.ask(mode=mode, symbols=symbols), _DAYS.ask(mode=mode, symbols=symbols)
+        waiting = ask_waiting(mode)
+    day_of, waits_in = {day.pk: day for day in days()}, waiting()
+    found = {Line.of(each): _in_force(each, day_of.get(each.pk)) for each in positions()}
+    return {
+        line: _Kept(
+            found.get(line) or PositionDay(position=Position(**asdict(line))),
+            (line.exchange, line.symbol) in waits_in,
+        )
+        for line in lines
+    }
 
 
-def _in_force(position: Position) -> PositionDay:
-    day: PositionDay | None = getattr(position, "day", None)
-    return day if day and day.reckoned_at == position.updated_at else PositionDay(position=position)
+def ask_waiting(mode: str) -> Later[set[tuple[str, str]]]:
+    """Ask for the exchanges and symbols with a signal to close that waits for a person."""
+    asked = _WAITING.ask(mode=mode)
+    return lambda: set(asked())
+
+
+_WAITING = Question[tuple[str, str]](
+    lambda mode: MissedExit.objects.waiting(mode).order_by().values_list("exchange", "symbol"), mode=str
+)
+_POSITIONS = Question[Position](
+    lambda mode, symbols: Position.objects.filter(mode=mode, symbol__in=AnyOf(symbols, of="text")).order_by(),
+    mode=str,
+    symbols=str,
+)
+_DAYS = Question[PositionDay](
+    lambda mode, symbols: PositionDay.objects.filter(
+        position__mode=mode, position__symbol__in=AnyOf(symbols, of="text")
+    ),
+    mode=str,
+    symbols=str,
+)
+
+
+def _in_force(position: Position, day: PositionDay | None) -> PositionDay:
+    if day and day.reckoned_at == position.updated_at:
+        day.position = position
+        return day
+    return PositionDay(position=position)
 
 
 def _keep(kept: Mapping[Line, _Kept], *, now: datetime) -> None:
@@ -191,11 +240,10 @@ def _keep(kept: Mapping[Line, _Kept], *, now: datetime) -> None:
         _bring_up_to(day, now)
     write_columns([day.position for day in days if day.position.pk], _OF_A_POSITION)
     write_columns(in_force, _OF_A_DAY)
+    Position.objects.bulk_create([day.position for day in others if not day.position.pk])
     for day in others:
-        if not day.position.pk:
-            day.position.save()
         day.position_id = day.position.pk  # which a new one was given just now
-        day.save()  # there may be a row, of another moment
+    put_rows(others)  # there may be a row, of another moment
     for line in waiting:
         if kept[line].day.quantity <= 0:
             _end_what_waits_when_flat(line, now)

@@ -13,20 +13,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any, NamedTuple
 
 import structlog
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from orders.broker.gateway import TradeReport
 from orders.comparison import Match, status_of, works
 from orders.counted_fills import counted_fills
 from orders.desk import trading_date
-from orders.ledger import FOUR_PLACES, Line, Moved, bring_in_line
+from orders.ledger import FOUR_PLACES, Line, Moved, ask_waiting, bring_in_line
 from orders.lifecycle import ENDED_AT_THE_BROKER, MODIFICATION_UNFINISHED, OrderStatus, may_follow
-from orders.many_rows import insert_rows, write_columns
-from orders.models import BrokerMessage, Fill, MissedExit, Order, OrderEvent, OrderModification
+from orders.many_rows import AnyOf, as_text, insert_each, insert_new, write_columns
+from orders.models import BrokerMessage, Fill, Order, OrderEvent, OrderModification
 from orders.models.order import FUTURE_MAX
 from risk.engine.facts import Origin
+from risk.questions import Question, together
 
 log = structlog.get_logger(__name__)
 
@@ -45,10 +47,14 @@ _WRITTEN = (
     "answered_at",
 )
 
-_OF_THE_ORDER = ("mode", "client_order_id", "origin", "exchange", "symbol", "product", "side", "quantity", "price")
-_READ = (*_OF_THE_ORDER, "created_at", "cancel_requested_at", "cancel_tried_at", "signal__signal_type", *_WRITTEN)
 
-FillKey = tuple[str, str, str, date]
+class FillKey(NamedTuple):
+    """What makes a fill one of a mode's fills, once."""
+
+    exchange: str
+    broker_order_id: str
+    trade_id: str
+    trading_date: date
 
 
 class MovedMeanwhile(Exception):
@@ -71,26 +77,36 @@ def take_plain_over(mode: str, run: list[Match], as_of: datetime, now: datetime)
     """
     kept = _Kept.of(mode, run)
     plain = [match for match in run if match.pk in kept.orders and _is_plain(match, kept, as_of, now)]
-    fills = _record_fills(plain, kept, now)
+    _record_fills(plain, kept, now)
     orders = [kept.orders[match.pk] for match in plain]
     as_read = [order.status for order in orders]
     filled_before = {order.pk: order.filled_quantity for order in orders}
-    events: list[OrderEvent] = []
+    events: list[_Event] = []
     for match in plain:
-        events += _move(kept.orders[match.pk], match, fills[match.pk], as_of, now)
+        events += _move(kept.orders[match.pk], match, kept.fills[match.pk], as_of, now)
     if write_columns(orders, _WRITTEN, unless_changed=("status", as_read)) < len(orders):
         raise MovedMeanwhile
-    insert_rows(events)
-    insert_rows(list(_news(plain, kept, now)))
+    insert_each(OrderEvent, _Event._fields, events)
+    insert_each(BrokerMessage, ("order", "text", "at"), list(_news(plain, kept, now)))
     moved: defaultdict[Line, list[Moved]] = defaultdict(list)
     for order in orders:
-        if fills[order.pk]:
-            one = Moved(order=order, fills=fills[order.pk], filled_before=filled_before[order.pk])
-            moved[Line.of(order)].append(one)
+        if fills := kept.fills[order.pk]:
+            moved[Line.of(order)].append(Moved(order=order, fills=fills, filled_before=filled_before[order.pk]))
     if moved:
         bring_in_line(moved, now=now)
     taken = {match.pk for match in plain}
     return [match for match in run if match.pk not in taken]
+
+
+class _Event(NamedTuple):
+    """What is written as an `OrderEvent`. There are thousands: a tuple is made fast."""
+
+    order: int
+    at: datetime
+    actor: str
+    before: str
+    after: str
+    note: str
 
 
 @dataclass(kw_only=True)
@@ -99,37 +115,61 @@ class _Kept:
 
     orders: dict[int, Order]
     fills: defaultdict[int, list[Fill]]
+    closing: set[int]  # those that a signal to close asked for
     being_modified: set[int]
     waiting: set[tuple[str, str]]  # symbols with a signal to close that waits for a person
+    said: dict[int, str]  # the broker's last words of each order
     strangers: set[str] = field(default_factory=set)  # broker ids, taken for somebody else's
-    said: dict[int, str] = field(default_factory=dict)  # the broker's last words of each order
 
     @classmethod
     def of(cls, mode: str, run: list[Match]) -> _Kept:
-        pks = [match.pk for match in run]
-        read = Order.objects.filter(pk__in=pks).select_related("signal").only(*_READ)
-        orders = {order.pk: order for order in read}
-        under_way = Q(ended_at__isnull=True) | Q(state__in=MODIFICATION_UNFINISHED)
-        being_modified = OrderModification.objects.filter(under_way, order__in=pks)
-        waiting = MissedExit.objects.waiting(mode)
-        last_words = BrokerMessage.objects.filter(order__in=pks).order_by("order", "-id").distinct("order")
+        pks = as_text(match.pk for match in run)
+        with together():
+            read, fills, closing = _ORDERS.ask(pks=pks), _FILLS.ask(pks=pks), _CLOSING.ask(pks=pks)
+            being_modified, waiting, said = _BEING_MODIFIED.ask(pks=pks), ask_waiting(mode), _SAID.ask(pks=pks)
+        orders = {order.pk: order for order in read()}
         unbound = [m.report.broker_order_id for m in run if m.pk in orders and not orders[m.pk].broker_order_id]
-        strangers = Order.objects.filter(mode=mode, origin=Origin.EXTERNAL.value, broker_order_id__in=unbound)
+        of_orders: defaultdict[int, list[Fill]] = defaultdict(list)
+        for fill in fills():
+            of_orders[fill.order_id].append(fill)
         return cls(
             orders=orders,
-            fills=_fills_of(pks),
-            being_modified=set(being_modified.values_list("order", flat=True)),
-            waiting=set(waiting.values_list("exchange", "symbol")),
-            strangers=set(strangers.values_list("broker_order_id", flat=True)) if unbound else set(),
-            said=dict(last_words.values_list("order", "text")),
+            fills=of_orders,
+            closing={pk for (pk,) in closing()},
+            being_modified={pk for (pk,) in being_modified()},
+            waiting=waiting(),
+            said=dict(said()),
+            strangers=_strangers(mode, unbound) if unbound else set(),
         )
 
 
-def _fills_of(pks: list[int]) -> defaultdict[int, list[Fill]]:
-    fills: defaultdict[int, list[Fill]] = defaultdict(list)
-    for fill in Fill.objects.filter(order__in=pks):
-        fills[fill.order_id].append(fill)
-    return fills
+def _strangers(mode: str, broker_order_ids: list[str]) -> set[str]:
+    taken = Order.objects.filter(mode=mode, origin=Origin.EXTERNAL.value, broker_order_id__in=broker_order_ids)
+    return set(taken.values_list("broker_order_id", flat=True))
+
+
+def _last_words(pks: str) -> QuerySet[BrokerMessage, Any]:
+    said = BrokerMessage.objects.filter(order__in=AnyOf(pks, of="bigint")).order_by("order", "-id").distinct("order")
+    return said.values_list("order", "text")
+
+
+def _under_way(pks: str) -> QuerySet[OrderModification, Any]:
+    under_way = Q(ended_at__isnull=True) | Q(state__in=MODIFICATION_UNFINISHED)
+    return (
+        OrderModification.objects.filter(under_way, order__in=AnyOf(pks, of="bigint")).order_by().values_list("order")
+    )
+
+
+_ORDERS = Question[Order](lambda pks: Order.objects.filter(pk__in=AnyOf(pks, of="bigint")).order_by(), pks=str)
+_CLOSING = Question[tuple[int]](
+    lambda pks: (
+        Order.objects.filter(pk__in=AnyOf(pks, of="bigint"), signal__signal_type="SELL").order_by().values_list("pk")
+    ),
+    pks=str,
+)
+_FILLS = Question[Fill](lambda pks: Fill.objects.filter(order__in=AnyOf(pks, of="bigint")).order_by(), pks=str)
+_BEING_MODIFIED = Question[tuple[int]](_under_way, pks=str)
+_SAID = Question[tuple[int, str]](_last_words, pks=str)
 
 
 def _is_plain(match: Match, kept: _Kept, as_of: datetime, now: datetime) -> bool:
@@ -148,12 +188,12 @@ def _is_plain(match: Match, kept: _Kept, as_of: datetime, now: datetime) -> bool
     wish_may_be_sent = order.cancel_requested_at is not None and order.cancel_tried_at is None
     if wish_may_be_sent and report.status not in ENDED_AT_THE_BROKER:
         return False
-    return not _ends_short(order, match) and not _is_filled_oddly(match, kept)
+    return not _ends_short(match, kept) and not _is_filled_oddly(match, kept)
 
 
-def _ends_short(order: Order, match: Match) -> bool:
+def _ends_short(match: Match, kept: _Kept) -> bool:
     """Return whether its end would be told of: a refusal, or that of an order that a signal to close waits for."""
-    closes = order.signal is not None and order.signal.signal_type == "SELL"
+    closes = match.pk in kept.closing
     return match.report.status == "REJECTED" or (closes and match.report.status in {"CANCELLED", "CANCELLED AMO"})
 
 
@@ -170,15 +210,15 @@ def _is_filled_oddly(match: Match, kept: _Kept) -> bool:
 
 
 def _key(trade: TradeReport) -> FillKey:
-    return trade.exchange, trade.broker_order_id, trade.trade_id, trading_date(trade.filled_at)
+    return FillKey(trade.exchange, trade.broker_order_id, trade.trade_id, trading_date(trade.filled_at))
 
 
 def _key_of(fill: Fill) -> FillKey:
-    return fill.exchange, fill.broker_order_id, fill.trade_id, fill.trading_date
+    return FillKey(fill.exchange, fill.broker_order_id, fill.trade_id, fill.trading_date)
 
 
-def _record_fills(plain: list[Match], kept: _Kept, now: datetime) -> defaultdict[int, list[Fill]]:
-    """Write down which trades are new, and return all fills of each order."""
+def _record_fills(plain: list[Match], kept: _Kept, now: datetime) -> None:
+    """Write down which trades are new, and add them to what is kept of each order."""
     new: list[Fill] = []
     for match in plain:
         known = {_key_of(fill) for fill in kept.fills[match.pk]}
@@ -186,8 +226,8 @@ def _record_fills(plain: list[Match], kept: _Kept, now: datetime) -> defaultdict
     # As they happened, which is the order a position is reckoned in.
     new.sort(key=lambda fill: (fill.filled_at, fill.order_id, fill.trade_id))
     # The unique constraint is what makes a fill count once: one that stands at another order already is not this one's.
-    insert_rows(new, ignore_conflicts=True)
-    return _fills_of([match.pk for match in plain])
+    for fill in insert_new(new, once=FillKey._fields, read=("price",)):
+        kept.fills[fill.order_id].append(fill)
 
 
 def fill_of(order: Order, trade: TradeReport, now: datetime) -> Fill:
@@ -207,7 +247,7 @@ def fill_of(order: Order, trade: TradeReport, now: datetime) -> Fill:
     )
 
 
-def _move(order: Order, match: Match, fills: list[Fill], as_of: datetime, now: datetime) -> Iterator[OrderEvent]:
+def _move(order: Order, match: Match, fills: list[Fill], as_of: datetime, now: datetime) -> Iterator[_Event]:
     """Set on the order what the broker's row and its fills say, and yield its events. Nothing is saved."""
     report = match.report
     order.broker_order_id, order.broker_status = report.broker_order_id, report.status
@@ -228,7 +268,7 @@ def _move(order: Order, match: Match, fills: list[Fill], as_of: datetime, now: d
     yield from _advance(order, status_of(report, order.filled_quantity), note, now)
 
 
-def _advance(order: Order, to: OrderStatus, note: str, now: datetime) -> Iterator[OrderEvent]:
+def _advance(order: Order, to: OrderStatus, note: str, now: datetime) -> Iterator[_Event]:
     """Move the order as `Order.advance` does, in memory, where the table allows it."""
     before = order.status
     if not may_follow(before, to):
@@ -241,13 +281,13 @@ def _advance(order: Order, to: OrderStatus, note: str, now: datetime) -> Iterato
     yield _event(order, before, note, now)
 
 
-def _event(order: Order, before: str, note: str, now: datetime) -> OrderEvent:
-    return OrderEvent(order=order, at=now, actor="broker", before=before, after=order.status, note=note)
+def _event(order: Order, before: str, note: str, now: datetime) -> _Event:
+    return _Event(order.pk, now, "broker", before, order.status, note)
 
 
-def _news(plain: list[Match], kept: _Kept, now: datetime) -> Iterator[BrokerMessage]:
-    """Yield what the broker says of each order, unless it says what it said last."""
+def _news(plain: list[Match], kept: _Kept, now: datetime) -> Iterator[tuple[int, str, datetime]]:
+    """Yield of each order what the broker says, unless it says what it said last."""
     for match in plain:
         text = match.report.raw
         if text and text != kept.said.get(match.pk):
-            yield BrokerMessage(order=kept.orders[match.pk], text=text, at=now)
+            yield match.pk, text, now
