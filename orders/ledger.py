@@ -20,7 +20,7 @@ from orders.average_cost import Net, Step
 from orders.counted_fills import counted_fills
 from orders.desk import trading_date
 from orders.lifecycle import OrderStatus
-from orders.many_rows import AnyOf, as_text, put_rows, write_columns
+from orders.many_rows import IsAnyOf, as_text, put_rows, write_columns
 from orders.models import Adjustment, Fill, MissedExit, Order, Position, PositionDay
 from orders.models.order import OrderQuerySet
 from orders.reckoning import Filled, go_on, in_order, midnight, opening_holds, reckon
@@ -209,13 +209,13 @@ _WAITING = Question[tuple[str, str]](
     lambda mode: MissedExit.objects.waiting(mode).order_by().values_list("exchange", "symbol"), mode=str
 )
 _POSITIONS = Question[Position](
-    lambda mode, symbols: Position.objects.filter(mode=mode, symbol__in=AnyOf(symbols, of="text")).order_by(),
+    lambda mode, symbols: Position.objects.filter(IsAnyOf("symbol", symbols, of="text"), mode=mode).order_by(),
     mode=str,
     symbols=str,
 )
 _DAYS = Question[PositionDay](
     lambda mode, symbols: PositionDay.objects.filter(
-        position__mode=mode, position__symbol__in=AnyOf(symbols, of="text")
+        IsAnyOf("position__symbol", symbols, of="text"), position__mode=mode
     ),
     mode=str,
     symbols=str,

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from django.db import connection
-from django.db.models import Func, Model, TextField, Value
+from django.db.models import BooleanField, F, Func, Model, TextField, Value
 
 from risk.prepared import prepared_cursor
 from risk.writing import base_type
@@ -22,17 +22,23 @@ AS_READ = "as_read"  # a column beside the model's own
 Row = TypeVar("Row", bound=Model)
 
 
-class AnyOf(Func):
-    """Any of the values, of this type, that `as_text` made one text, for `__in`: a `Question` takes no lists."""
+class IsAnyOf(Func):
+    """
+    Whether a column is any of the values, of this type, that `as_text` made one text: a `Question` takes no lists.
 
-    template = "(SELECT json_array_elements_text(%(expressions)s::json)::%(of)s)"
+    It is asked by the column's index, however little PostgreSQL knows of the table.
+    """
 
-    def __init__(self, values: str, *, of: str) -> None:
-        super().__init__(Value(values, TextField()), of=of, output_field=TextField())
+    arg_joiner = " = ANY(ARRAY(SELECT json_array_elements_text("
+    template = "(%(expressions)s::json)::%(of)s)))"
+    output_field = BooleanField()
+
+    def __init__(self, column: str, values: str, *, of: str) -> None:
+        super().__init__(F(column), Value(values, TextField()), of=of)
 
 
 def as_text(values: Iterable[int | str]) -> str:
-    """Return the values as the one text that `AnyOf` takes."""
+    """Return the values as the one text that `IsAnyOf` takes."""
     return json.dumps(list(values))
 
 

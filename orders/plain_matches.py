@@ -24,7 +24,7 @@ from orders.counted_fills import counted_fills
 from orders.desk import trading_date
 from orders.ledger import FOUR_PLACES, Line, Moved, ask_waiting, bring_in_line
 from orders.lifecycle import ENDED_AT_THE_BROKER, MODIFICATION_UNFINISHED, OrderStatus, may_follow
-from orders.many_rows import AnyOf, as_text, insert_each, insert_new, write_columns
+from orders.many_rows import IsAnyOf, as_text, insert_each, insert_new, write_columns
 from orders.models import BrokerMessage, Fill, Order, OrderEvent, OrderModification
 from orders.models.order import FUTURE_MAX
 from risk.engine.facts import Origin
@@ -149,25 +149,24 @@ def _strangers(mode: str, broker_order_ids: list[str]) -> set[str]:
 
 
 def _last_words(pks: str) -> QuerySet[BrokerMessage, Any]:
-    said = BrokerMessage.objects.filter(order__in=AnyOf(pks, of="bigint")).order_by("order", "-id").distinct("order")
+    said = BrokerMessage.objects.filter(IsAnyOf("order", pks, of="bigint")).order_by("order", "-id").distinct("order")
     return said.values_list("order", "text")
 
 
 def _under_way(pks: str) -> QuerySet[OrderModification, Any]:
     under_way = Q(ended_at__isnull=True) | Q(state__in=MODIFICATION_UNFINISHED)
-    return (
-        OrderModification.objects.filter(under_way, order__in=AnyOf(pks, of="bigint")).order_by().values_list("order")
-    )
+    modified = OrderModification.objects.filter(under_way, IsAnyOf("order", pks, of="bigint"))
+    return modified.order_by().values_list("order")
 
 
-_ORDERS = Question[Order](lambda pks: Order.objects.filter(pk__in=AnyOf(pks, of="bigint")).order_by(), pks=str)
+_ORDERS = Question[Order](lambda pks: Order.objects.filter(IsAnyOf("pk", pks, of="bigint")).order_by(), pks=str)
 _CLOSING = Question[tuple[int]](
     lambda pks: (
-        Order.objects.filter(pk__in=AnyOf(pks, of="bigint"), signal__signal_type="SELL").order_by().values_list("pk")
+        Order.objects.filter(IsAnyOf("pk", pks, of="bigint"), signal__signal_type="SELL").order_by().values_list("pk")
     ),
     pks=str,
 )
-_FILLS = Question[Fill](lambda pks: Fill.objects.filter(order__in=AnyOf(pks, of="bigint")).order_by(), pks=str)
+_FILLS = Question[Fill](lambda pks: Fill.objects.filter(IsAnyOf("order", pks, of="bigint")).order_by(), pks=str)
 _BEING_MODIFIED = Question[tuple[int]](_under_way, pks=str)
 _SAID = Question[tuple[int, str]](_last_words, pks=str)
 
