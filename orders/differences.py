@@ -8,17 +8,18 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from orders.broker.gateway import BrokerBook, OrderReport
 from orders.desk import Desk
 from orders.holdings import note_holdings
-from orders.many_rows import write_columns
+from orders.many_rows import set_columns, write_columns
 from orders.models import Adjustment, Fill, Order, Position
 from orders.models.order import dated_since
 from risk import limit_versions
 from risk.engine.facts import Origin
 from risk.models import Incident, TradingControl
+from risk.questions import Question
 
 EXCHANGE_MAX, SYMBOL_MAX = 10, 40  # letters, as the columns hold them
 NOTED = ("broker_quantity", "broker_as_of", "last_price", "close_price", "missing", "told_missing")  # of a position
@@ -39,7 +40,7 @@ def compare_positions(desk: Desk, book: BrokerBook) -> None:
         if limit_versions.in_force(now=now).include_external:
             _note_what_is_external(desk, book, now)
         note_holdings(desk.mode, book)
-        positions = list(Position.objects.filter(mode=desk.mode))
+        positions = _POSITIONS.rows(mode=desk.mode)
         own = _own_by_symbol(positions)
         short_of = {key: lacking_shares(ours, book.positions.get(key, 0)) for key, ours in own.items()}
         in_question = [each for each in positions if short_of[key_of(each)] or each.told_missing]
@@ -58,8 +59,11 @@ def compare_positions(desk: Desk, book: BrokerBook) -> None:
             if _note(position, book, missing=lacking, told_missing=told):
                 changed.append(position)
         write_columns(changed, NOTED)
-        same = Position.objects.filter(mode=desk.mode).exclude(pk__in=[each.pk for each in changed])
-        same.update(broker_as_of=book.as_of)
+        noted = [each.pk for each in changed]
+        set_columns(Position, {"broker_as_of": book.as_of}, where={"mode": desk.mode}, but=noted)
+
+
+_POSITIONS = Question[Position](lambda mode: Position.objects.filter(mode=mode), mode=str)
 
 
 def key_of(position: Position) -> tuple[str, str]:
@@ -165,9 +169,9 @@ def _tell_of_difference(position: Position, ours: int, held: int, now: datetime)
 
 def resolve_ended_doubts(desk: Desk) -> None:
     """Resolve the incidents of doubts that have ended, by whatever evidence. Auto-trading stays as it is."""
-    told = Incident.objects.unresolved().filter(mode=desk.mode, kind=Incident.Kind.ORDER_IN_DOUBT)
-    if not told.exists():
+    if not _DOUBTS_TOLD.rows(mode=desk.mode):
         return
+    told = _doubts_told(desk.mode)
     with transaction.atomic(durable=True):  # so that no other doubt of the order is counted on it meanwhile
         TradingControl.objects.locked(desk.mode)
         now = desk.clock()
@@ -177,6 +181,13 @@ def resolve_ended_doubts(desk: Desk) -> None:
                 continue
             note = f"the doubt has ended: {order} is {order.get_status_display().lower()}"
             incident.resolve(by="executor", note=note, now=now)
+
+
+def _doubts_told(mode: str) -> QuerySet[Incident]:
+    return Incident.objects.unresolved().filter(mode=mode, kind=Incident.Kind.ORDER_IN_DOUBT)
+
+
+_DOUBTS_TOLD = Question[tuple[int]](lambda mode: _doubts_told(mode).order_by().values_list("pk")[:1], mode=str)
 
 
 def tell_of_late_appearance(order: Order, report: OrderReport, now: datetime) -> None:

@@ -16,6 +16,7 @@ from orders.models import Order, Position
 from orders.session_hours import is_in_session
 from risk import control as switch
 from risk.models import Incident, TradingControl
+from risk.questions import Question
 
 
 def login_refused(desk: Desk, reason: str, *, asked_at: datetime) -> None:
@@ -42,10 +43,15 @@ def login_refused(desk: Desk, reason: str, *, asked_at: datetime) -> None:
 
 def lift_halt_after_login(desk: Desk, *, as_of: datetime) -> None:
     """Lift a halt whose only cause was the login, after a clean comparison that began at that moment with a new one."""
-    if not TradingControl.objects.filter(mode=desk.mode).exclude(lifts_to="").exists():
+    if not _LIFTS.rows(mode=desk.mode):
         return
     session = desk.vault.row()
     logged_in = session.logged_in_at is not None and session.logged_in_at <= as_of
     lacking = Position.objects.filter(mode=desk.mode, missing__gt=0).exists()
     if logged_in and desk.vault.is_valid(desk.clock()) and not lacking and not Order.objects.in_doubt(desk.mode):
         switch.lift_login_halt(desk.mode, reason="logged in again, and the book was compared", now=desk.clock())
+
+
+_LIFTS = Question[tuple[str]](
+    lambda mode: TradingControl.objects.filter(mode=mode).exclude(lifts_to="").values_list("lifts_to"), mode=str
+)

@@ -7,7 +7,7 @@ The statements are the same each time, so they are made once and PostgreSQL plan
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -60,6 +60,24 @@ def write_columns(
             row[AS_READ] = value
     with prepared_cursor() as cursor:
         cursor.execute(_update(kind, tuple(names), unless_changed[0] if unless_changed else ""), [_as_json(said)])
+        return int(cursor.rowcount)
+
+
+def set_columns(
+    kind: type[Model], changes: Mapping[str, Any], *, where: Mapping[str, Any], but: Collection[int] = ()
+) -> int:
+    """
+    Write these values to every row of the model that has those of `where`, but for the ones of these primary keys.
+
+    Return how many there were. As `update` of a queryset, whose statement is made anew each time.
+    """
+    values = [
+        field.get_db_prep_save(value, connection)
+        for said in (changes, where)
+        for field, value in zip(_fields(kind, tuple(said)), said.values(), strict=True)
+    ]
+    with prepared_cursor() as cursor:
+        cursor.execute(_set(kind, tuple(changes), tuple(where)), [*values, list(but)])
         return int(cursor.rowcount)
 
 
@@ -121,6 +139,13 @@ def _update(kind: type[Model], names: tuple[str, ...], unless_changed: str) -> s
         found += f" AND kept.{_columns(kind, (unless_changed,))} = said.{AS_READ}"
     changes = ", ".join(f"{column} = said.{column}" for column in changed)
     return f"UPDATE {_table(kind)} AS kept SET {changes} FROM {_said(fields)} WHERE {found}"  # noqa: S608 - of a model's own names
+
+
+@cache
+def _set(kind: type[Model], names: tuple[str, ...], where: tuple[str, ...]) -> str:
+    changes = ", ".join(f"{_columns(kind, (name,))} = %s" for name in names)
+    found = " AND ".join(f"{_columns(kind, (name,))} = %s" for name in where)
+    return f"UPDATE {_table(kind)} SET {changes} WHERE {found} AND NOT {_columns(kind, ('pk',))} = ANY(%s::bigint[])"  # noqa: S608 - likewise
 
 
 @cache

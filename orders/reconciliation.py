@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 from django.db import DataError, IntegrityError, transaction
@@ -33,12 +33,14 @@ from orders.governor import stop_after_rejections, tell_when_the_day_runs_out, u
 from orders.ledger import settle, take_broker_id
 from orders.lifecycle import INFERRED, OrderStatus
 from orders.logins import lift_halt_after_login, login_refused
+from orders.many_rows import set_columns
 from orders.models import BrokerMessage, BrokerSession, Fill, Order
 from orders.models.order import BORNE_OUT, FUTURE_MAX
 from orders.plain_matches import MovedMeanwhile, fill_of, runs_of, take_plain_over
 from orders.terms import judge_modification, tell_of_new_terms
 from risk.engine.facts import Origin
 from risk.models import TradingControl
+from risk.questions import Question
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +55,7 @@ def reconcile(desk: Desk) -> Comparison:
     only grows older. One row that cannot be taken over is an incident and does not keep the others from it.
     """
     as_of = desk.clock()
-    control = TradingControl.objects.get(mode=desk.mode)
+    (control,) = _CONTROL.rows(mode=desk.mode)
     _check_account(desk, control)
     try:
         book = desk.gateway.book(as_of)
@@ -85,7 +87,7 @@ def reconcile(desk: Desk) -> Comparison:
     compare_positions(desk, book)
     resolve_ended_doubts(desk)
     tell_when_the_day_runs_out(desk)
-    BrokerSession.objects.filter(mode=desk.mode).update(reconciled_at=as_of, last_error="")
+    set_columns(BrokerSession, {"reconciled_at": as_of, "last_error": ""}, where={"mode": desk.mode})
     if not (book.unreadable or found.unknown or found.vanished or found.doubled):
         lift_halt_after_login(desk, as_of=as_of)
     return found
@@ -99,8 +101,12 @@ def _until_absence_proves(desk: Desk) -> timedelta:
 def carry_out_cancels(desk: Desk) -> int:
     """Repeat the cancels that the book does not show yet, ever less often. Return how many were sent."""
     now = desk.clock()
-    due = [order for order in Order.objects.to_cancel(desk.mode, desk.today()) if _cancel_is_due(order, now)]
-    return len(carry_out_each(desk, due))
+    wished = _TO_CANCEL.rows(mode=desk.mode, day=desk.today())
+    return len(carry_out_each(desk, [order for order in wished if _cancel_is_due(order, now)]))
+
+
+_TO_CANCEL = Question[Order](lambda mode, day: Order.objects.to_cancel(mode, day), mode=str, day=date)
+_CONTROL = Question[TradingControl](lambda mode: TradingControl.objects.filter(mode=mode), mode=str)
 
 
 def _cancel_is_due(order: Order, now: datetime) -> bool:
@@ -114,8 +120,10 @@ def _cancel_is_due(order: Order, now: datetime) -> bool:
 
 def _check_account(desk: Desk, control: TradingControl) -> None:
     """Raise `SessionRefused` for a login of another account than the armed one: its book explains nothing of ours."""
+    if not desk.is_live:
+        return
     user_id = desk.vault.row().user_id
-    if desk.is_live and user_id and control.armed_user_id and user_id != control.armed_user_id:
+    if user_id and control.armed_user_id and user_id != control.armed_user_id:
         raise SessionRefused(f"logged in as {user_id}, and live trading is armed for {control.armed_user_id}")
 
 
