@@ -15,8 +15,10 @@ import structlog
 from orders.broker.asked import NOTHING_TOLD, Key, Told
 from orders.broker.gateway import BrokerUnreachable, MarketQuote, SessionRefused
 from orders.desk import Desk
+from orders.many_rows import IsAnyOf, as_text
 from orders.models import Instrument, Order, Position
 from risk.engine.facts import Funds, Quote
+from risk.questions import Question, together
 
 log = structlog.get_logger(__name__)
 
@@ -95,15 +97,26 @@ def follow_prices(desk: Desk) -> None:
     """Have the stream tell of what works, of what is held, and of what was asked about lately, in that order."""
     if desk.streamed_prices is None:
         return
-    wanted = [
-        *Order.objects.unfinished(desk.mode).values_list("exchange", "symbol"),
-        *Position.objects.filter(mode=desk.mode).exclude(quantity=0).values_list("exchange", "symbol"),
-        *desk.streamed_prices.asked(),
-    ]
-    keys = list(dict.fromkeys(wanted))[:FOLLOWED_MAX]
-    listed = Instrument.objects.filter(symbol__in={symbol for _, symbol in keys})
-    tokens = {(each.exchange, each.symbol): each.token for each in listed}
+    with together():
+        working, held = _WORKING.ask(mode=desk.mode), _HELD.ask(mode=desk.mode)
+    keys = list(dict.fromkeys([*working(), *held(), *desk.streamed_prices.asked()]))[:FOLLOWED_MAX]
+    listed = _TOKENS.rows(symbols=as_text({symbol for _, symbol in keys}))
+    tokens = {(exchange, symbol): token for exchange, symbol, token in listed}
     desk.streamed_prices.follow({key: tokens[key] for key in keys if key in tokens})
+
+
+_WORKING = Question[Key](lambda mode: Order.objects.unfinished(mode).values_list("exchange", "symbol"), mode=str)
+_HELD = Question[Key](
+    lambda mode: Position.objects.filter(mode=mode).exclude(quantity=0).values_list("exchange", "symbol"), mode=str
+)
+_TOKENS = Question[tuple[str, str, int]](
+    lambda symbols: (
+        Instrument.objects.filter(IsAnyOf("symbol", symbols, of="text"))
+        .order_by()
+        .values_list("exchange", "symbol", "token")
+    ),
+    symbols=str,
+)
 
 
 def broker_positions_lately(desk: Desk) -> tuple[dict[Key, int], datetime] | None:

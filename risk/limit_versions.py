@@ -213,7 +213,7 @@ def blocked_by(exchange: str, symbol: str) -> RiskSettingsVersion | None:
 
 def of_instruments(*, now: datetime) -> dict[tuple[str, str], InstrumentLimits]:
     """Return the limits of every symbol that has its own, as they hold at `now`, by exchange and symbol."""
-    every = list(_of_instruments_as_stored(now))
+    every = _OF_EACH.rows(now=now)
     for own in every:
         if own.is_due:
             as_held(own, now)
@@ -229,6 +229,7 @@ def _of_instruments_as_stored(now: datetime) -> QuerySet[Any]:
 _GENERAL = Question[Any](
     lambda now: RiskSettings.objects.annotate(is_due=Exists(LimitChange.objects.due(now))).filter(pk=1), now=datetime
 )
+_OF_EACH = Question[Any](lambda now: _of_instruments_as_stored(now), now=datetime)
 _OF_ONE = Question[Any](
     lambda exchange, symbol, now: _of_instruments_as_stored(now).filter(exchange=exchange, symbol=symbol),
     exchange=str,
