@@ -13,7 +13,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 
@@ -31,6 +31,7 @@ from orders.portfolio import Key, snapshot
 from orders.proposal import propose_for_signal
 from orders.session_hours import group_of, market_of
 from risk import limit_versions
+from risk.engine.control import Control, Finding
 from risk.engine.decision import Decision as Assessment
 from risk.engine.decision import Verdict, assess
 from risk.engine.facts import Portfolio, ProposedOrder, Side, TradingSignalType, TradingState
@@ -128,6 +129,11 @@ class _Book:
     def as_kept(self) -> str:
         return json.dumps(kept_part(self.portfolio))
 
+    @cached_property
+    def screen(self) -> tuple[Control, ...]:
+        """The controls of the screen. The pace of orders is the same for all signals, so it is measured once."""
+        return tuple(_measured_once(each) if each.code == RATE_LIMIT_EXCEEDED else each for each in SCREEN)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Concluded:
@@ -177,7 +183,7 @@ class _Facts:
         proposed = propose_for_signal(
             self.desk, signal, instrument, book.portfolio, book.limits, newest_decided_at=shared.newest[kind]
         )
-        assessment = assess(proposed, book.portfolio, book.limits, self.now, rules=SCREEN)
+        assessment = assess(proposed, book.portfolio, book.limits, self.now, rules=book.screen)
         if _leads_somewhere(signal, assessment, book.portfolio):
             return None
         if assessment.outcome.value in DECIDED:
@@ -276,6 +282,18 @@ def _read(desk: Desk, signals: Collection[Signal], limited: Collection[Key], now
             desk.mode, {(signal.exchange, signal.symbol, signal.strategy) for signal in signals}
         ),
     )
+
+
+def _measured_once(control: Control) -> Control:
+    """Return the control with what it finds first for all that are held against it."""
+    found: list[Finding] = []
+
+    def rule(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits, now: datetime) -> Finding:
+        if not found:
+            found.append(control.rule(proposed, portfolio, limits, now))
+        return found[0]
+
+    return replace(control, rule=rule)
 
 
 def _is_in_the_window_of(market: MarketSession, now: datetime) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from risk.engine.control import Applies, Control, Finding, Outcome
 from risk.engine.facts import Portfolio, ProposedOrder, is_closing, only_tightens
@@ -34,11 +35,11 @@ class Decision:
 
     verdicts: tuple[Verdict, ...]
 
-    @property
+    @cached_property
     def breaches(self) -> tuple[Verdict, ...]:
-        return tuple(verdict for verdict in self.verdicts if verdict.breach)
+        return tuple(verdict for verdict in self.verdicts if not verdict.passed)
 
-    @property
+    @cached_property
     def outcome(self) -> Outcome:
         """
         APPROVED, or why not. A signal out of its time is EXPIRED whatever else is wrong with it, and one that asks for
@@ -50,7 +51,7 @@ class Decision:
                 return outcome
         return Outcome.APPROVED
 
-    @property
+    @cached_property
     def reason(self) -> str:
         """The breaches that decided the outcome, in words."""
         deciding = (breach for breach in self.breaches if breach.outcome == self.outcome)
