@@ -290,8 +290,8 @@ MUTATIONS = [
     Mutation(
         "take over together what fills oddly",
         "orders/plain_matches.py",
-        "return not _ends_short(order, match) and not _is_filled_oddly(match, kept)",
-        "return not _ends_short(order, match)",
+        "return not _ends_short(match, kept) and not _is_filled_oddly(match, kept)",
+        "return not _ends_short(match, kept)",
         PLAIN + "what_is_plain_goes_together_and_whatever_is_odd_by_itself",
     ),
     Mutation(
