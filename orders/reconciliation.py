@@ -120,10 +120,8 @@ def _cancel_is_due(order: Order, now: datetime) -> bool:
 
 def _check_account(desk: Desk, control: TradingControl) -> None:
     """Raise `SessionRefused` for a login of another account than the armed one: its book explains nothing of ours."""
-    if not desk.is_live:
-        return
-    user_id = desk.vault.row().user_id
-    if user_id and control.armed_user_id and user_id != control.armed_user_id:
+    user_id = desk.vault.row().user_id  # which makes the row, too, that says when the book was read
+    if desk.is_live and user_id and control.armed_user_id and user_id != control.armed_user_id:
         raise SessionRefused(f"logged in as {user_id}, and live trading is armed for {control.armed_user_id}")
 
 

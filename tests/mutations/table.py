@@ -431,8 +431,8 @@ MUTATIONS = [
     Mutation(
         "believe a day that another wrote the position beside",
         "orders/ledger.py",
-        "if day and day.reckoned_at == position.updated_at else",
-        "if day else",
+        "if day and day.reckoned_at == position.updated_at:",
+        "if day:",
         RECKONING + "a_day_that_says_nothing_is_reckoned_from_the_beginning",
     ),
     Mutation(
