@@ -269,14 +269,16 @@ def set_up(desk: Desk) -> start_of_day.Check:
     return found
 
 
-def test_the_start_of_day_says_it_and_never_stands_in_the_way(desk, wired, safe, monkeypatch):
+@pytest.mark.parametrize("mode", ["LIVE", "SHADOW"])
+def test_the_start_of_day_says_it_and_never_stands_in_the_way(desk, wired, safe, monkeypatch, mode):
     monkeypatch.setattr(live_servers, "_ASKED", "SELECT true, true, false, false, false, 'desk'")
-    live = wired(desk, mode="LIVE")
-    assert set_up(live).state == "good"
+    safe.TRADING_MODE = mode
+    real = wired(desk, mode=mode)
+    assert set_up(real).state == "good"
 
     safe.REQUIRE_SECOND_FACTOR, safe.STATIC_IP = False, ""
 
-    found = set_up(live)
+    found = set_up(real)
     assert (found.state, found.measured) == ("warning", "2 unsafe, such as: A password alone lets somebody trade.")
     assert "check --deploy --database default" in found.what_to_do
 

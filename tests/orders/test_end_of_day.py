@@ -18,7 +18,9 @@ from django.core.management import CommandError, call_command
 from orders import by_hand, end_of_day
 from orders.broker.gateway import BrokerUnreachable
 from orders.broker.kite_rows import IST
+from orders.day_breaks import breaks_of
 from orders.day_report import report
+from orders.desk import Desk
 from orders.end_of_day import DayEnd, ReportRefused, TakenAlready, due_at, missed_days, take
 from orders.listener import Listener
 from orders.models import EndOfDay, Order
@@ -295,6 +297,28 @@ def test_where_the_session_ends_an_order_that_still_works_is_a_break(nse, restin
     row = take(desk, MONDAY, by="executor")
 
     assert rows(row, "breaks")[0][1:] == ["Open", "OPEN"]
+
+
+@pytest.mark.parametrize(("mode", "breaks"), [(Mode.LIVE, 1), (Mode.SHADOW, 1), (Mode.PAPER, 0)])
+def test_a_day_in_the_shadow_ends_as_one_of_live_though_the_paper_market_never_closes(nse, settings, mode, breaks):
+    settings.TRADING_MODE, settings.PAPER_MARKET_HOURS, settings.KITE_API_KEY = mode, "always", "live-key"
+    desk = replace(nse("2026-11-23 15:45:00"), mode=mode, rules=Desk.from_settings().rules)
+    terms = {"exchange": "NSE", "symbol": "INFY", "side": "BUY", "product": "CNC", "order_type": "MARKET"}
+    for each in Mode.values:  # those of the other modes are no breaks of this one
+        Order.objects.create(
+            mode=each,
+            client_order_id=f"TEST{each}",
+            origin="MANUAL",
+            quantity=1,
+            trading_date=MONDAY,
+            created_at=desk.clock(),
+            status="OPEN",
+            **terms,
+        )
+
+    found = breaks_of(desk, MONDAY, desk.gateway.book(desk.clock()))
+
+    assert [each.what.endswith("has no end") for each in found] == [True] * breaks
 
 
 def test_what_was_marked_by_hand_and_the_broker_has_no_trade_for_is_a_break(nse, resting):

@@ -66,6 +66,18 @@ def live(morning: Desk, settings: Any) -> Desk:
     return replace(morning, mode=Mode.LIVE, vault=vault)
 
 
+@pytest.fixture
+def in_shadow(live: Desk) -> Desk:
+    """The live desk's shadow, with the same rows: logged in, nobody armed."""
+    BrokerSession.objects.filter(mode=Mode.SHADOW).delete()
+    for model in (BrokerSession, ExecutorHeartbeat):
+        model.objects.filter(mode=Mode.LIVE).update(mode=Mode.SHADOW)
+    TradingControl.objects.filter(mode=Mode.SHADOW).update(auto_trading=True)
+    rules = replace(live.rules, paper_keeps_market_hours=True)
+    vault = TokenVault(Mode.SHADOW, secret_key="a secret of the suite")
+    return replace(live, mode=Mode.SHADOW, vault=vault, rules=rules, clock=lambda: MONDAY_TEN)
+
+
 def found(desk: Desk, title: str, now: datetime | None = None) -> Check:
     return next(check for check in checks(desk, now or desk.clock()) if check.title == title)
 
@@ -144,6 +156,37 @@ def test_another_account_is_not_the_one_that_was_armed(live: Desk):
     check = found(live, "Armed for live orders")
 
     assert (check.state, check.measured) == ("bad", "armed for AB1234, logged in as ZZ9999")
+
+
+def test_the_shadow_needs_the_login_that_live_needs_and_no_arming(in_shadow: Desk):
+    now = in_shadow.clock()
+    BrokerSession.objects.filter(mode=Mode.SHADOW).update(valid_until=now + timedelta(hours=9))
+    assert [state(in_shadow, title) for title in ("Login at the broker", "Armed for live orders")] == ["good", "good"]
+
+    BrokerSession.objects.filter(mode=Mode.SHADOW).update(valid_until=now + timedelta(minutes=29))
+    assert state(in_shadow, "Login at the broker") == "warning"
+
+    in_shadow.vault.refuse("Incorrect `api_key` or `access_token`.", asked_at=now, now=now)
+    assert found(in_shadow, "Login at the broker").measured == "refused by Kite"
+    assert not is_ready(checks(in_shadow, now))
+
+
+def test_the_shadow_keeps_the_exchanges_calendar(in_shadow: Desk):
+    assert state(in_shadow, "The exchange's calendar") == "good"
+
+    CalendarYear.objects.filter(year=2026).delete()
+
+    assert state(in_shadow, "The exchange's calendar") == "bad"
+
+
+def test_the_executor_of_another_mode_is_not_the_shadows(in_shadow: Desk):
+    now = in_shadow.clock()
+    ExecutorHeartbeat.objects.update(beat_at=now)
+    assert state(in_shadow, "Executor") == "good", "no order of it is at an exchange: nothing must take over at once"
+
+    ExecutorHeartbeat.objects.update(mode=Mode.LIVE)
+
+    assert found(in_shadow, "Executor").measured == "never seen"
 
 
 def test_limits_that_contradict_and_those_above_a_ceiling_are_told(morning: Desk, settings: Any):

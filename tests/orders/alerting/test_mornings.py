@@ -77,6 +77,31 @@ def test_without_a_login_it_is_told_from_0845_to_the_close(start, at, live, chec
     assert of_mornings("LIVE") == told
 
 
+@pytest.mark.parametrize(("time", "told"), [("08:44:59", []), ("08:45:00", ["LOGIN_NEEDED"]), ("15:30:00", [])])
+def test_the_shadow_needs_its_login_as_early_as_live(start, at, desk, checked, time, told):
+    """Its prices are Zerodha's, and it has a login of its own."""
+    TokenVault(Mode.LIVE, secret_key="a secret of the suite").keep("of live", user_id="AB1234", now=desk.clock())
+    vault = TokenVault(Mode.SHADOW, secret_key="a secret of the suite")
+    sender, _ = started(start, at, replace(desk, mode=Mode.SHADOW, vault=vault), MONDAY, time)
+    sender.turns()
+
+    assert of_mornings("SHADOW") == told
+    assert of_mornings("LIVE") == of_mornings("PAPER") == []
+
+
+def test_the_shadow_is_told_at_nine_that_it_is_not_ready(start, at, desk, monkeypatch):
+    """By the checks of the start of day themselves: nobody is logged in, and no executor runs."""
+    shadow = replace(desk, mode=Mode.SHADOW, vault=TokenVault(Mode.SHADOW, secret_key="a secret of the suite"))
+    monkeypatch.setattr(start_of_day, "channel_listeners", lambda url, channel: 1)
+    sender, channel = started(start, at, shadow, MONDAY, "09:00:00")
+    sender.turns()
+
+    assert of_mornings("SHADOW") == ["LOGIN_NEEDED", "NOT_READY"]
+    text = "".join(words.text for words in channel.words)
+    assert "Login at the broker" in text
+    assert "Armed for live orders" not in text
+
+
 def test_a_login_that_is_valid_is_no_alert_nor_is_one_that_ends_later(start, at, live, checked, clock):
     sender, _ = started(start, at, live, MONDAY, "08:40:00")
     live.vault.keep("token-of-today", user_id="AB1234", now=clock())

@@ -44,9 +44,11 @@ def alive(beat, clock) -> Any:
     return go
 
 
-@pytest.fixture
-def live(desk):
-    return replace(desk, mode=Mode.LIVE, vault=TokenVault(Mode.LIVE, secret_key="a secret of the suite"))
+@pytest.fixture(params=[Mode.LIVE, Mode.SHADOW])
+def real(desk, request) -> Any:
+    """A desk whose login is a real account's: one that trades live, and one in its shadow."""
+    mode = request.param
+    return replace(desk, mode=mode, vault=TokenVault(mode, secret_key="a secret of the suite"))
 
 
 def of_pulse(mode: str = "PAPER") -> list[str]:
@@ -121,13 +123,25 @@ def test_on_paper_nobody_is_missed_who_was_never_there(start, clock):
     assert of_pulse() == []
 
 
-def test_in_live_an_executor_is_missed_that_never_came(start, live, clock):
-    sender = start(at=live, hook=Told())
+def test_with_a_real_login_an_executor_is_missed_that_never_came(start, real, clock):
+    sender = start(at=real, hook=Told())
 
-    clock.advance(seconds=SILENT_SECONDS + 1)
+    clock.advance(seconds=SILENT_SECONDS)
+    sender.turns()
+    assert of_pulse(real.mode) == []
+
+    clock.advance(seconds=1)
     sender.turns(2)
+    assert of_pulse(real.mode) == ["EXECUTOR_SILENT"]
 
-    assert of_pulse("LIVE") == ["EXECUTOR_SILENT"]
+
+def test_the_beats_of_another_mode_are_not_those_of_the_shadow(start, desk, alive, clock):
+    vault = TokenVault(Mode.SHADOW, secret_key="a secret of the suite")
+    sender = start(at=replace(desk, mode=Mode.SHADOW, vault=vault), hook=Told())
+
+    alive(sender, int(SILENT_SECONDS) + 2)  # on paper
+
+    assert of_pulse("SHADOW") == ["EXECUTOR_SILENT"]
 
 
 def test_another_leader_that_takes_over_is_no_silence(start, alive, clock):
@@ -180,12 +194,12 @@ def test_after_an_outage_the_next_ping_leaves_at_once(start, alive, clock):
     assert len(pinged.words) == 2
 
 
-def test_on_paper_without_an_executor_the_sender_pings_for_itself_and_in_live_it_does_not(start, live):
-    paper, lives = Told(), Told()
+def test_on_paper_without_an_executor_the_sender_pings_for_itself_and_with_a_real_login_not(start, real):
+    paper, really = Told(), Told()
     start(ping=paper).turns()
-    start(at=live, ping=lives).turns()
+    start(at=real, ping=really).turns()
 
-    assert (len(paper.words), len(lives.words)) == (1, 0)
+    assert (len(paper.words), len(really.words)) == (1, 0)
 
 
 @pytest.mark.parametrize("watcher", ["incidents", "mornings"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from orders.backup_files import named
 from orders.broker.kite_rows import IST
+from orders.broker.sessions import TokenVault
 from orders.desk import Desk, start_of_day
 from orders.models import BrokerSession, DayPoint, ExecutorHeartbeat, Order, Signal
 from orders.monitoring import figures
@@ -225,6 +227,37 @@ def test_incidents_that_stop_are_counted_apart_until_they_are_resolved(desk, clo
 
     assert value(desk, "incidents_open", severity="stops_opening") == 1
     assert value(desk, "incidents_open", severity="other") == 2
+
+
+@pytest.mark.parametrize(("mode", "valid"), [("PAPER", 1), ("SHADOW", 0), ("LIVE", 0)])
+def test_before_the_first_login_only_paper_has_a_session(desk, settings, mode, valid):
+    """Nobody has opened a page of this mode yet, so that it has no row."""
+    BrokerSession.objects.all().delete()
+    settings.TRADING_MODE = mode
+    told = replace(desk, mode=mode, vault=TokenVault(mode, secret_key="a secret of the suite"))
+
+    assert value(told, "broker_session_valid") == valid
+    (info,) = [each for each in figures.without_the_database(told.clock()) if each.name == "order_executor"]
+    assert info.samples[0].labels["mode"] == mode
+
+
+def test_a_shadow_s_login_is_told_while_it_is_valid_and_is_no_other_mode_s(desk):
+    shadow, live = (
+        replace(desk, mode=mode, vault=TokenVault(mode, secret_key="a secret of the suite"))
+        for mode in ("SHADOW", "LIVE")
+    )
+    shadow.vault.keep("token", user_id="AB1234", now=desk.clock())
+
+    assert (value(shadow, "broker_session_valid"), value(live, "broker_session_valid")) == (1, 0)
+    shadow.vault.refuse("logged in elsewhere", asked_at=desk.clock(), now=desk.clock())
+    assert value(shadow, "broker_session_valid") == 0
+    modes = {
+        each.labels["mode"]
+        for family in figures.of_the_database(shadow, shadow.clock())
+        for each in family.samples
+        if "mode" in each.labels
+    }
+    assert modes == {"SHADOW"}
 
 
 def test_ages_count_from_the_rows_own_times(desk, clock, folder):

@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
 from orders.broker.sessions import TokenVault
+from orders.desk import Desk
 from orders.models import BrokerSession, ExecutorHeartbeat
 from orders.monitoring import readiness, scrape, views
 from orders.monitoring.bounded import NoAnswer
@@ -189,17 +190,23 @@ def test_the_heartbeat_is_not_old(bare_desk, wired, seconds, ok):
     assert of_the_database(wired(bare_desk, clock=still))["executor"].ok == ok
 
 
-@pytest.fixture
-def live(bare_desk: Any, wired: Any, db: None) -> Callable[[str], Any]:
-    """A live desk at a moment of Friday 27 November 2026 in Mumbai, not logged in."""
+@pytest.fixture(params=[Mode.LIVE, Mode.SHADOW])
+def real(bare_desk: Any, settings: Any, request: Any, db: None) -> Callable[[str], Any]:
+    """
+    A desk with a real login at a moment of Friday 27 November 2026 in Mumbai, not logged in: live, or in its shadow.
+
+    It keeps the exchange's hours by what the settings say of its mode, though the paper market never closes.
+    """
+    settings.TRADING_MODE, settings.PAPER_MARKET_HOURS, settings.KITE_API_KEY = request.param, "always", "live-key"
+    wired = Desk.from_settings()
 
     def at(text: str) -> Any:
         moment = datetime.fromisoformat(f"2026-11-27T{text}").replace(tzinfo=MUMBAI)
-        vault = TokenVault(Mode.LIVE, secret_key="a secret of the suite")
+        vault = TokenVault(request.param, secret_key="a secret of the suite")
         vault.row()
         ExecutorHeartbeat.objects.all().delete()
-        beat(Mode.LIVE, moment)
-        return replace(bare_desk, mode=Mode.LIVE, vault=vault, clock=lambda: moment)
+        beat(request.param, moment)
+        return replace(bare_desk, mode=request.param, vault=vault, clock=lambda: moment, rules=wired.rules)
 
     return at
 
@@ -220,19 +227,22 @@ def ready(parts: dict[str, Part]) -> bool:
         ("23:00", False),
     ],
 )
-def test_a_login_that_is_missing_counts_while_the_exchange_trades_and_wakes_nobody_at_night(live, at, counts):
-    parts = of_the_database(live(at))
+def test_a_login_that_is_missing_counts_while_the_exchange_trades_and_wakes_nobody_at_night(real, at, counts):
+    parts = of_the_database(real(at))
 
     assert (parts["broker_session"].ok, parts["broker_session"].required) == (False, counts)
+    assert parts["broker_session"].why.startswith("no login")
     assert ready(parts) == (not counts)
 
 
-def test_with_a_login_it_is_ready_in_session(live):
-    desk = live("12:00")
+def test_with_a_login_it_is_ready_in_session(real):
+    desk = real("12:00")
     desk.vault.keep("token", user_id="AB1234", now=desk.clock())
     BrokerSession.objects.update(valid_until=desk.clock() + timedelta(hours=1))
 
-    assert ready(of_the_database(desk))
+    parts = of_the_database(desk)
+    assert ready(parts)
+    assert parts["broker_session"].why == "logged in"
 
 
 def test_ping_raises_when_nobody_answers(settings):
