@@ -59,7 +59,7 @@ def empty(worker_id: str) -> Iterator[str]:
         server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         server.execute(f"CREATE DATABASE {name}")
         yield name
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -218,6 +218,97 @@ def test_an_executor_on_the_target_is_named(backup, desk):
     finally:
         leadership.give_up()
         connection.close()
+
+
+@pytest.fixture
+def owner(target: Target, worker_id: str) -> Iterator[Target]:
+    """The same database as its owner names it: a role that is no superuser, and no member of any other."""
+    role = f"restorer_{worker_id}"
+    with beside("postgres") as server:
+        server.execute(f"DROP ROLE IF EXISTS {role}")
+        server.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'of the suite'")
+        server.execute(f"ALTER DATABASE {target.name} OWNER TO {role}")
+        yield Target(parameters={**target.parameters, "user": role, "password": "of the suite"}, url=target.url)
+        server.execute(f"DROP DATABASE {target.name} WITH (FORCE)")  # with all that is his in it
+        server.execute(f"DROP ROLE {role}")
+
+
+def default_of(name: str) -> str:
+    """Return whether who connects now may only read."""
+    with beside(name) as other:
+        return other.execute("SHOW default_transaction_read_only").fetchone()[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_session_of_another_role_is_seen_though_its_kind_is_not_told(backup, target, owner):
+    with beside(target.name) as other:
+        hidden = "SELECT backend_type FROM pg_stat_activity WHERE pid = %s"
+        with psycopg.connect(**owner.parameters) as own:
+            assert own.execute(hidden, [other.info.backend_pid]).fetchone() == (None,)
+        with pytest.raises(RestoreRefused, match=f"1 others are connected to {target.name}: stop them first"):
+            restore(backup, owner)
+        other.execute("SELECT 1")  # it was not thrown out, either
+    assert (is_empty(target.name), default_of(target.name)) == (True, "off")
+
+    assert restore(backup, owner)["orders_order"] > 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_comes_while_it_is_made_read_only_stops_it_and_it_is_tried_again(backup, target, owner, monkeypatch):
+    """Who connected a moment before may write for as long as he stays."""
+    make_read_only = restoring._set_read_only
+    with contextlib.ExitStack() as came:
+
+        def just_before(database: Any, of: Target) -> None:
+            came.enter_context(beside(target.name))
+            make_read_only(database, of)
+
+        monkeypatch.setattr(restoring, "_set_read_only", just_before)
+        with pytest.raises(RestoreRefused, match="1 others are connected"):
+            restore(backup, owner)
+        assert (is_empty(target.name), default_of(target.name)) == (True, "on")
+    monkeypatch.setattr(restoring, "_set_read_only", make_read_only)
+
+    assert restore(backup, owner)["orders_order"] > 0
+    assert default_of(target.name) == "on"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_failed_half_way_leaves_nothing_and_is_tried_again(backup, target, desk):
+    whole, kept = backup.dump.read_bytes(), {file: file.read_bytes() for file in backup.files}
+    backup.dump.write_bytes(whole[: len(whole) * 9 // 10])  # its list is at the beginning, and whole
+    with pytest.raises(ToolsFailed, match="pg_restore: "):
+        restore(forged(backup), target)
+    assert (is_empty(target.name), default_of(target.name)) == (True, "on")
+    for file, content in kept.items():
+        file.write_bytes(content)
+
+    restore(backup, target)
+    found = make_usable(backup, target)
+
+    assert found["findings"] == []
+    assert default_of(target.name) == "off"
+    with beside(target.name) as other:
+        states = other.execute("SELECT DISTINCT state, auto_trading FROM risk_tradingcontrol").fetchall()
+    assert states == [("HALTED", False)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_was_not_made_safe_is_not_restored_over(backup, target, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(restoring, "PROJECT", Path("/nowhere"))
+        restore(backup, target)
+        with pytest.raises(ToolsFailed):
+            make_usable(backup, target)
+
+    with pytest.raises(RestoreRefused, match="is not empty"):
+        restore(backup, target)
+    assert default_of(target.name) == "on"
+
+    make_usable(backup, target)
+    assert default_of(target.name) == "off"
+    with beside(target.name) as other:
+        assert other.execute("SELECT DISTINCT state FROM risk_tradingcontrol").fetchall() == [("HALTED",)]
 
 
 @pytest.mark.django_db(transaction=True)
