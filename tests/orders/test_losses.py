@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from orders.broker.gateway import BrokerUnreachable
 from orders.by_hand import exit_position
 from orders.day import day_of_account
 from orders.deciding import decide_manual
 from orders.execution import submit
 from orders.losses import watch_limits
-from orders.models import Fill, Order, Position
+from orders.models import BrokerSession, Fill, Order, Position
 from orders.reconciliation import reconcile
+from orders.tracker import Tracker
 from risk import control as switch
 from risk.engine.facts import Quote, Side
 from risk.models import Incident, InstrumentLimit, RiskSettings, TradingControl
@@ -183,6 +186,34 @@ def test_a_younger_price_of_the_stream_counts(held, desk, wired):
     watch_limits(wired(desk, streamed_prices=Streamed()))
 
     assert control().state == "REDUCE_ONLY"
+
+
+@pytest.mark.parametrize(("price", "state"), [("1300.10", "ACTIVE"), ("1300.00", "REDUCE_ONLY")])
+def test_the_loss_is_watched_while_the_broker_cannot_be_read_however_often_it_is_tried(held, desk, wired, price, state):
+    """The stream goes on telling prices; and a tracker that is nudged at once has no time to look while it waits."""
+
+    class Streamed:
+        def last(self, exchange, symbol, *, now):
+            return Quote(price=D(price), as_of=now)
+
+        def asked(self):
+            return []
+
+        def follow(self, tokens):
+            pass
+
+    class Away:
+        def __getattr__(self, name):
+            raise BrokerUnreachable("503 Service Unavailable")
+
+    there = wired(desk, streamed_prices=Streamed(), gateway=Away())
+    tracker = Tracker(there, ready=threading.Event(), busy_seconds=0.0)
+
+    tracker.turn()
+
+    assert control().state == state
+    assert BrokerSession.objects.get(mode=desk.mode).last_error == "503 Service Unavailable"
+    assert Incident.objects.filter(kind="DAILY_LOSS").exists() == (state == "REDUCE_ONLY")
 
 
 @pytest.mark.django_db(transaction=True)
