@@ -441,3 +441,34 @@ def test_one_that_was_broken_off_before_it_was_placed_places_nothing_when_it_wak
 
     assert (proof.verdict, proof.order) == (Verdict.BROKEN_OFF, None)
     assert paper.accepted() == []
+
+
+def test_one_that_was_broken_off_just_before_it_was_written_down_has_its_order_cancelled(quick, paper, monkeypatch):
+    """Its process woke, sent the order of a proof that had ended, and died before it could cancel it."""
+    check = line_proof._still_under_way
+
+    def broken_off_a_moment_later(proof):
+        check(proof)
+        break_off_overdue(replace(quick, clock=lambda: proof.begun_at + timedelta(seconds=121)))
+
+    monkeypatch.setattr(line_proof, "_still_under_way", broken_off_a_moment_later)
+    monkeypatch.setattr(line_proof, "_follow", raising(Killed()))
+    with pytest.raises(Killed):
+        prove(quick, asked())
+    order = LineProof.objects.get(verdict=Verdict.BROKEN_OFF).order
+    assert (order.status, order.cancel_requested_at) == ("OPEN", None)
+    assert len(paper.accepted()) == 1
+
+    sent = []
+
+    def counted(*args, **options):
+        sent.append(args)
+        return quick.gateway.cancel(*args, **options)
+
+    executor = replace(quick, gateway=Answers(quick.gateway, cancel=counted))
+    for _ in range(2):  # the book has not shown its end yet
+        break_off_overdue(executor)
+    reconcile(quick)
+
+    order.refresh_from_db()
+    assert (order.status, order.cancel_requested_by, len(sent)) == ("CANCELLED", "executor", 1)
