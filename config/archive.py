@@ -26,7 +26,7 @@ from django.conf import settings
 from psycopg import sql
 
 from config.archived_tables import ARCHIVED
-from config.backup import parameters_of_the_database, sha256
+from config.backup import parameters_of_the_database, sha256, sync
 from orders.broker.kite_rows import IST
 
 MANIFEST = "manifest.json"
@@ -74,7 +74,7 @@ class Month:
 
 def export(month: Month, into: Path, *, now: datetime) -> Path:
     """
-    Write the month into a folder of its own and return that. It appears whole, or not at all.
+    Write the month into a folder of its own and return that. It appears whole and on the disk, or not at all.
 
     Raise `ArchiveRefused` for a month that is not over, and for one that is there already.
     """
@@ -85,17 +85,38 @@ def export(month: Month, into: Path, *, now: datetime) -> Path:
         raise ArchiveRefused(f"{folder} is there already: --verify {folder} holds it against the database")
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:
-        draft.mkdir(mode=0o700, parents=True)
+        _make(into)
+        draft.mkdir(mode=0o700)
         with _snapshot() as ledger:
             written = [_write(ledger, table, month, draft) for table in tables()]
             manifest = _manifest(ledger, month, written)
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        draft.rename(folder)
+        for path in (*draft.iterdir(), draft):
+            sync(path)
+        _reveal(draft, folder)
     except (OSError, psycopg.Error) as trouble:
         raise ArchiveRefused(f"{month} was not archived: {' '.join(str(trouble).split())}") from trouble
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
+
+
+def _make(folder: Path) -> None:
+    """Make the folder and those above it that are lacking, so that each outlasts a loss of power."""
+    if not folder.exists():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
+
+
+def _reveal(draft: Path, folder: Path) -> None:
+    """Give the draft its name; where that may not outlast a loss of power, take it back."""
+    draft.rename(folder)
+    try:
+        sync(folder.parent)
+    except OSError:
+        folder.rename(draft)
+        raise
 
 
 def verify(folder: Path) -> list[str]:

@@ -98,10 +98,10 @@ def _write(backup: Backup) -> int:
         lines = [f"{sha256(draft)}  {file.name}\n" for draft, file in zip(drafts[:2], backup.files[:2], strict=True)]
         checksums.write_text("".join(lines))
         for draft in drafts:
-            _sync(draft)
+            sync(draft)
         for draft, file in reversed(list(zip(drafts, backup.files, strict=True))):
             draft.rename(file)
-        _sync(folder)
+        sync(folder)
     finally:
         for draft in drafts:
             draft.unlink(missing_ok=True)
@@ -170,7 +170,8 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, outlast a loss of power from here on."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import tracemalloc
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -191,6 +192,50 @@ def test_one_that_fails_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(ArchiveRefused, match=r"2026-10 was not archived: .* No space left on device"):
         export(OCTOBER, tmp_path, now=NOVEMBER)
     assert list(tmp_path.iterdir()) == []
+
+
+class Disk:
+    """Keeps what is made to outlast a loss of power: each path as it is called then, with how many bytes it has."""
+
+    def __init__(self, *, refuses: str = "") -> None:
+        self.synced: list[tuple[Path, int]] = []
+        self._refuses, self._sync = refuses, os.fsync
+
+    def __call__(self, descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.name == self._refuses:
+            raise OSError(5, "Input/output error")
+        self._sync(descriptor)
+        self.synced.append((path, path.stat().st_size if path.is_file() else len(list(path.iterdir()))))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_on_the_disk_before_it_is_said_to_be_there(tmp_path, monkeypatch):
+    disk = Disk()
+    monkeypatch.setattr(os, "fsync", disk)
+
+    folder = export(OCTOBER, tmp_path / "kept" / "months", now=NOVEMBER)
+
+    files = {path.name: path.stat().st_size for path in folder.iterdir()}
+    above, made, drafted = disk.synced[:2], disk.synced[2:-2], disk.synced[-2:]
+    assert [path for path, _ in above] == [tmp_path, tmp_path / "kept"]
+    assert {path.name: size for path, size in made} == files
+    assert {path.parent for path, _ in made} == {drafted[0][0]}
+    assert drafted[0][0].name.endswith(".partial")
+    assert drafted[0][1] == len(files)
+    assert drafted[1] == (tmp_path / "kept" / "months", 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("refused", ["orders_order.csv", "manifest.json", "months"])
+def test_what_may_not_outlast_a_loss_of_power_is_not_said_to_be_archived(tmp_path, monkeypatch, refused):
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", Disk(refuses=refused))
+        with pytest.raises(ArchiveRefused, match=r"2026-10 was not archived: .* Input/output error"):
+            export(OCTOBER, tmp_path / "months", now=NOVEMBER)
+    assert list((tmp_path / "months").iterdir()) == []
+
+    assert verify(export(OCTOBER, tmp_path / "months", now=NOVEMBER)) == []
 
 
 @pytest.mark.django_db(transaction=True)
