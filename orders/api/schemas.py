@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from orders.lifecycle import OrderStatus
 from orders.models import Decision, Order, Signal
+from risk.engine.control import plain
 from risk.engine.facts import Side
 
 NAME = r"^[A-Z0-9&_\-]{1,40}$"
@@ -30,6 +31,11 @@ Money = Annotated[
     Decimal,
     PlainSerializer(_plainly, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "description": "Decimal; INR if it is money."}),
+]
+Score = Annotated[
+    Decimal,
+    PlainSerializer(plain, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "description": "Decimal, −100 to 100."}),
 ]
 Moment = Annotated[
     datetime, PlainSerializer(_with_offset, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
@@ -90,7 +96,7 @@ class SignalOut(Schema):
     signal_type: str
     exchange: str
     symbol: str
-    cms_score: Money | None
+    cms_score: Score | None
     signal_at: Moment | None
     price: Money | None
     quantity: int | None

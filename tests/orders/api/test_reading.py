@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from orders.api.app import api
 from orders.models import Order, Position, Signal
 from risk.models import RiskSettings
 from tests.orders.api.conftest import problem
@@ -163,6 +164,30 @@ def test_limits_are_told_with_their_version_and_money_as_text(desk, token, call)
     assert said["limits"]["round_up_to_one_lot"] is True
 
 
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (Decimal("75.000000000000"), "75"),
+        (Decimal("62.500000000000"), "62.5"),
+        (Decimal("-100"), "-100"),  # and not -1E+2
+        (Decimal("0E-12"), "0"),
+        (Decimal("0.000000000001"), "0.000000000001"),
+        (None, None),
+    ],
+)
+def test_a_score_is_told_without_the_zeros_of_its_column(received, token, call, kept, told):
+    signal = received()
+    Signal.objects.update(cms_score=kept)
+    secret = token()
+
+    said = call("GET /signals", secret).json()["items"][0]
+
+    assert said["cms_score"] == told
+    assert call(f"GET /signals?signal_id={signal.signal_id}", secret).json()["items"] == [said]
+    promised = api.get_openapi_schema()["components"]["schemas"]["SignalOut"]["properties"]["cms_score"]["anyOf"][0]
+    assert told is None or re.fullmatch(promised["pattern"], told)
+
+
 def test_amounts_are_text_and_times_have_their_offset(received, follow, token, call):
     order = follow(received(cms_score=100))
     Signal.objects.update(cms_score=0)
@@ -171,7 +196,6 @@ def test_amounts_are_text_and_times_have_their_offset(received, follow, token, c
     story = call(f"GET /orders/{order.client_order_id}", secret).json()
     signal = call("GET /signals", secret).json()["items"][0]
 
-    assert signal["cms_score"] == "0.000000000000"  # and not 0E-12
     for amount in (story["price"], story["average_price"], story["fills"][0]["price"], signal["cms_score"]):
         assert MONEY.fullmatch(amount)
     for moment in (story["created_at"], story["events"][0]["at"], story["fills"][0]["filled_at"], signal["signal_at"]):

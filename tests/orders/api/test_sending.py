@@ -41,7 +41,7 @@ def test_a_signal_is_a_row_and_told_as_one(send):
     said = answer.json()
     signal = Signal.objects.get()
     assert (said["signal_id"], said["status"], said["symbol"]) == ("one", "RECEIVED", "RELIANCE")
-    assert (said["cms_score"], said["price"]) == ("75.000000000000", "1399.5000")
+    assert (said["cms_score"], said["price"]) == ("75", "1399.5000")
     assert said["received_at"].endswith("+05:30")
     assert (signal.source, signal.sent_by, said["sent_by"]) == ("API", "tara, momentum", "tara, momentum")
     assert json.loads(bytes(signal.raw))["signal_id"] == "one"
