@@ -20,9 +20,10 @@ from orders.desk import trading_date
 from orders.leadership import standing_by
 from orders.lifecycle import UNFINISHED
 from orders.models import EndOfDay, GoingLiveStep, LineProof, Order, ShadowQuote, Signal
+from orders.session_hours import SHARES
 from orders.small_limits import held_small, still_held, was_changed
 from orders.start_of_day import Check, State
-from risk import limit_versions
+from risk import calendar, limit_versions
 from risk.engine.facts import TradingState
 from risk.models import Incident, LimitChange, Mode, TradingControlEvent
 
@@ -32,6 +33,7 @@ Verdict = LineProof.Verdict
 REHEARSED_SIGNALS, REHEARSED_FILLS, REHEARSED_DAYS = 20, 5, 2
 SHADOWED_SIGNALS, SHADOWED_FILLS, SHADOWED_DAYS = 10, 3, 3
 SMALL_ORDERS, SMALL_DAYS = 3, 3
+LOOKED_BACK = timedelta(days=30)  # for days in a row: many more than are asked for, and than any row of holidays
 WALKED_BY = "demo"
 BACKUP_AGE_MAX = timedelta(days=2)
 NAMED_MAX = 100  # of what should not be there
@@ -77,7 +79,7 @@ def rehearsed(at: Standing) -> list[Check]:
         _halted_and_resumed(mode),
         _at_least("Walks of manage.py demo", walks, 1, "Run manage.py demo to its end.", _ORDERS),
         _at_least("Proofs of the line, rehearsed", proofs, 1, "Prove the line here, on paper.", _PROOFS),
-        _days_without_breaks(mode, REHEARSED_DAYS),
+        _days_without_breaks(mode, REHEARSED_DAYS, at),
         *_nothing_left_open(mode, at),
     ]
 
@@ -95,7 +97,7 @@ def shadowed(at: Standing) -> list[Check]:
         _at_least("Orders filled", _filled(mode, SHADOWED_FILLS), SHADOWED_FILLS, what, _ORDERS),
         _none("Fills without the real market beside them", unseen, "Those days prove nothing.", _ORDERS),
         _at_least("Days with closing prices", closes, SHADOWED_DAYS, "They are kept after each day's report.", ""),
-        _days_without_breaks(mode, SHADOWED_DAYS),
+        _days_without_breaks(mode, SHADOWED_DAYS, at),
         *_nothing_left_open(mode, at),
     ]
 
@@ -136,7 +138,7 @@ def small_days(at: Standing) -> list[Check]:
         held,
         _at_least("Orders filled and ended since", ended, SMALL_ORDERS, "Trade on, one share at a time.", _ORDERS),
         _none("Fills of other symbols since", others, "Only one symbol was to be traded.", _ORDERS),
-        _days_without_breaks(mode, SMALL_DAYS, since=trading_date(preset.at)),
+        _days_without_breaks(mode, SMALL_DAYS, at, since=trading_date(preset.at)),
         *_nothing_left_open(mode, at),
     ]
 
@@ -187,22 +189,37 @@ def _halted_and_resumed(mode: str) -> Check:
     return _bad(title, measured, "Press STOP, see what it cancels, then resume.", _CONTROL)
 
 
-def _days_without_breaks(mode: str, least: int, since: date | None = None) -> Check:
-    """Count the newest days in a row whose report was taken in time and found the books the same."""
-    reports = EndOfDay.objects.filter(mode=mode).order_by("-trading_date")
-    if since is not None:
-        reports = reports.filter(trading_date__gte=since)
-    count, stopped = 0, ""
-    for report in reports.only("breaks", "is_late", "trading_date")[: least + 1]:
-        if report.breaks or report.is_late:
-            why = f"{report.breaks} differences" if report.breaks else "taken late"
-            stopped = f"; before them {report.trading_date:%d %b %Y}: {why}"
-            break
-        count += 1
-    title, measured = "Days in a row whose books agreed", f"{min(count, least)} of {least}{stopped}"
+def _days_without_breaks(mode: str, least: int, at: Standing, since: date | None = None) -> Check:
+    """Count the exchange's newest days in a row whose report was taken in time and found the books the same."""
+    count, ended_by = _days_in_a_row(mode, least, trading_date(at.now), since)
+    title, measured = "Days in a row whose books agreed", f"{count} of {least}{ended_by}"
     if count >= least:
         return _good(title, measured, _DAYS)
     return _bad(title, measured, "A day's report comes by itself after the close. Explain each difference.", _DAYS)
+
+
+def _days_in_a_row(mode: str, least: int, today: date, since: date | None) -> tuple[int, str]:
+    """
+    Return how many there are, no more than are asked for, and in words what ended them.
+
+    Today's report may still be to come. A day on which the exchange does not trade neither counts nor stands between
+    two that do, but a difference found on it ends them as any does.
+    """
+    known = calendar.load()
+    first = max(today - LOOKED_BACK, since or date.min)
+    reports = EndOfDay.objects.filter(mode=mode, trading_date__range=(first, today))
+    taken = {each.trading_date: each for each in reports.only("breaks", "is_late", "trading_date")}
+    count, day = 0, today
+    while count < least and day >= first:
+        report, trades = taken.get(day), any(known.trading_day(group, day) for group in SHARES)
+        if report is None and trades and day != today:
+            return count, f"; before them {day:%d %b %Y}: no report" if taken else ""
+        if report is not None and (report.breaks or report.is_late):
+            why = f"{report.breaks} differences" if report.breaks else "taken late"
+            return count, f"; before them {day:%d %b %Y}: {why}"
+        count += report is not None and trades
+        day -= timedelta(days=1)
+    return count, ""
 
 
 def _nothing_left_open(mode: str, at: Standing) -> Iterable[Check]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 
@@ -19,10 +19,14 @@ from orders.desk import Desk, trading_date
 from orders.going_live import StepRefused, arm, begin_anew, go_past, pass_step, present_step, steps
 from orders.going_live_checks import CHECKS, Standing
 from orders.models import EndOfDay, GoingLiveStep, LineProof, Order, ShadowQuote, Signal
+from orders.session_hours import SHARES
 from orders.small_limits import hold_small
 from orders.start_of_day import State
+from risk import calendar
 from risk.control import LooseningRefused
-from risk.models import Incident, Mode, RiskSettings, TradingControl, TradingControlEvent
+from risk.engine.sessions import MUMBAI
+from risk.models import Incident, Mode, RiskSettings, SessionRule, TradingControl, TradingControlEvent
+from tests.conftest import keep_the_market_open
 from tests.orders.test_small_limits import wished
 
 pytestmark = pytest.mark.django_db
@@ -77,11 +81,20 @@ def signals(mode: str, count: int, status: str = "APPROVED") -> None:
         )
 
 
+def exchange_days() -> list[date]:
+    """Return the days on which shares trade, the newest first. Where the database was emptied, they are made."""
+    if not SessionRule.objects.exists():
+        keep_the_market_open(NOW)
+    known, days = calendar.load(), [TODAY - timedelta(days=ago) for ago in range(30)]
+    return [each for each in days if any(known.trading_day(group, each) for group in SHARES)]
+
+
 def day(mode: str, ago: int, **changes) -> EndOfDay:
+    """Keep the report of that many of the exchange's days ago."""
     usual = {"mode": mode, "taken_at": NOW, "taken_by": "executor", "book_as_of": NOW, "breaks": 0, "orders": 1}
-    date = TODAY - timedelta(days=ago)
+    on = changes.get("trading_date") or exchange_days()[ago]
     return EndOfDay.objects.create(
-        **{**usual, "fills": 1, "figures": {}, "sections": [], "trading_date": date, **changes}
+        **{**usual, "fills": 1, "figures": {}, "sections": [], "trading_date": on, **changes}
     )
 
 
@@ -161,6 +174,67 @@ def test_the_shadow_is_green_at_its_limits_and_not_below(less, title):
     shadowed(**less)
 
     assert lacking(Step.SHADOW) == ([title] if title else [])
+
+
+MONDAY = datetime(2026, 11, 30, 9, 0, tzinfo=MUMBAI)  # Tuesday 24 November was a holiday
+IN_A_ROW = "Days in a row whose books agreed"
+
+
+def in_a_row(*days: int, now: datetime = MONDAY, **newest) -> str:
+    """Return what is measured with a report on each of these days of November 2026, the newest with its changes."""
+    for number in days:
+        changes = newest if number == days[-1] else {}
+        day(Mode.SHADOW, 0, trading_date=date(2026, 11, number), **changes)
+    return measured(now)
+
+
+def measured(now: datetime) -> str:
+    (found,) = [check for check in CHECKS[Step.SHADOW](Standing(now=now)) if check.title == IN_A_ROW]
+    assert (found.state == State.GOOD) == found.measured.startswith("3 of 3")
+    return found.measured
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        ((25, 26, 27), "3 of 3"),  # the weekend since is no gap, and Monday's is still to come
+        ((23, 25, 26, 27), "3 of 3"),
+        ((23, 26, 27), "2 of 3; before them 25 Nov 2026: no report"),
+        ((20, 25, 26, 27, 30), "3 of 3"),
+        ((23, 25, 30), "1 of 3; before them 27 Nov 2026: no report"),
+        ((23, 25, 26), "0 of 3; before them 27 Nov 2026: no report"),
+        ((26, 27, 28), "2 of 3; before them 25 Nov 2026: no report"),  # Saturday counts for nothing
+        ((26, 27, 28, 29, 30), "3 of 3"),
+        ((), "0 of 3"),
+    ],
+)
+def test_days_in_a_row_are_the_exchanges(days, told):
+    assert in_a_row(*days) == told
+
+
+def test_over_a_holiday_two_days_are_in_a_row():
+    """Monday the 23rd and Wednesday the 25th."""
+    assert in_a_row(20, 23, 25, now=datetime(2026, 11, 25, 18, 0, tzinfo=MUMBAI)) == "3 of 3"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"breaks": 2}, "2 differences"), ({"is_late": True, "book_as_of": None}, "taken late")],
+)
+@pytest.mark.parametrize("newest", [27, 28])  # a Friday, and a Saturday without a session
+def test_a_difference_ends_them_on_a_day_without_a_session_too(changes, why, newest):
+    told = in_a_row(23, 25, 26, *range(27, newest + 1), **changes)
+
+    assert told == f"0 of 3; before them {newest} Nov 2026: {why}"
+
+
+@pytest.mark.parametrize("hour", [0, 23])
+def test_today_is_the_date_in_mumbai(hour):
+    """Until midnight there the report of the 27th is still to come, and then it is lacking."""
+    moment = datetime(2026, 11, 27, hour, 59, 59, tzinfo=MUMBAI)
+    assert in_a_row(25, 26, now=moment).startswith("2 of 3; before them 23 Nov 2026")
+
+    assert measured(moment.replace(hour=23) + timedelta(seconds=1)) == "0 of 3; before them 27 Nov 2026: no report"
 
 
 def test_signals_that_were_not_decided_do_not_count():
@@ -252,7 +326,7 @@ def test_the_line_is_as_its_newest_live_proof_found_it(proofs, green):
 
 
 def small_days(desk: Desk, orders: int = 3, days: int = 3, **changes) -> None:
-    held = hold_small("NSE", "RELIANCE", wished(now=NOW - timedelta(days=3)))
+    held = hold_small("NSE", "RELIANCE", wished(now=NOW - timedelta(days=10)))
     assert held.step == Step.ONE_SHARE
     for _ in range(orders):
         order(Mode.LIVE, **changes)
@@ -267,7 +341,7 @@ def small_days(desk: Desk, orders: int = 3, days: int = 3, **changes) -> None:
         ({"orders": 2}, ["Orders filled and ended since"]),
         ({"days": 2}, ["Days in a row whose books agreed"]),
         ({"symbol": "INFY"}, ["Fills of other symbols since"]),
-        ({"created_at": NOW - timedelta(days=4)}, ["Orders filled and ended since"]),
+        ({"created_at": NOW - timedelta(days=11)}, ["Orders filled and ended since"]),
         ({"status": "PARTIALLY_FILLED", "quantity": 2}, ["Orders filled and ended since"]),
     ],
 )
