@@ -38,6 +38,21 @@ class Sender:
         return getattr(self.gateway, name)
 
 
+class LooksBeforeCancels(Sender):
+    """Looks, from another connection, at the switch and how many cancels are wished for, before each cancel leaves."""
+
+    def __init__(self, gateway):
+        super().__init__(gateway, None)
+        self.seen = []
+
+    def cancel(self, broker_order_id):
+        with direct_connection() as other:
+            state = other.execute("SELECT state FROM risk_tradingcontrol WHERE mode = 'PAPER'").fetchone()[0]
+            wished = "SELECT count(*) FROM orders_order WHERE cancel_requested_at IS NOT NULL"
+            self.seen += [state, other.execute(wished).fetchone()[0]]
+        self.gateway.cancel(broker_order_id)
+
+
 def raising(error):
     def happens(_request):
         raise error
@@ -515,20 +530,11 @@ def test_cancelling_all_asks_for_every_unfinished_order(desk, resting, pending, 
 @pytest.mark.django_db(transaction=True)
 def test_a_halt_is_committed_before_any_cancel_leaves(desk, resting, wired):
     resting()
-    seen = []
+    looking = LooksBeforeCancels(desk.gateway)
 
-    class Looking(Sender):
-        def cancel(self, broker_order_id):
-            with direct_connection() as other:
-                row = "SELECT state FROM risk_tradingcontrol WHERE mode = 'PAPER'"
-                seen.append(other.execute(row).fetchone()[0])
-                wish = "SELECT count(*) FROM orders_order WHERE cancel_requested_at IS NOT NULL"
-                seen.append(other.execute(wish).fetchone()[0])
-            self.gateway.cancel(broker_order_id)
+    halt(wired(desk, gateway=looking), by="priya", reason="enough")
 
-    halt(wired(desk, gateway=Looking(desk.gateway, None)), by="priya", reason="enough")
-
-    assert seen == ["HALTED", 1]
+    assert looking.seen == ["HALTED", 1]
 
 
 def test_a_halt_holds_although_the_broker_cannot_be_reached(desk, resting, paper, clock):

@@ -19,8 +19,7 @@ from risk.engine.facts import Side
 from risk.models import TradingControl
 from tests.conftest import open_the_limits
 
-from .test_execution import Sender
-from .together import direct_connection
+from .test_execution import LooksBeforeCancels, Sender
 
 D = Decimal
 
@@ -53,20 +52,11 @@ def test_reduce_only_cancels_what_would_open_and_leaves_what_closes(desk, held, 
 @pytest.mark.django_db(transaction=True)
 def test_its_wishes_are_committed_with_the_switch_before_any_cancel_leaves(desk, resting, wired):
     resting()
-    seen = []
+    looking = LooksBeforeCancels(desk.gateway)
 
-    class Looking(Sender):
-        def cancel(self, broker_order_id):
-            with direct_connection() as other:
-                row = "SELECT state FROM risk_tradingcontrol WHERE mode = 'PAPER'"
-                seen.append(other.execute(row).fetchone()[0])
-                wished = "SELECT count(*) FROM orders_order WHERE cancel_requested_at IS NOT NULL"
-                seen.append(other.execute(wished).fetchone()[0])
-            self.gateway.cancel(broker_order_id)
+    reduce_only(wired(desk, gateway=looking), by="priya", reason="enough")
 
-    reduce_only(wired(desk, gateway=Looking(desk.gateway, None)), by="priya", reason="enough")
-
-    assert seen == ["REDUCE_ONLY", 1]
+    assert looking.seen == ["REDUCE_ONLY", 1]
 
 
 def test_its_cancels_are_repeated_by_the_tracker_when_its_process_died(desk, resting, clock, monkeypatch):
