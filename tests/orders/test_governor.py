@@ -27,10 +27,13 @@ from orders.reconciliation import reconcile
 from orders.traffic import times_modified, traffic
 from orders.worker import Worker
 from risk.models import Incident, RiskSettings, TradingControl
-from tests.conftest import StillClock, open_the_limits, statuses
+from tests.conftest import open_the_limits, statuses
 
+from .still_cast import clock, held, still
 from .test_reconciliation import place_elsewhere
 from .together import Together, direct_connection, held_up
+
+__all__ = ["clock", "held", "still"]
 
 IST = ZoneInfo("Asia/Kolkata")
 NUMBERS = itertools.count(1)
@@ -66,29 +69,6 @@ def sent(desk):
 
     rows = []
     return write
-
-
-@pytest.fixture
-def clock():
-    return StillClock()
-
-
-@pytest.fixture
-def still(desk, clock, wired):
-    """The desk whose pauses move its clock."""
-    return wired(desk, pause=clock.pause)
-
-
-@pytest.fixture
-def held(held, clock):
-    """Buy so many RELIANCE, two seconds ago: what happened in this moment makes the broker's position doubtful."""
-
-    def buy(quantity):
-        position = held(quantity)
-        clock.advance(seconds=2)
-        return position
-
-    return buy
 
 
 @pytest.fixture

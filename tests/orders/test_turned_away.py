@@ -28,34 +28,14 @@ from orders.tracker import Tracker
 from risk import control as switch
 from risk.engine.facts import Side
 from risk.models import Incident, RiskSettings, TradingControl
-from tests.conftest import StillClock, open_the_limits, switch_on
+from tests.conftest import open_the_limits, switch_on
 
 from .paper.paper_process import until
+from .still_cast import clock, held, still
+
+__all__ = ["clock", "held", "still"]
 
 SELL = {"signal_type": "SELL", "cms_score": -75.0}
-
-
-@pytest.fixture
-def clock():
-    return StillClock()
-
-
-@pytest.fixture
-def still(desk, clock, wired):
-    """The desk whose pauses move its clock."""
-    return wired(desk, pause=clock.pause)
-
-
-@pytest.fixture
-def held(held, clock):
-    """Buy so many RELIANCE, two seconds ago: what happened in this moment makes the broker's position doubtful."""
-
-    def buy(quantity):
-        position = held(quantity)
-        clock.advance(seconds=2)
-        return position
-
-    return buy
 
 
 @pytest.fixture
