@@ -64,6 +64,8 @@ REPLAYING = "tests/orders/test_replaying.py::test_"
 SCREENING = "tests/orders/test_screening.py::test_"
 BLOCKING = "tests/orders/admin/test_blocking.py::test_"
 RESTORED = "tests/orders/test_restored.py::test_"
+ARCHIVE = "tests/config/test_archive.py::test_"
+LOSSES = "tests/orders/test_losses.py::test_"
 BACKUP = "tests/config/test_backup.py::test_"
 
 MUTATIONS = [
@@ -1502,6 +1504,48 @@ MUTATIONS = [
         '    tools.run("pg_restore", ["--file=/dev/null", str(draft)], env)',
         "    pass",
         BACKUP + "a_dump_that_was_written_by_half_does_not_come_to_count",
+    ),
+    Mutation(
+        "restore beside the session of another role",
+        "config/restore.py",
+        "coalesce(backend_type, 'client backend') = 'client backend'",
+        "backend_type = 'client backend'",
+        RESTORED + "the_session_of_another_role_is_seen_though_its_kind_is_not_told",
+    ),
+    Mutation(
+        "say of an archive that it is there before it is on the disk",
+        "config/archive.py",
+        "(*draft.iterdir(), draft)",
+        "(draft,)",
+        ARCHIVE + "it_is_on_the_disk_before_it_is_said_to_be_there",
+    ),
+    Mutation(
+        "watch no loss while the broker cannot be read",
+        "orders/tracker.py",
+        "if self._failures:  # no turn came so far as to look",
+        "if False:",
+        LOSSES + "the_loss_is_watched_while_the_broker_cannot_be_read_however_often_it_is_tried",
+    ),
+    Mutation(
+        "line: leave the late order of a proof that was broken off",
+        "orders/line_proof.py",
+        "for proof in ended.filter(order__cancel_requested_at=None):",
+        "for proof in ended.none():",
+        LINE + "one_that_was_broken_off_just_before_it_was_written_down_has_its_order_cancelled",
+    ),
+    Mutation(
+        "count days in a row over a day without a report",
+        "orders/going_live_checks.py",
+        "if report is None and trades and day != today:",
+        "if False:",
+        GOING_LIVE + "days_in_a_row_are_the_exchanges",
+    ),
+    Mutation(
+        "shadow: say that it is set up without having looked",
+        "orders/start_of_day.py",
+        "if morning.desk.mode == Mode.PAPER:  # a shadow",
+        "if not morning.desk.is_live:  # a shadow",
+        "tests/config/test_live_checks.py::test_the_start_of_day_says_it_and_never_stands_in_the_way",
     ),
     Mutation(
         "shadow: the half at Zerodha sends whatever it is asked to",
