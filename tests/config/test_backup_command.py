@@ -73,3 +73,16 @@ def test_a_paper_market_that_never_closes_keeps_no_backup_waiting(taken, setting
     call_command("backup")
 
     assert len(taken) == 1
+
+
+@pytest.mark.parametrize("mode", ["LIVE", "SHADOW"])
+def test_with_a_real_login_it_waits_for_the_close_whatever_hours_the_paper_market_keeps(
+    taken, settings, monkeypatch, mode
+):
+    settings.TRADING_MODE, settings.PAPER_MARKET_HOURS = mode, "always"
+    monkeypatch.setattr(timezone, "now", lambda: datetime.fromisoformat("2026-11-27T12:00:00+05:30"))
+
+    with pytest.raises(CommandError, match="the exchange trades"):
+        call_command("backup")
+
+    assert taken == []

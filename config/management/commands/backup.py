@@ -50,7 +50,7 @@ class Command(BaseCommand):
 
 
 def _in_session(now: datetime) -> bool:
-    if settings.TRADING_MODE != Mode.LIVE and settings.PAPER_MARKET_HOURS != "nse":
+    if settings.TRADING_MODE == Mode.PAPER and settings.PAPER_MARKET_HOURS != "nse":
         return False
     try:
         known = calendar.load()
