@@ -9,10 +9,10 @@ from datetime import datetime
 
 from aiohttp import web
 
-from orders.paper.envelope import success
+from orders.paper.envelope import success, success_of_rows
 from orders.paper.errors import KiteRefusal, bad_input, no_such_order, server_failed
 from orders.paper.exchange import legs
-from orders.paper.exchange.book import Order
+from orders.paper.exchange.book import Order, Trade
 from orders.paper.exchange.exchange import Exchange
 from orders.paper.exchange.forms import read_change, read_ticket
 from orders.paper.exchange.journal import JournalUnwritable
@@ -22,6 +22,7 @@ from orders.paper.faults.faults import Route
 from orders.paper.indian_time import trading_date
 from orders.paper.server.forms import read_form
 from orders.paper.server.routes import RouteTable
+from orders.paper.server.row_texts import RowTexts
 from orders.paper.server.wire import Row, history_rows, order_row, trade_row
 from orders.paper.terms import Variety
 
@@ -32,6 +33,16 @@ class OrderRoutes:
     def __init__(self, exchange: Exchange, clock: Callable[[], datetime]) -> None:
         self.exchange = exchange
         self.clock = clock
+        self._order_texts = RowTexts[Order](
+            order_row,
+            named=lambda order: order.order_id,
+            says=lambda order: (order.ticket, order.state, order.modifications),
+        )
+        self._trade_texts = RowTexts[Trade](
+            trade_row,
+            named=lambda trade: trade.trade_id,
+            says=lambda trade: (trade, trade.order.ticket),
+        )
 
     def routes(self) -> RouteTable:
         return [
@@ -67,7 +78,7 @@ class OrderRoutes:
     async def orders(self, _request: web.Request, _: Quirks) -> web.Response:
         now = self.clock()
         listed = self.exchange.book.orders_of(trading_date(now))
-        return success([order_row(order) for order in listed if order.visible(now)])
+        return success_of_rows(self._order_texts.of(order for order in listed if order.visible(now)))
 
     async def order_history(self, request: web.Request, _: Quirks) -> web.Response:
         return success(history_rows(self._visible_order(request)))
@@ -75,7 +86,7 @@ class OrderRoutes:
     async def trades(self, _request: web.Request, _: Quirks) -> web.Response:
         now = self.clock()
         done = self.exchange.book.trades_of(trading_date(now))
-        return success([trade_row(trade) for trade in done if trade.order.visible(now)])
+        return success_of_rows(self._trade_texts.of(trade for trade in done if trade.order.visible(now)))
 
     async def order_trades(self, request: web.Request, _: Quirks) -> web.Response:
         return success([trade_row(trade) for trade in self._visible_order(request).trades])
