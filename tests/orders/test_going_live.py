@@ -17,7 +17,7 @@ from orders.backup_files import named
 from orders.broker.sessions import TokenVault
 from orders.desk import Desk, trading_date
 from orders.going_live import StepRefused, arm, begin_anew, go_past, pass_step, present_step, steps
-from orders.going_live_checks import CHECKS, Standing
+from orders.going_live_checks import CHECKS, Standing, _days_in_a_row
 from orders.models import EndOfDay, GoingLiveStep, LineProof, Order, ShadowQuote, Signal
 from orders.session_hours import SHARES
 from orders.small_limits import hold_small
@@ -215,6 +215,21 @@ def test_days_in_a_row_are_the_exchanges(days, told):
 def test_over_a_holiday_two_days_are_in_a_row():
     """Monday the 23rd and Wednesday the 25th."""
     assert in_a_row(20, 23, 25, now=datetime(2026, 11, 25, 18, 0, tzinfo=MUMBAI)) == "3 of 3"
+
+
+def test_the_days_of_another_mode_are_not_in_the_row():
+    """Two of the shadow's, and before them one on paper."""
+    day(Mode.PAPER, 0, trading_date=date(2026, 11, 25))
+
+    assert in_a_row(26, 27) == "2 of 3; before them 25 Nov 2026: no report"
+
+
+@pytest.mark.parametrize(("since", "count"), [(25, 3), (26, 2)])
+def test_the_row_begins_with_the_day_it_is_counted_from(since, count):
+    for number in (25, 26, 27):
+        day(Mode.LIVE, 0, trading_date=date(2026, 11, number))
+
+    assert _days_in_a_row(Mode.LIVE, 3, MONDAY.date(), date(2026, 11, since)) == (count, "")
 
 
 @pytest.mark.parametrize(

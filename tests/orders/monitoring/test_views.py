@@ -190,6 +190,17 @@ def test_the_heartbeat_is_not_old(bare_desk, wired, seconds, ok):
     assert of_the_database(wired(bare_desk, clock=still))["executor"].ok == ok
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("mode", [Mode.PAPER, Mode.LIVE])
+def test_the_heartbeat_of_another_mode_makes_no_shadow_ready(bare_desk, wired, mode):
+    still = StillClock()
+    beat(mode, still())
+
+    part = of_the_database(wired(bare_desk, mode=Mode.SHADOW, clock=still))["executor"]
+
+    assert (part.ok, part.why) == (False, "no executor was ever seen")
+
+
 @pytest.fixture(params=[Mode.LIVE, Mode.SHADOW])
 def real(bare_desk: Any, settings: Any, request: Any, db: None) -> Callable[[str], Any]:
     """
