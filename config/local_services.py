@@ -71,6 +71,8 @@ class Postgres(LocalServer):
             "unix_socket_directories=",
             "-c",
             "log_timezone=UTC",
+            "-c",
+            "autovacuum_naptime=10s",  # plans made for a table as empty as on a first morning are soon made anew
         ]
         command = [str(binaries / "postgres"), "-D", str(self.cluster), "-p", str(self.port), *options]
         return [*command, *(() if self.durable else self.hasty)], identity

@@ -22,6 +22,7 @@ def test_a_short_run_measures_everything_it_names(part):
 def test_growth_is_measured_from_an_empty_book_to_its_pages_and_files(monkeypatch):
     monkeypatch.setattr(growth, "PAST", (1200, 2400))
     monkeypatch.setattr(growth, "TODAY", 200)
+    monkeypatch.setattr(growth, "MINUTE_SECONDS", 0)
     monkeypatch.setattr(pages, "FILE_ROWS", 1000)
 
     figures = bench(["growth"], rounds=1, messages=20, say=lambda line: None)
