@@ -248,7 +248,7 @@ class OrderAdmin(TicketPages, OrderListing, OrderStory, BlockSymbol, ReadOnlyAdm
     def summary(self, order: Order) -> str:
         return in_words(order)
 
-    @admin.display(description="created", ordering="created_at")
+    @admin.display(description="created", ordering="id")
     def created(self, order: Order) -> str:
         return moment(order.created_at)
 

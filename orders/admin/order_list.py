@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,7 +13,7 @@ from orders.admin import export_columns
 from orders.admin.export import ExportPages
 from orders.admin.narrowing import SymbolFilter
 from orders.admin.order_search import searched
-from orders.admin.order_views import OrderStrategyFilter, ReasonFilter, ViewFilter, tabs
+from orders.admin.order_views import OrderStrategyFilter, ReasonFilter, ViewFilter, bounded, tabs
 from orders.models import Order
 from risk.admin.estimated import CappedPaginator
 from risk.admin.mode_filter import ModeFilter
@@ -39,6 +40,12 @@ class OrderListing(ExportPages):
 
     class Media(ExportPages.Media):
         js = ("desk/keys.js",)
+
+    def get_sortable_by(self, request: HttpRequest) -> Sequence[str]:
+        """Sort by any column what a day or a symbol bounds; else PostgreSQL would sort all orders there ever were."""
+        if bounded(request):
+            return list(self.get_list_display(request))
+        return ("created",)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Order], text: str) -> tuple[Any, bool]:
         return searched(queryset, text), False

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from unfold.contrib.filters.admin import TextFilter
 
-from orders.admin.narrowing import StrategyFilter
+from orders.admin.narrowing import StrategyFilter, SymbolFilter
 from orders.admin.wording import OUTCOME_TONES
 from orders.desk import trading_date
 from orders.lifecycle import UNFINISHED, WORKING, OrderStatus
@@ -26,6 +26,7 @@ from risk.admin.display import Tone
 from risk.models import Mode
 
 TODAY, EVERY_DAY = "today", "all"
+SORTED_MAX = timedelta(days=31)  # the dates of orders that are sorted by a column that no index has
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,21 @@ class ViewFilter(admin.SimpleListFilter):
 
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:  # type: ignore[override]
         yield from ()
+
+
+def bounded(request: HttpRequest) -> bool:
+    """Return whether the list is of a view's, a symbol's or a search's orders, or of the dates of a month at most."""
+    asked = request.GET
+    if ViewFilter(request, dict(asked.lists()), Order, None).value() != EVERY_DAY:
+        return True
+    if asked.get(SymbolFilter.parameter_name, "").strip() or asked.get(SEARCH_VAR, "").strip():
+        return True
+    try:
+        since = date.fromisoformat(asked.get("trading_date_from", ""))
+        until = date.fromisoformat(asked.get("trading_date_to") or f"{today_in_mumbai()}")
+    except ValueError:
+        return False
+    return until - since <= SORTED_MAX
 
 
 class OrderStrategyFilter(StrategyFilter):

@@ -74,6 +74,10 @@ class Listing(ChangeList):
             self._query_strings[asked] = super().get_query_string(new_params, remove)
         return self._query_strings[asked]
 
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """Return what a column is sorted by; nothing where it is not offered, though an address may still ask for it."""
+        return super().get_ordering_field(field_name) if field_name in self.sortable_by else None
+
     def get_results(self, request: HttpRequest) -> None:
         if any("\x00" in value for values in dict(request.GET.lists()).values() for value in values):
             raise IncorrectLookupParameters  # Django lets a NUL through, and the database ends the page with an error
