@@ -220,6 +220,10 @@ class Order(models.Model):
             ),
             models.Index(fields=["mode", "symbol", "-id"], name="order_symbol"),
             models.Index(fields=["mode", "symbol", "trading_date"], name="order_symbol_day"),
+            # Nearly all are a signal's: they are not in it, and cost nothing for it.
+            models.Index(
+                fields=["mode", "origin", "-id"], condition=~Q(origin=Origin.AUTO.value), name="order_of_no_signal"
+            ),
             models.Index(fields=["mode", "submitted_at"], name="order_submitted"),
             models.Index(fields=["mode", "answered_at"], name="order_answered"),
             models.Index(

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from orders.admin import order_views, palette
+from orders.admin.blotter import OrderAdmin
 from orders.admin.order_search import searched
 from orders.admin.order_views import BY_KEY
 from orders.desk import trading_date
@@ -174,6 +175,8 @@ def test_a_hundred_thousand_orders_are_listed_by_indexes_and_few_queries(tara, d
     fill_the_table(100_000)
     asked = [*({"view": key} for key in BY_KEY), {"view": "all"}]
     asked += [{"q": each} for each in ("OLD77", "SIMOLD77", "no-such-signal", "123", "SYM7")]
+    asked += [{"view": "all", "origin__exact": each} for each in ("MANUAL", "EXTERNAL")]  # of which there may be few
+    asked += [{"view": "all", "o": f"{each}"} for each in range(1, len(OrderAdmin.list_display) + 1)]
     tara.get(URL)
 
     for each in asked:
@@ -181,6 +184,47 @@ def test_a_hundred_thousand_orders_are_listed_by_indexes_and_few_queries(tara, d
             assert tara.get(URL, each).status_code == 200
         assert len(captured) <= 15, each
         assert "Seq Scan on orders_order" not in (found := plans(captured)), f"{each}\n{found}"
+
+
+EVERY_COLUMN = {
+    "created",
+    "ids",
+    "side_shown",
+    "symbol",
+    "filled",
+    "terms",
+    "average",
+    "status_badge",
+    "wanted_by",
+}
+BY_TIME = {"created"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "sorted_by"),
+    [
+        ({}, EVERY_COLUMN),
+        ({"view": "filled"}, EVERY_COLUMN),
+        ({"view": "all"}, BY_TIME),
+        ({"view": "all", "of_symbol": " "}, BY_TIME),
+        ({"view": "all", "of_symbol": "infy"}, EVERY_COLUMN),
+        ({"q": "INFY"}, EVERY_COLUMN),
+        ({"trading_date_from": "2020-01-01"}, BY_TIME),
+        ({"trading_date_to": "2026-11-02"}, BY_TIME),
+        ({"trading_date_from": "2026-10-02", "trading_date_to": "2026-11-02"}, EVERY_COLUMN),
+        ({"trading_date_from": "2026-10-01", "trading_date_to": "2026-11-02"}, BY_TIME),
+        ({"trading_date_from": "yesterday"}, BY_TIME),
+    ],
+)
+def test_all_orders_there_ever_were_are_sorted_by_time_alone(tara, resting, asked, sorted_by):
+    resting(symbol="INFY")
+    changelist = tara.get(URL, asked).context["cl"]
+    side = changelist.list_display.index("side_shown")
+
+    by_side = tara.get(URL, {**asked, "o": f"-{side}"}).context["cl"].queryset.query.order_by
+
+    assert {name for name in changelist.list_display if changelist.get_ordering_field(name)} == sorted_by
+    assert by_side == (("-side", "-pk") if "side_shown" in sorted_by else ("-pk",))
 
 
 def test_what_is_an_id_and_no_symbol_is_asked_for_by_the_id_alone(resting):
