@@ -75,7 +75,7 @@ class Listing(ChangeList):
         return self._query_strings[asked]
 
     def get_ordering_field(self, field_name: Any) -> Any:
-        """Return what a column is sorted by; nothing where it is not offered, though an address may still ask for it."""
+        """Return what a column is sorted by; nothing where that is not offered, whatever an address asks for."""
         return super().get_ordering_field(field_name) if field_name in self.sortable_by else None
 
     def get_results(self, request: HttpRequest) -> None:
