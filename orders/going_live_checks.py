@@ -205,11 +205,12 @@ def _days_in_a_row(mode: str, least: int, today: date, since: date | None) -> tu
     Today's report may still be to come. A day on which the exchange does not trade neither counts nor stands between
     two that do, but a difference found on it ends them as any does.
     """
-    known = calendar.load()
     first = max(today - LOOKED_BACK, since or date.min)
     reports = EndOfDay.objects.filter(mode=mode, trading_date__range=(first, today))
     taken = {each.trading_date: each for each in reports.only("breaks", "is_late", "trading_date")}
-    count, day = 0, today
+    if not taken:
+        return 0, ""
+    known, count, day = calendar.load(), 0, today
     while count < least and day >= first:
         report, trades = taken.get(day), any(known.trading_day(group, day) for group in SHARES)
         if report is None and trades and day != today:
