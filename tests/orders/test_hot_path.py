@@ -189,6 +189,19 @@ def swept(django_db_setup: None) -> Iterator[None]:
         database.execute("vacuum analyze")
 
 
+INDEXES_MAX = 16  # of an order: each change of its status writes into nearly all of them
+
+
+@pytest.mark.django_db
+def test_an_order_is_written_into_few_indexes_and_none_that_nothing_looks_into():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE tablename = 'orders_order'")
+        indexes = [definition for (definition,) in cursor.fetchall()]
+
+    assert len(indexes) <= INDEXES_MAX
+    assert [each for each in indexes if "pattern_ops" in each] == []  # for LIKE, which Django makes unasked
+
+
 ROWS_MAX = 500  # that one step of one statement reads of a big table
 
 
