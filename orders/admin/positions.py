@@ -27,7 +27,7 @@ from orders.admin.refusals import REFUSALS
 from orders.admin.wording import money, number
 from orders.average_cost import Net, realised_on
 from orders.desk import Desk, trading_date
-from orders.ledger import Line, own_quantity, steps_since
+from orders.ledger import Line, own_quantity, steps_of
 from orders.lifecycle import OrderStatus
 from orders.models import Adjustment, Order, Position
 from risk.admin.dialogs import (
@@ -258,8 +258,7 @@ class PositionAdmin(PositionListing, BlockSymbol, ReadOnlyAdmin):
     @once_a_row
     def realised_today(self, position: Position) -> str:
         today = trading_date(timezone.now())
-        opening, steps = steps_since(Line.of(position), today)  # a share of years has thousands before
-        return money(realised_on(steps, today, opening).quantize(Decimal("0.0001")))
+        return money(realised_on(steps_of(Line.of(position)), today).quantize(Decimal("0.0001")))
 
     @admin.display(description="what was no trade")
     @once_a_row

@@ -7,15 +7,11 @@ from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 
-from orders import ledger
-from orders.admin import positions
-from orders.desk import trading_date
 from orders.execution import halt
 from orders.models import Order, Position
 from orders.reconciliation import reconcile
 from risk import control
 from risk.models import Incident, Mode, TradingControl
-from tests.orders.ledger_book import Book
 from tests.orders.test_reconciliation import place_elsewhere
 from tests.risk.admin.staff import told, traces
 
@@ -69,22 +65,6 @@ def test_the_page_tells_the_unrealised_profit_at_the_brokers_price_and_marks_an_
     assert "price of" not in fresh
     assert "price of" in old
     assert "₹20.00</span> at" not in unknown
-
-
-def test_the_page_tells_what_today_made_without_reading_the_days_before(tara, monkeypatch):
-    book = Book()
-    for _ in range(3):
-        book.fill(book.order())
-    book.now += timedelta(days=1)
-    book.fill(book.order("SELL"), 1, "130")
-    plainly, read = ledger._filled, []
-    monkeypatch.setattr(positions, "trading_date", lambda _: trading_date(book.now))
-    monkeypatch.setattr(ledger, "_filled", lambda *line, **since: read.append(plainly(*line, **since)) or read[-1])
-
-    page = tara.get(reverse("admin:orders_position_change", args=[Position.objects.get().pk])).content.decode()
-
-    assert [len(filled) for filled in read] == [1]
-    assert page.count("₹30.00") == 2  # of today, and of ever
 
 
 def test_a_flat_position_has_nothing_to_exit(act, held):
