@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -214,22 +214,30 @@ def _ask_lines(desk: Desk, now: datetime) -> Callable[..., tuple[dict[Key, _Line
         for held in positions:
             _add_position(lines, held, beyond, prices)
         orders = [order for order in may_fill() if without is None or order["pk"] != without.pk]
-        for order in orders:
-            line = lines[order["exchange"], order["symbol"]]
-            if order["side"] == Side.BUY:
-                line.buys += (order,)
+        for (key, side), of_side in _by_side(orders):
+            if side == Side.BUY:
+                lines[key].buys = of_side
             else:
-                line.sells += (order,)
+                lines[key].sells = of_side
         if limits.include_external:
-            for order in external.working_orders(desk.mode, trading_date(now)).at_worst().values(*_OF_AN_ORDER):
-                line = lines[order["exchange"], order["symbol"]]
-                if order["side"] == Side.BUY:
-                    line.external_buys += (order,)
+            theirs = external.working_orders(desk.mode, trading_date(now)).at_worst().values(*_OF_AN_ORDER)
+            for (key, side), of_side in _by_side(theirs):
+                if side == Side.BUY:
+                    lines[key].external_buys = of_side
                 else:
-                    line.external_sells += (order,)
+                    lines[key].external_sells = of_side
         return lines, _unfinished(orders)
 
     return told
+
+
+def _by_side(orders: Iterable[dict[str, Any]]) -> Iterator[tuple[tuple[Key, str], tuple[dict[str, Any], ...]]]:
+    """Yield the orders of each symbol and side."""
+    found: defaultdict[tuple[Key, str], list[dict[str, Any]]] = defaultdict(list)
+    for order in orders:
+        found[(order["exchange"], order["symbol"]), order["side"]].append(order)
+    for of_it, alike in found.items():
+        yield of_it, tuple(alike)
 
 
 def _add_position(lines: defaultdict[Key, _Line], held: Held, beyond: dict[Key, int], prices: Youngest) -> None:

@@ -47,19 +47,25 @@ class RightOfWay:
                     self._free.set()
 
     @contextlib.contextmanager
-    def given(self, stopwatch: Callable[[], float] = time.monotonic) -> Iterator[None]:
-        """Give way in this block, before each statement outside of a transaction."""
-        with connection.execute_wrapper(_Giving(self._free, stopwatch)):
-            yield
+    def given(self, stopwatch: Callable[[], float] = time.monotonic) -> Iterator[Giving]:
+        """Give way in this block, before each statement outside of a transaction. What is yielded says how long."""
+        giving = Giving(self._free, stopwatch)
+        with connection.execute_wrapper(giving):
+            yield giving
 
 
-class _Giving:
+class Giving:
     """Waits before a statement for those who go first, until it has waited long enough in all."""
 
     def __init__(self, free: threading.Event, stopwatch: Callable[[], float]) -> None:
         self._free = free
         self._stopwatch = stopwatch
         self._left = TURN_SECONDS_MAX
+
+    @property
+    def waited(self) -> float:
+        """Seconds, in all."""
+        return TURN_SECONDS_MAX - self._left
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if self._left > 0 and not context["connection"].in_atomic_block and not self._free.is_set():

@@ -59,7 +59,7 @@ class Tracker:
         """
         `at_day_end` is called after each good reading of the book, and looks itself whether the day is over.
 
-        What is read and noted gives way to who decides and sends; cancels and what is overdue do not.
+        The reading of the book gives way to who decides and sends; cancels, what is overdue and the limits do not.
         """
         self._desk = desk
         self._at_day_end = at_day_end
@@ -108,14 +108,13 @@ class Tracker:
         try:
             self._prepare()
             asked_at = self._stopwatch()
-            with self._right_of_way.given():
+            with self._right_of_way.given(self._stopwatch) as way:
                 reconcile(self._desk)
-            took = self._stopwatch() - asked_at
+            took = self._stopwatch() - asked_at - way.waited  # that was ours, not the broker's
             carry_out_cancels(self._desk)
             carry_on(self._desk)
-            with self._right_of_way.given():
-                watch_limits(self._desk)
-                self._observations.keep(with_funds=True)
+            watch_limits(self._desk)
+            self._observations.keep(with_funds=True)
             self._load_instruments()  # the book is followed without the list, too
             if self._leads():
                 self._at_day_end()  # last
@@ -163,8 +162,8 @@ class Tracker:
         """Wait for a nudge or the next time to read. What other processes did is looked for meanwhile."""
         with self._right_of_way.given():
             follow_prices(self._desk)
-            if self._failures:  # no turn came so far as to look
-                watch_limits(self._desk)
+        if self._failures:  # no turn came so far as to look
+            watch_limits(self._desk)
         self._hold_back()
         busy = self._is_busy()
         end = time.monotonic() + (self._busy_seconds if busy else self._idle_seconds)
@@ -173,8 +172,8 @@ class Tracker:
                 return
             with self._right_of_way.given():
                 follow_prices(self._desk)
-                watch_limits(self._desk)
-                self._observations.keep()
+            watch_limits(self._desk)
+            self._observations.keep()
 
     def _hold_back(self) -> None:
         """

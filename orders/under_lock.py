@@ -20,7 +20,8 @@ def lock_and_ask(desk: Desk, ask: Callable[[datetime], Asked]) -> tuple[TradingC
     """
     Lock the mode's row and `ask` in the same trip. Return the row, what was asked, and the moment it was asked by.
 
-    The caller is in a transaction. Whatever had to wait is asked once more, with the lock, by the clock of then.
+    The caller is in a transaction. Whatever had to wait is asked once more, with the lock, by the clock of then; so the
+    moment is up to `WAITED_SECONDS` before the lock.
     """
     began, now = boot_clock(), desk.clock()
     with together():

@@ -63,6 +63,9 @@ def _kept(value: Any) -> Any:
         return value.value
     if isinstance(value, int | str):
         return value
+    for known, as_text in _AS_TEXT.items():
+        if isinstance(value, known):
+            return as_text(value)
     raise TypeError(f"{value!r} is a {kind.__name__}, which is not kept exactly")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from django.db import connection, transaction
 
-from orders.models import Signal
+from orders.models import BrokerSession, Signal
 from orders.right_of_way import STEP_SECONDS_MAX, TURN_SECONDS_MAX, RightOfWay
 from orders.tracker import Tracker
 from orders.worker import Worker
@@ -53,10 +54,11 @@ def ask_once() -> None:
 
 
 def test_while_it_is_taken_a_step_waits_and_then_goes_on(way, waits):
-    with way.taken(), way.given(lambda: waits.now):
+    with way.taken(), way.given(lambda: waits.now) as given:
         ask_once()
 
     assert waits.asked == [STEP_SECONDS_MAX]
+    assert given.waited == pytest.approx(STEP_SECONDS_MAX)
 
 
 def test_while_it_is_free_nobody_waits(way, waits):
@@ -155,3 +157,35 @@ def test_the_tracker_reads_the_book_to_its_end_also_while_it_is_never_free(desk,
         tracker.turn()
 
     assert ready.is_set()
+
+
+def test_the_limits_are_held_without_giving_way(desk, way, waits, monkeypatch):
+    """Their loss is by prices of a moment: what waited would be told of none that came meanwhile."""
+    waited = []
+
+    def watch(_: object) -> None:
+        before = len(waits.asked)
+        ask_once()
+        waited.append(len(waits.asked) - before)
+
+    monkeypatch.setattr("orders.tracker.watch_limits", watch)
+    tracker = Tracker(desk, ready=threading.Event(), right_of_way=way, busy_seconds=0.3)
+
+    with way.taken():
+        tracker.turn()
+
+    assert len(waits.asked) > 0
+    assert len(waited) > 1  # after the reading, and while the next one is waited for
+    assert set(waited) == {0}
+
+
+def test_what_was_given_is_no_slowness_of_the_broker(desk, way, waits):
+    """Of a book that is read in no time, but for the waiting for others."""
+    desk = replace(desk, rules=replace(desk.rules, slow_seconds=0.01))
+    tracker = Tracker(desk, ready=threading.Event(), right_of_way=way, busy_seconds=0.0, stopwatch=lambda: waits.now)
+
+    with way.taken():
+        tracker.turn()
+
+    assert waits.now > 0.01
+    assert BrokerSession.objects.get(mode="PAPER").last_error == ""
