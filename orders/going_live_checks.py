@@ -214,7 +214,7 @@ def _days_in_a_row(mode: str, least: int, today: date, since: date | None) -> tu
     while count < least and day >= first:
         report, trades = taken.get(day), any(known.trading_day(group, day) for group in SHARES)
         if report is None and trades and day != today:
-            return count, f"; before them {day:%d %b %Y}: no report" if taken else ""
+            return count, f"; before them {day:%d %b %Y}: no report"
         if report is not None and (report.breaks or report.is_late):
             why = f"{report.breaks} differences" if report.breaks else "taken late"
             return count, f"; before them {day:%d %b %Y}: {why}"

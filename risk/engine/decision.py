@@ -37,7 +37,7 @@ class Decision:
 
     @cached_property
     def breaches(self) -> tuple[Verdict, ...]:
-        return tuple(verdict for verdict in self.verdicts if not verdict.passed)
+        return tuple(verdict for verdict in self.verdicts if verdict.breach)
 
     @cached_property
     def outcome(self) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,7 +13,6 @@ from django.utils import timezone
 
 from orders.models import Signal
 from orders.under_lock import WAITED_SECONDS, lock_and_ask
-from risk.models import TradingControl
 from risk.questions import Question
 
 from .paper.paper_process import until
@@ -44,19 +44,23 @@ def asked_under_the_lock(desk):
         return control, asked(), now
 
 
+@contextlib.contextmanager
+def waiting_for_the_lock(desk):
+    """Have somebody wait for the lock until the block ends, which gets the holder's line and what joins the other."""
+    with direct_connection() as holder, direct_connection() as watcher, holder.transaction():
+        holder.execute(LOCK)
+        waiting = Together(lambda: asked_under_the_lock(desk))
+        until(lambda: watcher.execute(WAITING).fetchone()[0])
+        yield holder, waiting.join
+
+
 def test_what_is_committed_while_the_lock_is_waited_for_is_seen_by_what_is_asked_with_it(desk, received):
     clock = Clock()
-    with direct_connection() as holder, direct_connection() as watcher:
-        with holder.transaction():
-            holder.execute(LOCK)
-            waiting = Together(lambda: asked_under_the_lock(replace(desk, clock=clock)))
-            until(lambda: watcher.execute(WAITING).fetchone()[0])
-            signal = received()
-            TradingControl.objects.filter(mode="LIVE").update(reason="another row")
-            holder.execute("UPDATE risk_tradingcontrol SET version = 77 WHERE mode = 'PAPER'")
-            holder.execute("SELECT pg_sleep(%s)", [WAITED_SECONDS * 1.2])
-
-        ((control, seen, now),) = waiting.join()
+    with waiting_for_the_lock(replace(desk, clock=clock)) as (holder, join):
+        signal = received()
+        holder.execute("UPDATE risk_tradingcontrol SET version = 77 WHERE mode = 'PAPER'")
+        holder.execute("SELECT pg_sleep(%s)", [WAITED_SECONDS * 1.2])
+    ((control, seen, now),) = join()
 
     assert control.version == 77
     assert seen == [signal]
@@ -66,13 +70,9 @@ def test_what_is_committed_while_the_lock_is_waited_for_is_seen_by_what_is_asked
 def test_even_where_nothing_is_asked_a_second_time(desk, received, monkeypatch):
     monkeypatch.setattr("orders.under_lock.WAITED_SECONDS", 60)
     clock = Clock()
-    with direct_connection() as holder, direct_connection() as watcher:
-        with holder.transaction():
-            holder.execute(LOCK)
-            waiting = Together(lambda: asked_under_the_lock(replace(desk, clock=clock)))
-            until(lambda: watcher.execute(WAITING).fetchone()[0])
-            signal = received()
-        ((_, seen, now),) = waiting.join()
+    with waiting_for_the_lock(replace(desk, clock=clock)) as (_, join):
+        signal = received()
+    ((_, seen, now),) = join()
 
     assert seen == [signal]
     assert [now] == clock.told
