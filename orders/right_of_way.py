@@ -2,7 +2,8 @@
 Whoever decides and sends goes first: who reads the broker's book beside it waits a moment between two of its steps.
 
 Python runs one thread at a time, and a thread that waits for the database may have to wait for the other one after each
-answer. Never under the mode's lock, which those who go first would wait for, and never for long: then it goes on.
+answer. Never under the mode's lock, which those who go first would wait for, and never for long: then it goes on. What
+will take the lock waits before it begins: whoever goes first would find it taken for as long as that lasts.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import connection
+from psycopg.pq import TransactionStatus
 
 STEP_SECONDS_MAX = 0.03  # of waiting before one step
 TURN_SECONDS_MAX = 0.25  # before all steps of what is done at once
@@ -48,7 +50,11 @@ class RightOfWay:
 
     @contextlib.contextmanager
     def given(self, stopwatch: Callable[[], float] = time.monotonic) -> Iterator[Giving]:
-        """Give way in this block, before each statement outside of a transaction. What is yielded says how long."""
+        """
+        Give way in this block, before each statement of its own and before the first of each transaction.
+
+        What is yielded says how long.
+        """
         giving = Giving(self._free, stopwatch)
         with connection.execute_wrapper(giving):
             yield giving
@@ -68,8 +74,17 @@ class Giving:
         return TURN_SECONDS_MAX - self._left
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if self._left > 0 and not context["connection"].in_atomic_block and not self._free.is_set():
+        self.before_together()
+        return execute(sql, params, many, context)
+
+    def before_together(self) -> None:
+        if self._left > 0 and not self._free.is_set() and _holds_nothing():
             began = self._stopwatch()
             self._free.wait(min(STEP_SECONDS_MAX, self._left))
             self._left -= self._stopwatch() - began
-        return execute(sql, params, many, context)
+
+
+def _holds_nothing() -> bool:
+    """Return whether no transaction is open; the first statement of one opens it, and is still to come here."""
+    status: TransactionStatus = connection.connection.info.transaction_status
+    return status == TransactionStatus.IDLE

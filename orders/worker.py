@@ -51,8 +51,8 @@ class Worker:
         """
         `leads` is asked again before each step: this process may have been paused, and another one leads.
 
-        `took` is told how long the broker needed for an order that it answered. `right_of_way` is taken while a signal
-        is decided and its order sent.
+        `took` is told how long the broker needed for an order that it answered. `right_of_way` is taken while it
+        looks for signals, decides them and sends their orders.
         """
         self._desk = desk
         self._ready = ready
@@ -70,20 +70,27 @@ class Worker:
         """Finish what was begun, then decide what waits. Work comes first, so that a restart is no special case."""
         ready = self._ready.wait(READY_SECONDS)
         self._wake.clear()  # before looking: what comes from here on rings again
+        with self._right_of_way.taken():
+            is_done = self._do_what_there_is(ready)
+        if is_done:
+            self._wake.wait(IDLE_SECONDS)
+
+    def _do_what_there_is(self, ready: bool) -> bool:
+        """Return whether nothing but what must wait is left."""
         there_is = agenda(self._desk.mode)
         if there_is.is_halted:
             self._finish_the_halt()  # cancels do not wait for a book that can be read
         if not ready:
-            return
+            return False
         if there_is.begun:
             self._finish_what_was_begun()
         # The signal of an order that was begun and is withdrawn waits again.
         if (there_is.waiting or there_is.begun) and not self._decide_what_waits(there_is):
-            return
+            return False
         if there_is.wished:  # nothing is left to decide but what must wait
             limit_versions.carry_out(now=self._desk.clock())
             calendar_approvals.carry_out(now=self._desk.clock())
-        self._wake.wait(IDLE_SECONDS)
+        return True
 
     def reset(self) -> None:
         self._wake.clear()
@@ -156,7 +163,7 @@ class Worker:
         """Decide one signal and send its order. Return whether it must wait and be asked again."""
         if not self._leads():
             return False
-        with self._right_of_way.taken(), structlog.contextvars.bound_contextvars(signal=signal.signal_id):
+        with structlog.contextvars.bound_contextvars(signal=signal.signal_id):
             try:
                 order = decide(self._desk, signal)
             except AWAY:

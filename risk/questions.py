@@ -36,12 +36,16 @@ def together() -> Iterator[None]:
     """
     Send what is asked inside at once. The answers are there after it, not before.
 
+    A wrapper of the connection's statements sees none of these; one with `before_together` has that called first.
     While triggers are ignored each is sent by itself: what says so is put before a statement, and two do not go as one.
     """
     ensure_connection()
     if ignores_triggers():
         yield
         return
+    for wrapper in connection.execute_wrappers:
+        if before := getattr(wrapper, "before_together", None):
+            before()
     with connection.wrap_database_errors, connection.connection.pipeline():
         yield
 

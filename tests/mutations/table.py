@@ -1747,9 +1747,16 @@ MUTATIONS = [
     Mutation(
         "give way while the lock is held",
         "orders/right_of_way.py",
-        'not context["connection"].in_atomic_block and ',
+        " and _holds_nothing()",
         "",
         "tests/orders/test_right_of_way.py::test_in_a_transaction_nobody_waits_for_who_may_be_waiting_for_its_lock",
+    ),
+    Mutation(
+        "begin a transaction without giving way",
+        "orders/right_of_way.py",
+        "and _holds_nothing()",
+        "and not connection.in_atomic_block",
+        "tests/orders/test_right_of_way.py::test_runs_of_orders_that_moved_wait_before_each_takes_the_lock",
     ),
     Mutation(
         "give way for ever",

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
+from orders import by_hand
+from orders.comparison import Match
 from orders.models import BrokerSession, Signal
+from orders.plain_matches import take_plain_over
+from orders.reconciliation import reconcile
 from orders.right_of_way import STEP_SECONDS_MAX, TURN_SECONDS_MAX, RightOfWay
 from orders.tracker import Tracker
 from orders.worker import Worker
+from tests.conftest import open_the_limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,10 +95,40 @@ def test_it_is_free_again_after_one_that_failed(way, waits):
 
 
 def test_in_a_transaction_nobody_waits_for_who_may_be_waiting_for_its_lock(way, waits):
-    with way.taken(), way.given(lambda: waits.now), transaction.atomic():
+    with transaction.atomic():
         ask_once()
+        with way.taken(), way.given(lambda: waits.now):
+            ask_once()
 
     assert waits.asked == []
+
+
+def test_what_will_take_the_lock_waits_before_its_transaction_begins_and_not_again(way, waits):
+    with way.taken(), way.given(lambda: waits.now), transaction.atomic():
+        ask_once()
+        ask_once()
+
+    assert len(waits.asked) == 1
+
+
+def test_runs_of_orders_that_moved_wait_before_each_takes_the_lock(desk, wish, way, waits, monkeypatch):
+    monkeypatch.setattr("orders.plain_matches.RUN_MAX", 2)
+    open_the_limits()
+    for _ in range(4):
+        by_hand.place(desk, wish())
+    waited: list[int] = []
+
+    def take_over(*run: Any) -> list[Match]:
+        waited.append(len(waits.asked))
+        return take_plain_over(*run)
+
+    monkeypatch.setattr("orders.reconciliation.take_plain_over", take_over)
+
+    with way.taken(), way.given(lambda: 0.0):
+        reconcile(desk)
+
+    first, second = waited
+    assert second > first
 
 
 def test_all_steps_together_wait_no_longer_than_a_turn_may(way, waits):
