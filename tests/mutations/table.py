@@ -1045,7 +1045,7 @@ MUTATIONS = [
         "orders/flattening.py",
         "until_the_next_try(each.tries)",
         "(now - self._wish.asked_at) / 8",
-        ODDS + "an_exit_that_had_to_wait_for_an_hour_is_tried_again_as_soon_as_any_other",
+        ODDS + "an_exit_that_had_to_wait_for_many_turns_is_tried_again_as_soon_as_any_other",
     ),
     # --- People -------------------------------------------------------------------------------------------------------
     Mutation(
