@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Model
 from django.db.models.expressions import DatabaseDefault
 
@@ -173,7 +173,8 @@ def _update_and_tell(kind: type[Model], changed: tuple[str, ...], expected: tupl
 
 
 def _values(row: Model) -> list[Any]:
-    return [field.get_db_prep_save(_value(row, field), connection) for field in _written(type(row))]
+    here = connections[DEFAULT_DB_ALIAS]  # the proxy would look it up for each field, several times
+    return [field.get_db_prep_save(_value(row, field), here) for field in _written(type(row))]
 
 
 def _value(row: Model, field: Any) -> Any:
