@@ -114,13 +114,20 @@ class Youngest:
         self._stream, self._now = desk.streamed_prices, now
         self._told: dict[Key, Decimal | None] = {}  # each is asked for once
 
+    def ask(self, keys: Iterable[Key]) -> None:
+        """Ask the stream for all of these at once."""
+        if self._stream is None:
+            return
+        unasked = [key for key in dict.fromkeys(keys) if key not in self._told]
+        told = self._stream.last_of(unasked, now=self._now)
+        self._told |= {key: told[key].price if key in told else None for key in unasked}
+
     def of(self, position: Position | Held) -> Decimal | None:
         if self._stream is None:
             return position.last_price
         key = (position.exchange, position.symbol)
         if key not in self._told:
-            told = self._stream.last(*key, now=self._now)
-            self._told[key] = told.price if told else None
+            self.ask([key])
         price = self._told[key]
         return position.last_price if price is None else price
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Max, Q, QuerySet, Value
@@ -176,7 +177,8 @@ class _Line:
     def elsewhere(self, symbol: str) -> Elsewhere:
         """Return it as another symbol's part of the book, at the worst of all its prices."""
         if len(self.prices) == 1 and not (self.buys or self.sells or self.external_buys or self.external_sells):
-            return Elsewhere(symbol=symbol, own=self.own, price=self.prices[0], external=self.external or 0)
+            price = None if self.prices[0] is None else str(self.prices[0])
+            return _only_held(symbol, self.own, price, self.external or 0)
         prices = [*self.prices, *(price_of(order) for order in (*self.all_buys, *self.sells, *self.external_sells))]
         known = [price for price in prices if price is not None]
         return Elsewhere(
@@ -190,6 +192,16 @@ class _Line:
             external_buys=_unfilled(self.external_buys),
             external_sells=_unfilled(self.external_sells),
         )
+
+
+@lru_cache(maxsize=4096)
+def _only_held(symbol: str, own: int, price: str | None, external: int) -> Elsewhere:
+    """
+    Return a symbol's part of which nothing works: mostly it is as it was at the decision before.
+
+    Its price comes as text, for 1.5 and 1.50 are equal and kept as they are.
+    """
+    return Elsewhere(symbol=symbol, own=own, price=None if price is None else Decimal(price), external=external)
 
 
 _MAY_FILL = Question[dict[str, Any]](
@@ -211,8 +223,10 @@ def _ask_lines(desk: Desk, now: datetime) -> Callable[..., tuple[dict[Key, _Line
         beyond: dict[Key, int] = {}
         if limits.include_external:
             beyond = {key: line.external for key, line in external.whole_account(desk.mode).items() if line.external}
-        for held in positions:
-            _add_position(lines, held, beyond, prices)
+        here = [each for each in positions if each.quantity or beyond.get((each.exchange, each.symbol))]
+        prices.ask((held.exchange, held.symbol) for held in here)
+        for held in here:
+            _add_position(lines[held.exchange, held.symbol], held, beyond, prices)
         orders = [order for order in may_fill() if without is None or order["pk"] != without.pk]
         for (key, side), of_side in _by_side(orders):
             if side == Side.BUY:
@@ -240,14 +254,10 @@ def _by_side(orders: Iterable[dict[str, Any]]) -> Iterator[tuple[tuple[Key, str]
         yield of_it, tuple(alike)
 
 
-def _add_position(lines: defaultdict[Key, _Line], held: Held, beyond: dict[Key, int], prices: Youngest) -> None:
-    """Add a position to its symbol's line, where anything of the symbol is held by us or by others."""
-    key = (held.exchange, held.symbol)
-    if not (held.quantity or beyond.get(key)):
-        return
-    line = lines[key]
+def _add_position(line: _Line, held: Held, beyond: dict[Key, int], prices: Youngest) -> None:
+    """Add a position, of which anything is held by us or by others, to its symbol's line."""
     line.own += held.quantity
-    line.external = beyond.get(key, 0)
+    line.external = beyond.get((held.exchange, held.symbol), 0)
     line.prices += (prices.of(held) or held.average_price or None,)
 
 

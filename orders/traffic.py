@@ -60,8 +60,9 @@ def ask_traffic(desk: Desk, now: datetime) -> Later[Traffic]:
         for moment, was_turned_away in _there_by(modified(), now):
             moments.append(moment)
             turned_away += [moment] if was_turned_away else []
+        a_minute_ago = now - MINUTE
         return Traffic(
-            placed=tuple(sorted(moment for moment in moments if moment > now - MINUTE)),
+            placed=tuple(sorted(moment for moment in moments if moment > a_minute_ago)),
             cancelled=tuple(sorted(cancelled)),
             turned_away_at=max(turned_away, default=None),
             today=today,

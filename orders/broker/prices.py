@@ -36,17 +36,23 @@ class StreamedPrices:
 
     def last(self, exchange: str, symbol: str, *, now: datetime) -> Quote | None:
         """Return the last price if it is young enough, and remember that it was asked for."""
-        key = (exchange, symbol)
+        return self.last_of([(exchange, symbol)], now=now).get((exchange, symbol))
+
+    def last_of(self, keys: Iterable[Key], *, now: datetime) -> dict[Key, Quote]:
+        """Return likewise the last price of each of them that has a young one."""
+        quotes: dict[Key, Quote] = {}
+        oldest = now - self._age_max
         with self._lock:
-            self._asked[key] = None
-            self._asked.move_to_end(key)
+            for key in keys:
+                self._asked[key] = None
+                self._asked.move_to_end(key)
+                quote = self._quotes.get(self._tokens.get(key, 0))
+                # A price from the future is one of a clock that was set back since: its age is unknown.
+                if quote is not None and oldest <= quote.as_of <= now:
+                    quotes[key] = quote
             while len(self._asked) > ASKED_MAX:
                 self._asked.popitem(last=False)
-            quote = self._quotes.get(self._tokens.get(key, 0))
-        # A price from the future is one of a clock that was set back since: its age is unknown.
-        if quote is None or not timedelta(0) <= quote.age(now) <= self._age_max:
-            return None
-        return quote
+        return quotes
 
     def band(self, exchange: str, symbol: str, *, now: datetime) -> PriceBand | None:
         """Return the price band as it was last asked for, if that is not long ago: the stream tells of none."""
