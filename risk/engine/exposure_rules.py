@@ -92,9 +92,13 @@ def daily_loss_is_within_limit(proposed: ProposedOrder, portfolio: Portfolio, li
 
 def value_elsewhere(portfolio: Portfolio, limits: Limits) -> Decimal | None:
     """Return what the other symbols may be worth, in INR; None when a price, or the collar it needs, is not known."""
-    values = [worth(each, limits) for each in portfolio.others]
-    known = [value for value in values if value is not None]
-    return sum(known, Decimal(0)) if len(known) == len(values) else None
+    in_all = Decimal(0)
+    for each in portfolio.others:
+        value = worth(each, limits)
+        if value is None:
+            return None
+        in_all += value
+    return in_all
 
 
 def money_left(portfolio: Portfolio, limits: Limits) -> Decimal | None:
@@ -114,14 +118,10 @@ def worth(other: Elsewhere, limits: Limits) -> Decimal | None:
 
     None when its price, or the collar it needs, is not known.
     """
-    own, in_all = other.own, other.own + other.external
-    low, high = (own, in_all) if own < in_all else (in_all, own)
-    long = max(0, high) + other.working_buys + other.external_buys
-    short = max(0, -low) + max(0, other.working_sells + other.external_sells - max(0, low))
-    if other.price is None or (other.market_buys_work and limits.collar_percent is None):
-        return None
-    value = max(long, short) * other.price
-    return value * (1 + limits.collar_percent / HUNDRED) if other.market_buys_work and limits.collar_percent else value
+    value, collar = other.value, limits.collar_percent
+    if value is None or not other.market_buys_work:
+        return value
+    return None if collar is None else value * (1 + collar / HUNDRED)
 
 
 def _position_value(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits) -> Decimal | None:

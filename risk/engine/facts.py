@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 
 from risk.engine.sessions import MarketSession
 
@@ -219,6 +220,15 @@ class Elsewhere:
     external: int = 0  # as in `Holding`, and the working quantities of others
     external_buys: int = 0
     external_sells: int = 0
+
+    @cached_property
+    def value(self) -> Decimal | None:
+        """The greater of when all its buys fill and when all its sells do, at `price`; None when that is not known."""
+        own, in_all = self.own, self.own + self.external
+        low, high = (own, in_all) if own < in_all else (in_all, own)
+        long = max(0, high) + self.working_buys + self.external_buys
+        short = max(0, -low) + max(0, self.working_sells + self.external_sells - max(0, low))
+        return None if self.price is None else max(long, short) * self.price
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -54,7 +54,7 @@ def _kept(value: Any) -> Any:
     if as_text := _AS_TEXT.get(kind):
         return as_text(value)
     if kind is Elsewhere:
-        return {name: _kept(each) for name, each in vars(value).items() if name in _SAID or each != _DEFAULTS[name]}
+        return _kept_elsewhere(value, str(value.price)).copy()
     if names := _names(kind):
         return {name: _kept(getattr(value, name)) for name in names}
     if isinstance(value, tuple):
@@ -67,6 +67,13 @@ def _kept(value: Any) -> Any:
         if isinstance(value, known):
             return as_text(value)
     raise TypeError(f"{value!r} is a {kind.__name__}, which is not kept exactly")
+
+
+@lru_cache(maxsize=4096)
+def _kept_elsewhere(value: Elsewhere, price: str) -> dict[str, Any]:
+    """Return it as it is kept: most are as before. The price tells by its text, for 1.5 and 1.50 are equal."""
+    said = {name: getattr(value, name) for name in _DEFAULTS}
+    return {name: _kept(each) for name, each in said.items() if name in _SAID or each != _DEFAULTS[name]}
 
 
 _AS_THEY_ARE = frozenset({NoneType, bool, int, str})
