@@ -20,7 +20,7 @@ from orders.models.order import OrderQuerySet
 from orders.reckoning import midnight
 from risk.engine.day import DayOfSymbol, DayResult, day_result
 from risk.engine.facts import Origin, Side
-from risk.questions import Later, Question, together
+from risk.questions import Later, Question
 
 Line = tuple[str, str, str]  # exchange, symbol, product
 _OF_A_DAY = ("trading_date", "bought", "sold", "paid", "received", "newest_at", "newest_fill", "newest_price")
@@ -30,18 +30,24 @@ def day_of_account(desk: Desk, *, charges_percent: Decimal, now: datetime, inclu
     """Return what our own orders made of the day, in INR, or with what is external what the whole account did."""
     if include_external:
         return day_result(symbols_in_all(desk, now=now), charges_percent=charges_percent)
-    with together():
-        positions, day = ask_held(desk), ask_day(desk, now)
-    return day_result(day(positions(), Youngest(desk, now)), charges_percent=charges_percent)
+    _, day = ask_day(desk, now)()
+    return day_result(day(Youngest(desk, now)), charges_percent=charges_percent)
 
 
-def ask_day(desk: Desk, now: datetime) -> Callable[[Iterable[Held], Youngest], Iterator[DayOfSymbol]]:
-    """Ask for what our own orders made of the day; what is returned tells it, for all positions of the desk."""
-    reckoned = _RECKONED.ask(mode=desk.mode, day=trading_date(now))
+def ask_day(desk: Desk, now: datetime) -> Later[tuple[list[Held], Callable[[Youngest], Iterator[DayOfSymbol]]]]:
+    """
+    Ask for all positions of the desk, flat ones, too, and for what our own orders made of the day.
 
-    def told(positions: Iterable[Held], prices: Youngest) -> Iterator[DayOfSymbol]:
-        traded = _traded_by_us(desk.mode, trading_date(now), reckoned())
-        return (_day_of(position, traded, prices) for position in positions)
+    The day is told by the youngest prices.
+    """
+    today = trading_date(now)
+    asked = _HELD_TODAY.ask(mode=desk.mode, day=today)
+
+    def told() -> tuple[list[Held], Callable[[Youngest], Iterator[DayOfSymbol]]]:
+        rows = asked()
+        positions = [Held._make(row[: len(Held._fields)]) for row in rows]
+        traded = _traded_by_us(desk.mode, today, rows)
+        return positions, lambda prices: (_day_of(position, traded, prices) for position in positions)
 
     return told
 
@@ -127,7 +133,8 @@ class Youngest:
             return position.last_price
         key = (position.exchange, position.symbol)
         if key not in self._told:
-            self.ask([key])
+            told = self._stream.last(*key, now=self._now)
+            self._told[key] = told.price if told else None
         price = self._told[key]
         return position.last_price if price is None else price
 
@@ -176,17 +183,18 @@ class _Traded:
 _UNTRADED = _Traded()
 
 
-def _traded_by_us(mode: str, day: date, reckoned: Iterable[tuple[Any, ...]] | None = None) -> dict[Line, _Traded]:
+def _traded_by_us(mode: str, day: date, positions: Iterable[tuple[Any, ...]] | None = None) -> dict[Line, _Traded]:
     """
-    Return what our orders traded on this date, as it was `reckoned` with the positions; without that it is read.
+    Return what our orders traded on this date, as it was reckoned with the `positions`; without those they are read.
 
     Where that was for another date and something was traded since, or does not say it at all, the fills are added up.
     """
     traded: dict[Line, _Traded] = {}
     unknown: set[Line] = set()
-    if reckoned is None:
-        reckoned = _RECKONED.rows(mode=mode, day=day)
-    for exchange, symbol, product, in_force, its_date, *of_it in reckoned:
+    for row in _HELD_TODAY.rows(mode=mode, day=day) if positions is None else positions:
+        (exchange, symbol, product), (may_have, in_force, its_date, *of_it) = row[:3], row[len(Held._fields) :]
+        if not may_have:
+            continue
         if not in_force or its_date != day:
             unknown.add((exchange, symbol, product))
             continue
@@ -199,17 +207,17 @@ def _traded_by_us(mode: str, day: date, reckoned: Iterable[tuple[Any, ...]] | No
     return traded
 
 
-def _reckoned(mode: str, day: date) -> QuerySet[Position, Any]:
-    """Return the day of each position that may have been traded on this date, or since."""
+def _held_today(mode: str, day: date) -> QuerySet[Position, Any]:
+    """Return all positions, and of each whether it may have been traded on this date, or since, and its day."""
     in_force = Q(day__reckoned_at=F("updated_at"))
     has_moved = ~Q(quantity=0) | ~Q(cost=0) | ~Q(realised_pnl=0)  # else it is only there to show what is external
     unreckoned = Q(day__isnull=True) & has_moved | Q(day__isnull=False) & ~in_force
     may_have = unreckoned | Q(day__last_traded__gte=day)
+    said = {"may_have": may_have, "in_force": in_force}
     return (
-        Position.objects.filter(may_have, mode=mode)
-        .order_by()
-        .annotate(in_force=ExpressionWrapper(in_force, BooleanField()))
-        .values_list("exchange", "symbol", "product", "in_force", *(f"day__{name}" for name in _OF_A_DAY))
+        Position.objects.filter(mode=mode)
+        .annotate(**{name: ExpressionWrapper(each, BooleanField()) for name, each in said.items()})
+        .values_list(*Held._fields, *said, *(f"day__{name}" for name in _OF_A_DAY))
     )
 
 
@@ -234,7 +242,7 @@ def ask_held(desk: Desk) -> Later[list[Held]]:
 
 
 _HELD = Question[tuple[Any, ...]](lambda mode: Position.objects.filter(mode=mode).values_list(*Held._fields), mode=str)
-_RECKONED = Question[tuple[Any, ...]](_reckoned, mode=str, day=date)
+_HELD_TODAY = Question[tuple[Any, ...]](_held_today, mode=str, day=date)
 
 
 def _traded_by_others(mode: str, day: date) -> dict[Line, _Traded]:

@@ -81,7 +81,7 @@ def ask_book(desk: Desk, key: Key, observed: Observed, now: datetime) -> Callabl
     here: dict[str, Any] = {"mode": desk.mode, "now": now, "exchange": exchange, "symbol": symbol}
     today = trading_date(now)
     session = SESSION.ask(mode=desk.mode)
-    positions, lines, day = ask_held(desk), _ask_lines(desk, now), ask_day(desk, now)
+    day, lines = ask_day(desk, now), _ask_lines(desk, now)
     made_today = _MADE_TODAY.ask(mode=desk.mode, today=today)
     newest = _NEWEST.ask(**here, today=today, day_before=today - timedelta(days=1))
     rejections = ask_rejections(desk.mode, now=now)
@@ -94,7 +94,7 @@ def ask_book(desk: Desk, key: Key, observed: Observed, now: datetime) -> Callabl
         control: TradingControl, instrument: Instrument, limits: Limits, without: Order | None = None
     ) -> Portfolio:
         login = next(iter(session()), None)
-        held, prices = positions(), Youngest(desk, now)
+        (held, result), prices = day(), Youngest(desk, now)
         by_symbol, orders = lines(held, prices, limits, without)
         line = by_symbol.pop(key, _Line())
         if limits.include_external and not external.is_known(desk):
@@ -109,7 +109,7 @@ def ask_book(desk: Desk, key: Key, observed: Observed, now: datetime) -> Callabl
             reconciled_at=login.reconciled_at if login else None,
             trades_today=count,
             orders_in_doubt=sum(order["status"] == OrderStatus.IN_DOUBT for order in orders),
-            day_loss=_day_loss(desk, limits, now, day(held, prices)),
+            day_loss=_day_loss(desk, limits, now, result(prices)),
             holding=_holding(observed, line, _Newest(*newest()[0]), stale=moved is not None and moved()),
             quote=observed.quote,
             market=market_of(desk, instrument, now=now),
