@@ -10,7 +10,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from django.db.models import Count, F, Max, Q, QuerySet, Value
+from django.db.models import Count, F, Max, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from orders import external
 from orders.broker.sessions import SESSION
@@ -82,8 +83,7 @@ def ask_book(desk: Desk, key: Key, observed: Observed, now: datetime) -> Callabl
     today = trading_date(now)
     session = SESSION.ask(mode=desk.mode)
     day, lines = ask_day(desk, now), _ask_lines(desk, now)
-    made_today = _MADE_TODAY.ask(mode=desk.mode, today=today)
-    newest = _NEWEST.ask(**here, today=today, day_before=today - timedelta(days=1))
+    made = _MADE.ask(**here, today=today, day_before=today - timedelta(days=1))
     rejections = ask_rejections(desk.mode, now=now)
     stops = STOPS.ask(mode=desk.mode, symbol=symbol)
     requests = ask_traffic(desk, now)
@@ -99,7 +99,7 @@ def ask_book(desk: Desk, key: Key, observed: Observed, now: datetime) -> Callabl
         line = by_symbol.pop(key, _Line())
         if limits.include_external and not external.is_known(desk):
             line.external = None
-        ((count,),), (streak, lately) = made_today(), rejections()
+        ((count, *newest),), (streak, lately) = made(), rejections()
         return Portfolio(
             state=TradingState(control.state),
             auto_trading=control.auto_trading and desk.auto_trading_allowed,
@@ -110,7 +110,7 @@ def ask_book(desk: Desk, key: Key, observed: Observed, now: datetime) -> Callabl
             trades_today=count,
             orders_in_doubt=sum(order["status"] == OrderStatus.IN_DOUBT for order in orders),
             day_loss=_day_loss(desk, limits, now, result(prices)),
-            holding=_holding(observed, line, _Newest(*newest()[0]), stale=moved is not None and moved()),
+            holding=_holding(observed, line, _Newest._make(newest), stale=moved is not None and moved()),
             quote=observed.quote,
             market=market_of(desk, instrument, now=now),
             stops=tuple(title for (title,) in stops()),
@@ -293,32 +293,30 @@ def _holding(observed: Observed, line: _Line, newest: _Newest, *, stale: bool) -
     )
 
 
-def _made_today(mode: str, today: date) -> QuerySet[Order, Any]:
-    """Count the trades of today: one row, by an index alone."""
-    trades = Order.objects.trades_of(mode, today).order_by().values(in_all=Value(1))
-    return trades.annotate(count=Count("*")).values_list("count")
-
-
-def _newest_made(
+def _made(
     mode: str, exchange: str, symbol: str, now: datetime, today: date, day_before: date
-) -> QuerySet[Any, Any]:
+) -> QuerySet[TradingControl, Any]:
     """
-    Find when the newest trade of each side of the symbol was made, of today and the day before: one row.
+    Count the trades of today, by an index alone, and find when the newest of each side of the symbol was made, of today
+    and the day before: one row, the switch's.
 
     What the broker refused is no first order that a second would double; one from the future was dated by a clock that
     was set back since.
     """
+    of_today = Order.objects.trades_of(mode, today).order_by().values(in_all=Value(1))
     trades = Order.objects.trades_of(mode, today, day_before).filter(exchange=exchange, symbol=symbol)
-    alike = trades.filter(created_at__lte=now + FUTURE_MAX).exclude(status__in=INFERRED)
-    counted = alike.order_by().values(in_all=Value(1))
-    return counted.annotate(
-        buy=Max("created_at", filter=Q(side=Side.BUY.value)), sell=Max("created_at", filter=Q(side=Side.SELL.value))
-    ).values_list("buy", "sell")
+    alike = trades.filter(created_at__lte=now + FUTURE_MAX).exclude(status__in=INFERRED).order_by()
+    newest = (
+        Subquery(alike.filter(side=side.value).values(in_all=Value(1)).annotate(at=Max("created_at")).values("at"))
+        for side in Side
+    )
+    return TradingControl.objects.filter(mode=mode).values_list(
+        Coalesce(Subquery(of_today.annotate(count=Count("*")).values("count")), 0), *newest
+    )
 
 
-_MADE_TODAY = Question[tuple[int]](_made_today, mode=str, today=date)
-_NEWEST = Question[tuple[datetime | None, datetime | None]](
-    _newest_made, mode=str, exchange=str, symbol=str, now=datetime, today=date, day_before=date
+_MADE = Question[tuple[int, datetime | None, datetime | None]](
+    _made, mode=str, exchange=str, symbol=str, now=datetime, today=date, day_before=date
 )
 
 

@@ -1002,7 +1002,7 @@ MUTATIONS = [
         "give the room of what was turned away to the next order",
         "orders/portfolio.py",
         "Order.objects.may_fill(mode, today).at_worst()",
-        "Order.objects.unfinished(mode).filter(Q(trading_date=today) | ~Q(trading_date=today)).at_worst()",
+        "Order.objects.unfinished(mode).exclude(pk__lt=0, trading_date=today).at_worst()",
         TURNED_AWAY + "an_entry_that_was_turned_away_takes_its_room_until_the_book_bears_it_out",
     ),
     Mutation(
