@@ -3,14 +3,15 @@ The facts of a decision as they are kept, and back: exact, so that the same deci
 
 Numbers and moments are text, each in a form that loses nothing. The shape is numbered. A fact that was added later
 takes its default in what was kept before; one without a default cannot be made up, and what lacks it is not readable.
-Of what there may be hundreds of, a fact that is as by default is left out: those defaults must stay for ever.
+Of what there may be hundreds of, a fact that is as by default is left out: those defaults must stay for ever. And many
+moments are kept as numbers, in a quarter of the time and half of the room: microseconds since 1970.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -19,7 +20,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from risk.engine.facts import Elsewhere, Portfolio, ProposedOrder
 
-SHAPE = 1  # 0, without a number: the same, its moments cut to the millisecond
+SHAPE = 2  # 1: many moments, too, as text; 0, without a number: that, its moments cut to the millisecond
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 class FactsUnreadable(Exception):
@@ -39,11 +41,11 @@ def kept_part(facts: ProposedOrder | Portfolio) -> dict[str, Any]:
 
 def restored(facts: Mapping[str, Any]) -> tuple[ProposedOrder, Portfolio]:
     """Return the facts that `kept` was given. Raise `FactsUnreadable`."""
-    if facts.get("shape", 0) not in (0, SHAPE):
+    if facts.get("shape", 0) not in range(SHAPE + 1):
         raise FactsUnreadable(f"their shape is {facts.get('shape')}, this version reads up to {SHAPE}")
     try:
         return _restored(ProposedOrder, facts["proposed"]), _restored(Portfolio, facts["portfolio"])
-    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, InvalidOperation) as error:
         raise FactsUnreadable(f"{type(error).__name__}: {error}") from error
 
 
@@ -58,7 +60,7 @@ def _kept(value: Any) -> Any:
     if names := _names(kind):
         return {name: _kept(getattr(value, name)) for name in names}
     if isinstance(value, tuple):
-        return [_kept(each) for each in value]
+        return [(each - _EPOCH) // _MICROSECOND if type(each) is datetime else _kept(each) for each in value]
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, int | str):
@@ -94,7 +96,7 @@ def _restored(kind: Any, value: Any) -> Any:
         (inner,) = (each for each in get_args(kind) if each is not NoneType)
         return None if value is None else _restored(inner, value)
     if get_origin(kind) is tuple:
-        return tuple(_restored(get_args(kind)[0], each) for each in value)
+        return tuple(_restored_of_many(get_args(kind)[0], each) for each in value)
     if is_dataclass(kind):
         return _restored_facts(kind, value)
     if kind is Decimal:
@@ -106,6 +108,12 @@ def _restored(kind: Any, value: Any) -> Any:
     if type(value) is not kind:
         raise TypeError(f"{value!r} is no {kind.__name__}")
     return value
+
+
+def _restored_of_many(kind: Any, value: Any) -> Any:
+    if kind is datetime and type(value) is int:
+        return _EPOCH + value * _MICROSECOND
+    return _restored(kind, value)
 
 
 def _restored_facts(kind: Any, value: Mapping[str, Any]) -> Any:

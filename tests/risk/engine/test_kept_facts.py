@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from risk.engine import kept_facts
 from risk.engine.decision import assess
-from risk.engine.facts import Elsewhere, Portfolio, ProposedOrder
+from risk.engine.facts import Elsewhere, Portfolio, ProposedOrder, Traffic
 from risk.engine.kept_facts import FactsUnreadable, kept, kept_part, restored
 
 from .cast import BUY, LIMITS, NOW, PORTFOLIO, SELL
@@ -60,7 +60,7 @@ def test_no_digit_and_no_microsecond_is_lost() -> None:
 
     facts = kept(BUY, replace(PORTFOLIO, quote=quote))
 
-    assert facts["shape"] == 1
+    assert facts["shape"] == 2
     assert facts["portfolio"]["quote"] == {"price": "1400.10", "as_of": "2026-11-23T09:59:59.999999+05:30"}
     assert str(restored(facts)[1].quote.price) == "1400.10"
 
@@ -76,6 +76,23 @@ def test_what_was_kept_before_shapes_had_a_number_is_read() -> None:
     assert portfolio.reconciled_at == datetime(2026, 11, 23, 4, 29, 30, 123000, tzinfo=UTC)
 
 
+def test_many_moments_are_kept_as_microseconds_and_read_to_the_last_one() -> None:
+    placed = tuple(NOW - timedelta(microseconds=each) for each in (59_999_999, 1, 0))
+
+    facts = kept(BUY, replace(PORTFOLIO, traffic=Traffic(placed=placed)))
+
+    newest = int(NOW.timestamp()) * 1_000_000
+    assert facts["portfolio"]["traffic"]["placed"] == [newest - 59_999_999, newest - 1, newest]
+    assert restored(json.loads(json.dumps(facts)))[1].traffic.placed == placed
+
+
+def test_many_moments_that_were_kept_as_text_are_read() -> None:
+    facts = kept(BUY, PORTFOLIO) | {"shape": 1}
+    facts["portfolio"]["traffic"]["placed"] = ["2026-11-23T09:59:59.999999+05:30"]
+
+    assert restored(facts)[1].traffic.placed == (NOW - timedelta(microseconds=1),)
+
+
 def test_a_fact_that_exists_no_more_is_passed_over() -> None:
     facts = kept(BUY, PORTFOLIO)
     facts["portfolio"]["phase_of_the_moon"] = "full"
@@ -86,7 +103,7 @@ def test_a_fact_that_exists_no_more_is_passed_over() -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda facts: facts.update(shape=2), "their shape is 2, this version reads up to 1"),
+        (lambda facts: facts.update(shape=3), "their shape is 3, this version reads up to 2"),
         (lambda facts: facts.pop("portfolio"), "portfolio"),
         (lambda facts: facts["portfolio"].pop("trades_today"), "trades_today"),
         (lambda facts: facts["portfolio"].update(trades_today="4"), "'4' is no int"),
@@ -95,6 +112,9 @@ def test_a_fact_that_exists_no_more_is_passed_over() -> None:
         (lambda facts: facts["proposed"].update(action="SHORT"), "SHORT"),
         (lambda facts: facts["portfolio"].update(quote=5), "TypeError"),
         (lambda facts: facts["portfolio"]["quote"].update(as_of="yesterday"), "yesterday"),
+        (lambda facts: facts["portfolio"]["quote"].update(as_of=5), "TypeError"),
+        (lambda facts: facts["portfolio"]["traffic"].update(placed=[10**30]), "OverflowError"),
+        (lambda facts: facts["portfolio"]["traffic"].update(placed=[True]), "TypeError"),
         (lambda facts: facts.update(proposed=[]), "Error"),
     ],
 )
