@@ -13,7 +13,8 @@ from django.db.models import F, Q, QuerySet
 from orders.desk import trading_date
 from orders.lifecycle import INFERRED, MODIFICATION_UNFINISHED, ModificationState, OrderStatus
 from orders.models import Order, OrderEvent, OrderModification
-from orders.models.order import OrderQuerySet, dated_since
+from orders.models.order import FUTURE_MAX, OrderQuerySet, dated_since
+from orders.models.quarters import is_found, lately
 from risk.engine.facts import Funds, Origin, Side
 from risk.questions import Later, Question
 
@@ -22,7 +23,13 @@ _UNKNOWN_TO_THE_BROKER = (OrderStatus.PENDING, OrderStatus.SUBMITTING, OrderStat
 
 
 def ask_committed(mode: str, funds: Funds, now: datetime) -> Later[Funds]:
-    """Ask what our own buys may take of the funds that the broker did not know of when they were read."""
+    """
+    Ask what our own buys may take of the funds that the broker did not know of when they were read.
+
+    That is unknown of funds read so long ago that not all since would be found: they are too old to buy with anyway.
+    """
+    if not is_found(funds.as_of, now + FUTURE_MAX):
+        return lambda: replace(funds, committed=None)
     at = {"mode": mode, "since": funds.as_of, "now": now}
     first_day = trading_date(funds.as_of) - timedelta(days=1)
     asked = [
@@ -61,7 +68,7 @@ def _unknown_buys(mode: str, first_day: date) -> QuerySet[Order, Any]:
 
 def _buys_learnt_of(mode: str, since: datetime, now: datetime) -> QuerySet[Order, Any]:
     """Return what the broker came to know since: each of these three is found by an index, one "or" by none."""
-    return _as_committed(Order.objects.filter(dated_since("answered_at", since, now), mode=mode))
+    return _as_committed(Order.objects.filter(lately("answered_at", since, now + FUTURE_MAX), mode=mode))
 
 
 def _buys_no_longer_doubted(mode: str, since: datetime, now: datetime) -> QuerySet[Order, Any]:

@@ -31,6 +31,7 @@ from orders.desk import Desk, trading_date
 from orders.lifecycle import TURNED_AWAY, ModificationState, OrderStatus
 from orders.models import Order, OrderEvent, OrderModification
 from orders.models.order import FUTURE_MAX
+from orders.models.quarters import is_found, lately
 from risk.engine.facts import Origin, Traffic
 from risk.engine.rates import BROKER_MINUTE, MINUTE, SECOND
 from risk.models import TradingControl
@@ -49,9 +50,12 @@ def traffic(desk: Desk, now: datetime) -> Traffic:
 def ask_traffic(desk: Desk, now: datetime) -> Later[Traffic]:
     """Ask for the requests that count at that moment."""
     unanswered = timedelta(seconds=desk.rules.answer_within_seconds)  # an answer came by then, or none will
-    days = {"first_day": trading_date(now - MINUTE - unanswered), "today": trading_date(now)}
-    modified = _MODIFIED.ask(mode=desk.mode, now=now, began=now - MINUTE - unanswered)
-    counted = _COUNTED.ask(mode=desk.mode, now=now, began=now - MINUTE - unanswered, **days)
+    began = now - MINUTE - unanswered
+    if not is_found(began, now + FUTURE_MAX):
+        raise ValueError(f"an order that is answered after {unanswered} would not be counted")
+    days = {"first_day": trading_date(began), "today": trading_date(now)}
+    modified = _MODIFIED.ask(mode=desk.mode, now=now, began=began)
+    counted = _COUNTED.ask(mode=desk.mode, now=now, began=began, **days)
 
     def told() -> Traffic:
         ((placed, today, cancelled),) = counted()
@@ -93,7 +97,7 @@ def _placed(mode: str, now: datetime, began: datetime, first_day: date, today: d
     )
     refused = Q(status=OrderStatus.REJECTED, status_reason__startswith=TURNED_AWAY)
     seconds = _Seconds("there_by")
-    sent = Order.objects.requested_on(mode, first_day, today).filter(submitted_at__range=(began, now + FUTURE_MAX))
+    sent = Order.objects.requested_on(mode, first_day, today).filter(lately("submitted_at", began, now + FUTURE_MAX))
     latest = sent.annotate(there_by=there_by).filter(Q(there_by__gt=now - MINUTE) | refused).order_by("-there_by")
     signed = Case(When(refused, then=-seconds), default=seconds)
     return latest.annotate(signed=signed).values("signed")[:REQUESTS_READ_MAX]
@@ -112,7 +116,7 @@ def _counted(mode: str, now: datetime, began: datetime, first_day: date, today: 
     One row, the switch's: each of the three is read by an index of its own.
     """
     requested = Order.objects.requested_on(mode, today).order_by().values(in_all=Value(1))
-    tried = Order.objects.filter(mode=mode, cancel_tried_at__range=(now - SECOND, now + FUTURE_MAX)).order_by()
+    tried = Order.objects.filter(lately("cancel_tried_at", now - SECOND, now + FUTURE_MAX), mode=mode).order_by()
     return TradingControl.objects.filter(mode=mode).values_list(
         ArraySubquery(_placed(mode, now, began, first_day, today)),
         Coalesce(Subquery(requested.annotate(count=Count("*")).values("count")), 0),

@@ -21,6 +21,7 @@ from orders.lifecycle import (
     may_follow,
 )
 from orders.models.missed_exit import MissedExit
+from orders.models.quarters import Quarter
 from risk.engine.facts import Origin, Side
 from risk.models import Mode
 from risk.models.append_only import append_only
@@ -224,10 +225,13 @@ class Order(models.Model):
             models.Index(
                 fields=["mode", "origin", "-id"], condition=~Q(origin=Origin.AUTO.value), name="order_of_no_signal"
             ),
-            models.Index(fields=["mode", "submitted_at"], name="order_submitted"),
-            models.Index(fields=["mode", "answered_at"], name="order_answered"),
+            # By quarters of an hour, by which `lately` asks.
+            models.Index("mode", Quarter("submitted_at"), "submitted_at", name="order_submitted"),
+            models.Index("mode", Quarter("answered_at"), "answered_at", name="order_answered"),
             models.Index(
-                fields=["mode", "cancel_tried_at"],
+                "mode",
+                Quarter("cancel_tried_at"),
+                "cancel_tried_at",
                 condition=Q(cancel_tried_at__isnull=False),
                 name="order_cancel_tried",
             ),

@@ -67,7 +67,7 @@ def the_past(symbols: Sequence[str]) -> tuple[Copies, ...]:
                 "filled_quantity": f"case when {PAIR} %% 3 = 0 then 1 else 0 end",
                 "average_price": f"case when {PAIR} %% 3 = 0 then one.average_price end",
                 "trading_date": DAY,
-                **dict.fromkeys(("created_at", "submitted_at", "ended_at", "book_as_of"), "made_at"),
+                **dict.fromkeys(("created_at", "submitted_at", "answered_at", "ended_at", "book_as_of"), "made_at"),
             },
         ),
         Copies(model="orders.OrderEvent", each=3, columns={"order_id": "%(first)s + o", "at": "made_at"}),

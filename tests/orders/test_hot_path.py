@@ -6,9 +6,11 @@ Not milliseconds: those are for `make bench`. Here a statement too many, or a ta
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -16,6 +18,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from orders import committed_funds, traffic
 from orders.broker.asked import AskedFunds
 from orders.broker.prices import StreamedPrices
 from orders.broker.ticks import Tick
@@ -29,6 +32,7 @@ from orders.reconciliation import reconcile
 from risk import control as switch
 from risk.engine.facts import PriceBand
 from risk.engine.rules import RULES, SCREEN
+from risk.questions import Question
 from tests.conftest import StillClock, open_the_limits
 from tests.orders.admin import full_book, full_walk
 from tests.orders.together import direct_connection
@@ -208,12 +212,17 @@ ROWS_MAX = 500  # that one step of one statement reads of a big table
 BOOK = ("Signal", "Decision", "Order", "OrderEvent", "BrokerMessage", "Fill")
 
 
-def test_a_full_book_is_not_read_for_an_order(swept, follow, unasked, received, message, monkeypatch):
+@pytest.fixture
+def full(swept, follow, received, monkeypatch) -> None:
+    """Write forty thousand orders of before, and what belongs to them."""
     open_the_limits()
     follow(received())
     copied = tuple(each for each in full_book.THE_BOOK if each.model.removeprefix("orders.") in BOOK)
     monkeypatch.setattr(full_book, "THE_BOOK", copied)
     full_book.fill(40_000, each_at_most=1)
+
+
+def test_a_full_book_is_not_read_for_an_order(full, unasked, received, message):
     big = full_book.big_tables()
     desk = unasked()
 
@@ -229,3 +238,42 @@ def test_a_full_book_is_not_read_for_an_order(swept, follow, unasked, received, 
         greedy |= {(step, table): rows for table, rows in read.items() if rows > ROWS_MAX}
     assert greedy == {}
     assert {"orders_order", "orders_fill", "orders_signal", "orders_decision"} <= big
+
+
+TYPES = {str: "text", int: "bigint", date: "date", datetime: "timestamptz"}
+
+
+def is_planned_anew(question: Question, values: dict[str, object]) -> bool:
+    """Return whether PostgreSQL, having tried five plans of a question for these values, keeps none for any values."""
+    number = itertools.count(1)
+    sql = re.sub("%s", lambda _: f"${next(number)}", question._compiled.sql).replace("%%", "%")
+    asked = [place.value(values) for place in question._compiled.places]
+    types = ", ".join(next(TYPES[kind] for kind in type(value).__mro__ if kind in TYPES) for value in asked)
+    places = ", ".join(["%s"] * len(asked))
+    with connection.cursor() as cursor:
+        cursor.execute(f"PREPARE asked{f'({types})' if asked else ''} AS {sql}")
+        for _ in range(10):
+            cursor.execute(f"EXECUTE asked{f'({places})' if asked else ''}", asked or None)
+        cursor.execute("SELECT generic_plans FROM pg_prepared_statements WHERE name = 'asked'")
+        [[kept]] = cursor.fetchall()
+        cursor.execute("DEALLOCATE asked")
+    return kept == 0
+
+
+def test_no_question_of_an_order_is_planned_anew_each_time_however_full_the_book_is(
+    full, unasked, received, monkeypatch
+):
+    """To plan one takes PostgreSQL many times as long as to answer it, and the longer the more it knows of a table."""
+    desk, asked, ask = unasked(), {}, Question.ask
+
+    def noted(question: Question, **values: object) -> object:
+        asked[question] = values
+        return ask(question, **values)
+
+    monkeypatch.setattr(Question, "ask", noted)
+    assert submit(desk, decide(desk, received())).status == "OPEN"
+    monkeypatch.setattr(Question, "ask", ask)
+
+    anew = [question._compiled.sql for question, values in asked.items() if is_planned_anew(question, values)]
+    assert anew == []
+    assert {committed_funds._BUYS_LEARNT_OF, traffic._COUNTED} <= asked.keys()

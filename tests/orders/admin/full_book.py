@@ -72,7 +72,7 @@ THE_BOOK = (
             "quantity": "1",
             "broker_status": "'COMPLETE'",
             "trading_date": DAY,
-            **dict.fromkeys(("created_at", "submitted_at", "ended_at", "book_as_of"), "made_at"),
+            **dict.fromkeys(("created_at", "submitted_at", "answered_at", "ended_at", "book_as_of"), "made_at"),
         },
     ),
     Copies(
