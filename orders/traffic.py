@@ -31,7 +31,7 @@ from orders.desk import Desk, trading_date
 from orders.lifecycle import TURNED_AWAY, ModificationState, OrderStatus
 from orders.models import Order, OrderEvent, OrderModification
 from orders.models.order import FUTURE_MAX
-from orders.models.quarters import is_found, lately
+from orders.models.quarters import lately
 from risk.engine.facts import Origin, Traffic
 from risk.engine.rates import BROKER_MINUTE, MINUTE, SECOND
 from risk.models import TradingControl
@@ -51,8 +51,6 @@ def ask_traffic(desk: Desk, now: datetime) -> Later[Traffic]:
     """Ask for the requests that count at that moment."""
     unanswered = timedelta(seconds=desk.rules.answer_within_seconds)  # an answer came by then, or none will
     began = now - MINUTE - unanswered
-    if not is_found(began, now + FUTURE_MAX):
-        raise ValueError(f"an order that is answered after {unanswered} would not be counted")
     days = {"first_day": trading_date(began), "today": trading_date(now)}
     modified = _MODIFIED.ask(mode=desk.mode, now=now, began=began)
     counted = _COUNTED.ask(mode=desk.mode, now=now, began=began, **days)
@@ -97,7 +95,7 @@ def _placed(mode: str, now: datetime, began: datetime, first_day: date, today: d
     )
     refused = Q(status=OrderStatus.REJECTED, status_reason__startswith=TURNED_AWAY)
     seconds = _Seconds("there_by")
-    sent = Order.objects.requested_on(mode, first_day, today).filter(lately("submitted_at", began, now + FUTURE_MAX))
+    sent = Order.objects.requested_on(mode, first_day, today).filter(submitted_at__range=(began, now + FUTURE_MAX))
     latest = sent.annotate(there_by=there_by).filter(Q(there_by__gt=now - MINUTE) | refused).order_by("-there_by")
     signed = Case(When(refused, then=-seconds), default=seconds)
     return latest.annotate(signed=signed).values("signed")[:REQUESTS_READ_MAX]

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='order',
-            index=models.Index(models.F('mode'), Quarter('submitted_at'), models.F('submitted_at'), name='order_submitted'),
+            index=models.Index(fields=['mode', 'trading_date', 'submitted_at'], name='order_submitted'),
         ),
         migrations.AddIndex(
             model_name='order',

@@ -225,8 +225,8 @@ class Order(models.Model):
             models.Index(
                 fields=["mode", "origin", "-id"], condition=~Q(origin=Origin.AUTO.value), name="order_of_no_signal"
             ),
-            # By quarters of an hour, by which `lately` asks.
-            models.Index("mode", Quarter("submitted_at"), "submitted_at", name="order_submitted"),
+            models.Index(fields=["mode", "trading_date", "submitted_at"], name="order_submitted"),
+            # By quarters of an hour, by which `lately` asks: both happen on later dates than the order's, too.
             models.Index("mode", Quarter("answered_at"), "answered_at", name="order_answered"),
             models.Index(
                 "mode",

@@ -5,7 +5,6 @@ in Mumbai, or for being of an order of an earlier day; and none is found that ha
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -16,7 +15,7 @@ from orders.desk import trading_date
 from orders.models import Order
 from orders.models.order import FUTURE_MAX
 from orders.models.quarters import QUARTER, is_found, lately
-from orders.traffic import ask_traffic, traffic
+from orders.traffic import traffic
 from risk.engine.facts import Funds
 
 pytestmark = pytest.mark.django_db
@@ -114,13 +113,6 @@ def test_of_funds_read_so_long_ago_that_not_all_since_would_be_found_it_is_unkno
         return ask_committed(desk.mode, Funds(available=Decimal(1), as_of=as_of), MIDNIGHT)().committed
 
     assert (committed(oldest), committed(oldest - A_MICROSECOND)) == (Decimal(1), None)
-
-
-def test_a_desk_that_waits_longer_for_answers_than_what_was_placed_is_found_counts_nothing(desk):
-    patient = replace(desk, rules=replace(desk.rules, answer_within_seconds=QUARTER.total_seconds()))
-
-    with pytest.raises(ValueError, match=r"answered after 0:15:00 would not be counted"):
-        ask_traffic(patient, MIDNIGHT)
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 450, 899, 900])
