@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from django.db import models
-from django.db.models import Case, Exists, FilteredRelation, Max, OuterRef, Q, When
+from django.db.models import Case, Exists, F, FilteredRelation, Max, OuterRef, Q, When
 from django.db.models.functions import Greatest
 
 from orders.lifecycle import (
@@ -391,7 +391,10 @@ class OrderEvent(models.Model):
     class Meta:
         ordering = ["id"]
         triggers = append_only()
-        indexes = [models.Index(fields=["at"], condition=Q(before=OrderStatus.IN_DOUBT), name="order_event_doubt")]
+        indexes = [
+            models.Index(fields=["at"], condition=Q(before=OrderStatus.IN_DOUBT), name="order_event_doubt"),
+            models.Index(fields=["at"], condition=~Q(before=F("after")), name="order_event_move"),  # of any symbol
+        ]
 
     def __str__(self) -> str:
         return self.after if self.before == self.after else f"{self.before} → {self.after}"

@@ -18,7 +18,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from orders import committed_funds, traffic
+from orders import committed_funds, portfolio, traffic
 from orders.broker.asked import AskedFunds
 from orders.broker.prices import StreamedPrices
 from orders.broker.ticks import Tick
@@ -214,13 +214,26 @@ BOOK = ("Signal", "Decision", "Order", "OrderEvent", "BrokerMessage", "Fill")
 
 
 @pytest.fixture
-def full(swept, follow, received, monkeypatch) -> None:
-    """Write forty thousand orders of before, and what belongs to them."""
-    open_the_limits()
-    follow(received())
-    copied = tuple(each for each in full_book.THE_BOOK if each.model.removeprefix("orders.") in BOOK)
-    monkeypatch.setattr(full_book, "THE_BOOK", copied)
-    full_book.fill(40_000, each_at_most=1)
+def fill_the_book(swept, follow, received, monkeypatch) -> Callable[..., None]:
+    """Write forty thousand orders of before, and what belongs to them; other columns are SQL."""
+
+    def fill(**columns: str) -> None:
+        open_the_limits()
+        follow(received())
+        copied = tuple(
+            replace(each, columns={**each.columns, **{name: columns[name] for name in columns if name in each.columns}})
+            for each in full_book.THE_BOOK
+            if each.model.removeprefix("orders.") in BOOK
+        )
+        monkeypatch.setattr(full_book, "THE_BOOK", copied)
+        full_book.fill(40_000, each_at_most=1)
+
+    return fill
+
+
+@pytest.fixture
+def full(fill_the_book) -> None:
+    fill_the_book()
 
 
 def test_a_full_book_is_not_read_for_an_order(full, unasked, received, message):
@@ -239,6 +252,21 @@ def test_a_full_book_is_not_read_for_an_order(full, unasked, received, message):
         greedy |= {(step, table): rows for table, rows in read.items() if rows > ROWS_MAX}
     assert greedy == {}
     assert {"orders_order", "orders_fill", "orders_signal", "orders_decision"} <= big
+
+
+def test_of_a_symbol_that_was_traded_for_years_only_what_moved_since_is_read_for_a_sale(fill_the_book, desk):
+    """The broker's position holds until something of the symbol happened: that was asked of each order it ever had."""
+    fill_the_book(symbol="'RELIANCE'")
+    here = {"mode": desk.mode, "exchange": "NSE", "symbol": "RELIANCE"}
+    values = {**here, "since": desk.clock(), "now": desk.clock()}
+    sql = statements(lambda: portfolio._MOVED.rows(**values))
+
+    measured = full_walk.Measured(
+        address="sale", status=200, seconds=0, cpu_seconds=0, queries=[{"sql": each, "time": "0"} for each in sql]
+    )
+    big = full_book.big_tables()
+    assert full_walk.scanned(measured, big) == []
+    assert {table: rows for table, rows in full_walk.rows_read(measured, big).items() if rows > ROWS_MAX} == {}
 
 
 TYPES = {str: "text", int: "bigint", date: "date", datetime: "timestamptz"}

@@ -168,18 +168,18 @@ def test_a_restore_that_is_cut_short_leaves_a_database_that_nobody_can_write_to(
 
 @pytest.mark.django_db(transaction=True)
 def test_a_dump_of_an_older_version_is_brought_up_to_date(desk, target, tmp_path):
-    """As one of before four migrations: what they add, and the lines that say they were made, are taken away."""
+    """As one of before five migrations: what they add, and the lines that say they were made, are taken away."""
     backup = take(tmp_path, KEEP_ALL, now=desk.clock()).backup
     restore(backup, target)
     with beside(target.name) as other:
         other.execute("SET default_transaction_read_only = off")
         other.execute("ALTER TABLE orders_brokersession DROP COLUMN stream_connects")
-        other.execute("DROP INDEX order_of_no_signal")
+        other.execute("DROP INDEX order_of_no_signal, order_event_move")
         other.execute("DELETE FROM django_migrations WHERE app = 'orders' AND name >= '0035'")
 
     found = make_usable(backup, target)
 
-    assert (found["migrations"], found["findings"]) == (4, [])
+    assert (found["migrations"], found["findings"]) == (5, [])
     with beside(target.name) as other:
         assert other.execute("SELECT count(stream_connects) FROM orders_brokersession").fetchone() is not None
 
