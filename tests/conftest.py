@@ -3,7 +3,8 @@ The cast of the suite.
 
 One account on paper: RELIANCE at 1,400.00 and INFY at 1,500.00, both in lots of one, so that ₹1,000 an entry rounds up
 to one share of either, and ₹10,000 a position holds seven shares of RELIANCE and not eight. The clock runs, and a test
-moves it ahead instead of waiting.
+moves it ahead instead of waiting. The suite passes at any hour: a test whose clock leaves the minute it began in takes
+`noon`, and none begins in the last seconds of a date.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from time import sleep
+from typing import Any, Self
 
 import pytest
 from django.db import connection
@@ -39,6 +41,7 @@ RELIANCE_PRICE = Decimal("1400.00")
 WITHOUT_TRIGGERS = "SET LOCAL session_replication_role = replica"
 ALWAYS_THE_SAME = {"django_content_type", "auth_permission"}  # a migration makes them, and no test changes them
 LARGE_BYTES = 1 << 21
+TURNS = (0, 6)  # the hours in Mumbai at which the date changes, and the logins of a day end
 LISTED: list[dict[str, Any]] = []  # the instruments of the paper Kite, once a test has read them
 
 
@@ -56,6 +59,22 @@ def pytest_collection_finish() -> None:
     """Take what was imported and collected out of the collector's way: it would be walked again and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """
+    Begin after midnight in Mumbai what would run into it, and after six o'clock, when the logins end.
+
+    What a test did on one date is of yesterday on the next: no assertion could say what holds on both.
+    """
+    slow = any(item.get_closest_marker(name) for name in ("browser", "processes"))
+    now = timezone.now().astimezone(IST)
+    over = now + timedelta(seconds=60 if slow else 15)
+    for hour in TURNS:
+        turn = over.replace(hour=hour, minute=0, second=0, microsecond=0)
+        if now < turn <= over:
+            sleep((turn - now).total_seconds())
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -110,6 +129,15 @@ class Clock:
     def advance(self, **amount: float) -> None:
         self.ahead += timedelta(**amount)
 
+    def at_noon(self) -> Self:
+        """
+        Go to the hour after noon of this date in Mumbai: minutes and hours lead to no other one, ahead or back.
+
+        Its minute stays, so that no two tests are of one moment: the paper Kite's journals are named for theirs.
+        """
+        self.ahead += timedelta(hours=12 - self().astimezone(IST).hour)
+        return self
+
 
 class StillClock(Clock):
     """Stands still but for what a test, or a pause, moves it ahead. `paused` keeps the pauses, in seconds."""
@@ -121,6 +149,11 @@ class StillClock(Clock):
 
     def __call__(self) -> datetime:
         return self.moment + self.ahead
+
+    def at_noon(self) -> Self:
+        super().at_noon()
+        self.moment, self.ahead = self(), timedelta(0)
+        return self
 
     def pause(self, seconds: float) -> None:
         self.paused.append(seconds)
@@ -149,6 +182,24 @@ def paper(paper_server: PaperProcess) -> Iterator[PaperProcess]:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def noon(clock: Clock, request: pytest.FixtureRequest) -> Iterator[None]:
+    """
+    Begin at noon in Mumbai, at the paper Kite servers too.
+
+    To be taken by `usefixtures`, which comes before what else a test takes: nothing may have asked for the time yet,
+    and a price that a server was given in the afternoon is not known at noon.
+    """
+    clock.at_noon()
+    named = [name for name in ("paper_server", "second_server") if name in request.fixturenames]
+    servers: list[PaperProcess] = [request.getfixturevalue(name) for name in named]
+    for server in servers:
+        server.set_clock(clock())
+    yield
+    for server in servers:
+        server.set_clock(None)
 
 
 @pytest.fixture

@@ -36,6 +36,8 @@ from .stand_ins import BookGateway, report_of
 from .test_execution import Sender, raising, waiting_for_a_lock
 from .together import Together, direct_connection, held_up
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 STREAM = "test:adversity"
 
 

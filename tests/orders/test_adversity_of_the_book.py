@@ -23,6 +23,8 @@ from .test_adversity import kinds
 from .test_execution import Sender
 from .test_reconciliation import place_elsewhere
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 
 class Untagged:
     """The desk's gateway, whose book lists every order without its tag."""

@@ -29,6 +29,8 @@ from risk.models import RiskSettings, TradingControl
 from .stand_ins import BookGateway, report_of, trade_of
 from .test_reconciliation import place_elsewhere
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 
 def mark(**changes) -> HandFill:
     usual = {"token": "form-1", "quantity": 4, "price": Decimal("1390.00"), "by": "priya", "reason": "contract note 17"}

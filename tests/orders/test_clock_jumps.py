@@ -18,6 +18,8 @@ from tests.conftest import open_the_limits, statuses
 
 from .stand_ins import BookGateway, report_of
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 
 @pytest.fixture
 def resting(desk, wish):

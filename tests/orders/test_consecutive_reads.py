@@ -15,6 +15,8 @@ from .stand_ins import BookGateway, report_of, trade_of
 from .test_adversity import kinds
 from .test_reconciliation import place_elsewhere
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 
 def test_a_fill_between_the_reading_of_the_orders_and_of_the_trades_is_nothing_odd(desk, resting, wired):
     order = resting()
@@ -59,7 +61,7 @@ def test_an_order_missing_twice_but_seen_unchanged_in_between_has_not_vanished(d
 def test_two_reads_in_one_moment_are_one_look(desk, resting, wired, seconds, told):
     """Another process, or a script, may read the same answer of the broker a moment later."""
     resting()
-    clock = StillClock()
+    clock = StillClock().at_noon()
     there = wired(desk, gateway=BookGateway(), rules=DeskRules(), clock=clock)
 
     reconcile(there)

@@ -25,6 +25,8 @@ from tests.conftest import open_the_limits, switch_on
 
 from .test_reconciliation import place_elsewhere
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 
 def test_a_strong_buy_becomes_one_filled_order_with_its_verdicts(follow, received):
     signal = received()

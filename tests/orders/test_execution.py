@@ -23,6 +23,8 @@ from .paper.paper_process import until
 from .test_reconciliation import place_elsewhere
 from .together import Together, direct_connection, held_up
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 
 class Sender:
     """The desk's gateway, with something that happens in the moment of sending."""

@@ -22,6 +22,8 @@ from risk.engine.facts import Side
 from .test_flattening import accepted, control, exits, press, turns
 from .test_reconciliation import place_elsewhere
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 D = Decimal
 
 

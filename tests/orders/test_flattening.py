@@ -32,6 +32,8 @@ from tests.conftest import open_the_limits
 from .test_reconciliation import place_elsewhere
 from .together import Together, direct_connection
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 D = Decimal
 
 

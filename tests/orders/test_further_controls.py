@@ -28,6 +28,8 @@ from risk.models import Incident, InstrumentLimit, RiskSettings, TradingControl
 
 from .stand_ins import BookGateway, report_of
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 D = Decimal
 
 

@@ -33,6 +33,8 @@ from .still_cast import clock, held, still
 from .test_reconciliation import place_elsewhere
 from .together import Together, direct_connection, held_up
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 __all__ = ["clock", "held", "still"]
 
 IST = ZoneInfo("Asia/Kolkata")

@@ -21,6 +21,8 @@ from tests.conftest import open_the_limits
 from .stand_ins import BookGateway, report_of
 from .test_adversity import live
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 __all__ = ["live"]
 
 BEFORE_MIDNIGHT = datetime(2026, 11, 30, 18, 29, 59, 900_000, tzinfo=UTC)  # in Mumbai it is 23:59:59.9

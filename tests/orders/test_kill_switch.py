@@ -25,6 +25,8 @@ from tests.conftest import open_the_limits
 from .stand_ins import BookGateway
 from .test_execution import Sender
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 
 class Pressed(Sender):
     """The desk's gateway; trading is halted before, or right after, an order goes out through it."""

@@ -65,8 +65,8 @@ def pending(author: User, trades: int = 11, **more: Any) -> LimitChange:
     return change
 
 
-def approval(change: LimitChange, by: User) -> Callable[[], LimitChange]:
-    return lambda: approvals.approve(change.pk, by=by, reason="agreed", now=timezone.now(), house=TWO_PERSONS)
+def approval(change: LimitChange, by: User, *, now: datetime | None = None) -> Callable[[], LimitChange]:
+    return lambda: approvals.approve(change.pk, by=by, reason="agreed", now=now or timezone.now(), house=TWO_PERSONS)
 
 
 def trades() -> int:
@@ -254,12 +254,13 @@ def test_a_decision_is_made_under_the_limits_before_an_approval_or_after_and_not
     assert (order.status, order.status_reason) == ("WITHDRAWN", "the limits changed after the decision")
 
 
+@pytest.mark.usefixtures("noon")
 def test_an_order_decided_under_a_limit_whose_time_ends_is_not_sent_after_it(
     desk: Desk, asha, ravi, received: Callable[..., Signal], clock, follow
 ):
     RiskSettings.objects.update(daily_trades_max=0)
     until = clock() + timedelta(seconds=60)
-    approval(pending(asha, 1, now=clock(), expires_at=until), ravi)()
+    approval(pending(asha, 1, now=clock(), expires_at=until), ravi, now=clock())()
     clock.advance(seconds=58)
     signal = received()
     order = decide(desk, signal)

@@ -26,7 +26,7 @@ from tests.orders.raw_server import kite_error, raw
 
 __all__ = ["raw"]
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.usefixtures("noon"), pytest.mark.django_db]
 
 FAR = Decimal("1260.10")  # ten per cent below 1,400.00, and a tick
 

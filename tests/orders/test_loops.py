@@ -24,7 +24,7 @@ from risk.models import Incident, TradingControl
 from .paper.paper_process import until
 from .together import direct_connection
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.usefixtures("noon"), pytest.mark.django_db]
 
 
 class Turns:

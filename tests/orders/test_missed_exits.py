@@ -24,6 +24,8 @@ from risk.engine.facts import Side
 from risk.models import Incident, Mode
 from tests.orders.together import Together, held_up
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 SELL = {"signal_type": "SELL", "cms_score": -75}
 ABOVE = Decimal("1450.00")  # where a sale rests
 

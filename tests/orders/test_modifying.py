@@ -36,6 +36,8 @@ from tests.conftest import StillClock, open_the_limits
 
 from .stand_ins import BookGateway, report_of, trade_of
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 D = Decimal
 
 
@@ -533,7 +535,7 @@ def test_one_that_opens_is_refused_for_want_of_room_and_one_that_shrinks_waits(d
 def test_when_the_second_fills_up_after_the_decision_what_opens_is_withdrawn_and_the_rest_waits(
     desk, three, wanted, wired, monkeypatch, change, paused, state
 ):
-    still = StillClock()
+    still = StillClock().at_noon()
     full = Traffic(placed=(still(),) * 10)
     monkeypatch.setattr("orders.governor.traffic", lambda *_: full)
 

@@ -23,10 +23,7 @@ from tests.conftest import StillClock
 
 @pytest.fixture
 def clock() -> StillClock:
-    """Noon in Mumbai, so that no test runs over midnight."""
-    still = StillClock()
-    still.moment = start_of_day(still.moment) + timedelta(hours=12)
-    return still
+    return StillClock().at_noon()
 
 
 def points() -> list[tuple[Decimal, Decimal]]:

@@ -21,6 +21,8 @@ from tests.conftest import open_the_limits, statuses
 from .paper.paper_process import until
 from .stand_ins import BookGateway, report_of, trade_of
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 IST = ZoneInfo("Asia/Kolkata")
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=IST)
 TODAY = date(2026, 11, 23)

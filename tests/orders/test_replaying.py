@@ -17,6 +17,8 @@ from risk.models import Incident, Mode
 from tests.conftest import switch_on
 from tests.orders.together import Together, held_up
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 SELL = {"signal_type": "SELL", "cms_score": -75}
 
 

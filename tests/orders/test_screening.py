@@ -29,6 +29,8 @@ from tests.conftest import StillClock, keep_the_market_open, open_the_limits
 
 from .together import Together, held_up
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 SYMBOLS = ("RELIANCE", "INFY", "TCS", "SBIN", "ITC", "NOSUCH")
 
 

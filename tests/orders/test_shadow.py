@@ -289,6 +289,7 @@ def test_the_instruments_are_those_of_both_with_the_larger_tick(shadow, monkeypa
     assert shadow.gateway.instruments("NSE")[0].tick_size == Decimal("0.10")
 
 
+@pytest.mark.usefixtures("noon")
 def test_closes_are_kept_once_the_day_has_its_report_and_once(shadow, publish, zerodha, clock):
     publish("buy-1")
     closes = Closes(shadow)

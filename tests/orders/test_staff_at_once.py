@@ -11,6 +11,7 @@ from orders import by_hand, execution
 from orders.broker.kite import KiteGateway
 from orders.by_hand import HandFill, MarkRefused, exit_position, mark_filled
 from orders.deciding import OrderDenied, decide, decide_manual
+from orders.desk import Desk
 from orders.execution import cancel, submit
 from orders.models import Fill, Order, Position, Signal
 from orders.reconciliation import carry_out_cancels, reconcile
@@ -183,6 +184,7 @@ def test_a_cancel_that_meets_a_fill_leaves_the_fill(desk, resting, paper, monkey
 # --- The web process dies ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("noon")
 @pytest.mark.parametrize(
     ("owner", "name", "when", "sent", "end"),
     [
@@ -196,6 +198,7 @@ def test_a_cancel_that_meets_a_fill_leaves_the_fill(desk, resting, paper, monkey
 def test_an_exit_whose_process_died_is_finished_or_withdrawn_by_the_executor(
     desk, held, paper, clock, monkeypatch, owner, name, when, sent, end
 ):
+    monkeypatch.setattr(Desk, "from_settings", lambda: desk)  # the page goes by the same clock
     position, real = held(2), getattr(owner, name)
 
     def die(*arguments, **named):

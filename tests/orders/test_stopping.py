@@ -21,6 +21,8 @@ from tests.conftest import open_the_limits
 
 from .test_execution import LooksBeforeCancels, Sender
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 D = Decimal
 
 

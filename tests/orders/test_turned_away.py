@@ -34,6 +34,8 @@ from tests.conftest import open_the_limits, switch_on
 from .paper.paper_process import until
 from .still_cast import clock, held, still
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 __all__ = ["clock", "held", "still"]
 
 SELL = {"signal_type": "SELL", "cms_score": -75.0}

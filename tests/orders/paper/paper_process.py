@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import requests
@@ -61,6 +62,13 @@ class PaperProcess:
     def set_price(self, key: str, price: str | None) -> None:
         exchange, symbol = key.split(":")
         self.control("PUT", f"prices/{exchange}/{requests.utils.quote(symbol, safe='')}", {"price": price})
+
+    def set_clock(self, moment: datetime | None) -> None:
+        """Let its clock run from this moment, or be the machine's again when None."""
+        if moment is None:
+            self.control("DELETE", "clock")
+        else:
+            self.control("POST", "clock", {"at": moment.isoformat()})
 
     def fault(self, route: str, do: str, **more: float) -> None:
         self.control("POST", "faults", {"route": route, "do": do, **more})
