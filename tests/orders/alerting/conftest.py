@@ -30,7 +30,7 @@ from tests.orders.stand_ins import BookGateway
 
 @pytest.fixture
 def clock() -> StillClock:
-    return StillClock().at_noon()
+    return StillClock()
 
 
 @pytest.fixture
