@@ -78,6 +78,7 @@ class Giving:
         return execute(sql, params, many, context)
 
     def before_together(self) -> None:
+        """Wait likewise before what is asked together, which goes past `execute`."""
         if self._left > 0 and not self._free.is_set() and _holds_nothing():
             began = self._stopwatch()
             self._free.wait(min(STEP_SECONDS_MAX, self._left))

@@ -4,7 +4,7 @@ The facts of a decision as they are kept, and back: exact, so that the same deci
 Numbers and moments are text, each in a form that loses nothing. The shape is numbered. A fact that was added later
 takes its default in what was kept before; one without a default cannot be made up, and what lacks it is not readable.
 Of what there may be hundreds of, a fact that is as by default is left out: those defaults must stay for ever. And many
-moments are kept as numbers, in a quarter of the time and half of the room: microseconds since 1970.
+moments are kept as numbers, which take half of the room and are made far sooner: microseconds since 1970.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ Not milliseconds: those are for `make bench`. Here a statement too many, or a ta
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -32,6 +30,7 @@ from orders.reconciliation import reconcile
 from risk import control as switch
 from risk.engine.facts import PriceBand
 from risk.engine.rules import RULES, SCREEN
+from risk.prepared import _numbered
 from risk.questions import Question
 from tests.conftest import StillClock, open_the_limits
 from tests.orders.admin import full_book, full_walk
@@ -274,8 +273,7 @@ TYPES = {str: "text", int: "bigint", date: "date", datetime: "timestamptz"}
 
 def is_planned_anew(question: Question, values: dict[str, object]) -> bool:
     """Return whether PostgreSQL, having tried five plans of a question for these values, keeps none for any values."""
-    number = itertools.count(1)
-    sql = re.sub("%s", lambda _: f"${next(number)}", question._compiled.sql).replace("%%", "%")
+    sql = _numbered(question._compiled.sql).decode()
     asked = [place.value(values) for place in question._compiled.places]
     types = ", ".join(next(TYPES[kind] for kind in type(value).__mro__ if kind in TYPES) for value in asked)
     places = ", ".join(["%s"] * len(asked))

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from orders.backup_files import named
+from orders.broker.kite_rows import IST
 from orders.broker.sessions import TokenVault
 from orders.desk import Desk, start_of_day
 from orders.models import BrokerSession, DayPoint, ExecutorHeartbeat, Order, Signal
@@ -36,8 +37,8 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 @pytest.fixture
 def clock() -> StillClock:
     """Noon of this date in Mumbai, whenever the test runs: midnight is a matter of its own test."""
-    clock = StillClock().at_noon()
-    clock.moment = clock.moment.replace(minute=0, second=0, microsecond=0)  # a backup's name tells whole seconds
+    clock = StillClock()
+    clock.moment = clock.moment.astimezone(IST).replace(hour=12, minute=0, second=0, microsecond=0)
     return clock
 
 
