@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from orders.models import Signal
-from risk.prepared import prepared_cursor
-from risk.questions import Question, together
+from risk.questions import Question, ask, together
 
 
 class Agenda(NamedTuple):
@@ -32,10 +31,7 @@ _WAITING = Question[Signal](lambda mode: Signal.objects.undecided(mode)[:2], mod
 def agenda(mode: str) -> Agenda:
     """Return what there may be to do for the mode."""
     with together():
-        cursor = prepared_cursor()
-        cursor.execute(_AGENDA, [mode])
+        asked = ask(_AGENDA, [mode])
         waiting = _WAITING.ask(mode=mode)
-    found = cursor.fetchone()
-    assert found is not None, "every mode has its switch"
-    is_halted, begun, wished = found
+    ((is_halted, begun, wished),) = asked()
     return Agenda(is_halted, begun, wished, tuple(waiting()))

@@ -27,8 +27,7 @@ from orders.desk import Desk
 from orders.messages import RAW_BYTES_KEPT, MalformedSignal, SignalMessage, malformed_digest, parse, readable_part
 from orders.models import MissedExit, Signal
 from risk.models import Incident, TradingControl
-from risk.prepared import prepared_cursor
-from risk.questions import Later, together
+from risk.questions import Later, ask, together
 
 log = structlog.get_logger(__name__)
 
@@ -242,7 +241,7 @@ def _keep_missed_exits(mode: str, rows: Sequence[_Row], now: datetime) -> None:
 
 def _one_at_a_time(mode: str) -> None:
     """Wait for whoever else is recording: of two signals with one id, the second must see the first."""
-    prepared_cursor().execute("SELECT pg_advisory_xact_lock(hashtext('orders.inbox'), hashtext(%s))", [mode])
+    ask("SELECT pg_advisory_xact_lock(hashtext('orders.inbox'), hashtext(%s))", [mode])
 
 
 def _row(desk: Desk, message: Received, now: datetime) -> _Row:
@@ -289,9 +288,8 @@ SELECT signal.* FROM unnest(%s::text[]) AS asked(signal_id) CROSS JOIN LATERAL (
 
 
 def _ask_known(mode: str, signal_ids: set[str]) -> Later[dict[str, _Known]]:
-    cursor = prepared_cursor()
-    cursor.execute(_WRITTEN_BEFORE, [list(signal_ids), mode])
-    return lambda: {row[1]: _Known(*row) for row in cursor.fetchall()}
+    asked = ask(_WRITTEN_BEFORE, [list(signal_ids), mode])
+    return lambda: {row[1]: _Known(*row) for row in asked()}
 
 
 def _conflict(row: _Row, now: datetime) -> _Row:

@@ -20,23 +20,28 @@ def prepared_cursor() -> Any:
     """
     Return such a cursor in Django's wrapper, as `connection.cursor` would, with its errors.
 
-    Where somebody looks at the statements it is Django's own: then they are told with their values. Among questions
-    that go together it is bare: whoever sends them has seen to the line, and to its errors.
+    Where somebody looks at the statements it is Django's own: then they are told with their values.
     """
     here: Any = connections[DEFAULT_DB_ALIAS]  # the proxy would look it up each time
-    line = here.connection
-    if line is not None and line.pgconn.pipeline_status and not here.queries_logged:
-        return _bare(here)
-    if ignores_triggers() or here.queries_logged:
+    if is_looked_at():
         return here.cursor()
     ensure_connection()
     here.validate_thread_sharing()
-    return here.make_cursor(_bare(here))
+    return here.make_cursor((_InUtc if here.timezone_name == "UTC" else _Prepared)(here.connection))
 
 
-def _bare(here: Any) -> Any:
-    # What PostgreSQL says in UTC, psycopg reads at five times Django's pace.
-    return (_InUtc if here.timezone_name == "UTC" else _Prepared)(here.connection)
+def is_looked_at() -> bool:
+    """Return whether each statement is to go through Django: somebody looks at it, or puts something before it."""
+    return connections[DEFAULT_DB_ALIAS].queries_logged or ignores_triggers()
+
+
+def adapters(here: Any) -> AdaptersMap:
+    """
+    Return what reads and writes the values of Django's connection, which is there.
+
+    What PostgreSQL says in UTC, psycopg reads at five times Django's pace.
+    """
+    return _in_utc(here.connection) if here.timezone_name == "UTC" else here.connection.adapters
 
 
 class _Prepared(psycopg.RawCursor[Any]):
@@ -47,11 +52,11 @@ class _Prepared(psycopg.RawCursor[Any]):
     """
 
     def execute(self, query: Any, params: Any = None, **more: Any) -> _Prepared:
-        return super().execute(query if params is None else _numbered(query), params, prepare=True, **more)
+        return super().execute(query if params is None else numbered(query), params, prepare=True, **more)
 
 
 @lru_cache(maxsize=256)
-def _numbered(query: str) -> bytes:
+def numbered(query: str) -> bytes:
     """
     Return the statement with $1, $2 … where it has %s.
 
@@ -66,12 +71,17 @@ class _InUtc(_Prepared):
 
     @property
     def adapters(self) -> AdaptersMap:
-        """What reads and writes values: one for each line, for to make one takes longer than many a question."""
-        known = _adapters.get(self.connection)
-        if known is None:
-            known = _adapters[self.connection] = AdaptersMap(self.connection.adapters)
-            known.register_loader("timestamptz", TimestamptzLoader)
-        return known
+        """What reads and writes values."""
+        return _in_utc(self.connection)
+
+
+def _in_utc(line: psycopg.Connection[Any]) -> AdaptersMap:
+    """Return one for each line: to make it takes longer than many a question."""
+    known = _adapters.get(line)
+    if known is None:
+        known = _adapters[line] = AdaptersMap(line.adapters)
+        known.register_loader("timestamptz", TimestamptzLoader)
+    return known
 
 
 def ensure_connection() -> None:

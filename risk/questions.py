@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import QuerySet
 from django.db.models.query import ModelIterable, ValuesIterable
 from django.db.transaction import TransactionManagementError
 from psycopg.sql import Literal
 
-from risk.prepared import ensure_connection, ignores_triggers, prepared_cursor
+from risk.prepared import adapters, ensure_connection, is_looked_at, prepared_cursor
+from risk.trip import Trip
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
@@ -31,23 +32,56 @@ _FIRST_YEAR, _YEARS_APART = 3000, 100  # of the moments that stand in while SQL 
 _NEAR = timedelta(days=365 * _YEARS_APART // 2)
 
 
+_HERE = threading.local()
+
+
 @contextlib.contextmanager
 def together() -> Iterator[None]:
     """
     Send what is asked inside at once. The answers are there after it, not before.
 
     A wrapper of the connection's statements sees none of these; one with `before_together` has that called first.
-    While triggers are ignored each is sent by itself: what says so is put before a statement, and two do not go as one.
+    Where each statement is looked at they go one by one, and likewise while triggers are ignored: what says so is put
+    before a statement, and two do not go as one.
     """
     ensure_connection()
-    if ignores_triggers():
+    if is_looked_at() or _trip() is not None:
         yield
         return
-    for wrapper in connection.execute_wrappers:
+    here: Any = connections[DEFAULT_DB_ALIAS]
+    for wrapper in here.execute_wrappers:
         if before := getattr(wrapper, "before_together", None):
             before()
-    with connection.wrap_database_errors, connection.connection.pipeline():
-        yield
+    with here.wrap_database_errors:
+        trip = _HERE.trip = Trip(here.connection, adapters(here))
+        try:
+            yield
+        except BaseException:
+            trip.give_up()
+            raise
+        finally:
+            _HERE.trip = None
+        trip.end()
+
+
+def ask(sql: str, values: Sequence[Any]) -> Later[list[tuple[Any, ...]]]:
+    """Ask by SQL with %s for its values; what never changes stands in it, and it is planned once."""
+    if (trip := _trip()) is not None:
+        return trip.ask(sql, values)
+    cursor = prepared_cursor()
+    cursor.execute(sql, values)
+
+    def rows() -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        cursor.close()
+        return found
+
+    return rows
+
+
+def _trip() -> Trip | None:
+    """Return the trip that this thread's questions go with."""
+    return getattr(_HERE, "trip", None)
 
 
 class _Place(NamedTuple):
@@ -85,15 +119,8 @@ class Question(Generic[Row]):
         compiled = self.__dict__.get("_compiled") or self._compile()
         if compiled.locks and connection.get_autocommit():
             raise TransactionManagementError("a lock outside of a transaction holds nothing")
-        cursor = prepared_cursor()
-        cursor.execute(compiled.sql, [place.value(values) for place in compiled.places])
-
-        def rows() -> list[Row]:
-            found = compiled.make(cursor.fetchall())
-            cursor.close()
-            return found
-
-        return rows
+        asked = ask(compiled.sql, [place.value(values) for place in compiled.places])
+        return lambda: compiled.make(asked())
 
     def _compile(self) -> _Compiled:
         with self._making:  # once, by whichever thread comes first

@@ -30,7 +30,7 @@ from orders.reconciliation import reconcile
 from risk import control as switch
 from risk.engine.facts import PriceBand
 from risk.engine.rules import RULES, SCREEN
-from risk.prepared import _numbered
+from risk.prepared import numbered
 from risk.questions import Question
 from tests.conftest import StillClock, open_the_limits
 from tests.orders.admin import full_book, full_walk
@@ -123,10 +123,10 @@ def test_a_price_that_is_too_old_to_be_at_hand_is_asked_for(informed, received, 
     assert D(order.decision.facts["portfolio"]["quote"]["price"]) == 1400
 
 
-def test_funds_are_at_hand_for_less_than_a_second(informed, received):
+def test_funds_are_at_hand_for_less_than_two_seconds(informed, received):
     desk, signal = informed(), received()
     read_at = desk.clock()
-    desk.clock.advance(seconds=0.999)
+    desk.clock.advance(seconds=1.999)
     assert desk.asked_funds.at_hand(desk.clock()).as_of == read_at
     desk.clock.advance(seconds=0.001)
     assert desk.asked_funds.at_hand(desk.clock()) is None
@@ -273,7 +273,7 @@ TYPES = {str: "text", int: "bigint", date: "date", datetime: "timestamptz"}
 
 def is_planned_anew(question: Question, values: dict[str, object]) -> bool:
     """Return whether PostgreSQL, having tried five plans of a question for these values, keeps none for any values."""
-    sql = _numbered(question._compiled.sql).decode()
+    sql = numbered(question._compiled.sql).decode()
     asked = [place.value(values) for place in question._compiled.places]
     types = ", ".join(next(TYPES[kind] for kind in type(value).__mro__ if kind in TYPES) for value in asked)
     places = ", ".join(["%s"] * len(asked))
