@@ -29,6 +29,7 @@ from orders.leadership import HEARTBEAT_SECONDS, Leadership, LeadershipLost, Rei
 from orders.line_proof import break_off_overdue
 from orders.logins import login_refused
 from orders.loops import Loop
+from orders.quotes import FundsAhead
 from orders.receivers import ChannelReceiver, StreamReceiver, connect
 from orders.right_of_way import RightOfWay
 from orders.sealer import Sealer
@@ -76,8 +77,12 @@ class Listener:
                 leads=reign.leads,
             ),
         ]
-        # No part of a reign: two that seal take turns, and a new one waits for no seal.
-        self._loops = [*self._led, Loop("sealer", Sealer(desk, self._stopping), self._stopping, leads=reign.leads)]
+        # No part of a reign: two that seal take turns, and a new one waits for no seal and for no funds.
+        self._loops = [
+            *self._led,
+            Loop("sealer", Sealer(desk, self._stopping), self._stopping, leads=reign.leads),
+            Loop("funds", FundsAhead(desk, right_of_way=way), self._stopping, leads=reign.leads),
+        ]
         # The channel forgets what nobody hears, so it is listened to until another executor is known to do so.
         self._channel = ChannelReceiver(
             desk, connect(redis_url), channel=channel, heard=worker.heard, leads=reign.leads, rests=reign.another_leads

@@ -7,7 +7,8 @@ second.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import structlog
@@ -17,6 +18,7 @@ from orders.broker.gateway import BrokerUnreachable, MarketQuote, SessionRefused
 from orders.desk import Desk
 from orders.many_rows import IsAnyOf, as_text
 from orders.models import Instrument, Order, Position
+from orders.right_of_way import RightOfWay
 from risk.engine.facts import Funds, Quote
 from risk.questions import Question, together
 
@@ -25,6 +27,7 @@ log = structlog.get_logger(__name__)
 SHARE_EXCHANGES = frozenset({"NSE", "BSE"})
 DERIVATIVES_EXCHANGE = "NFO"
 TOLD_OF_AN_INSTRUMENT = ["name", "token", "lot_size", "tick_size", "instrument_type", "segment", "read_at"]
+FUNDS_LOOK_SECONDS = 0.25
 FOLLOWED_MAX = 1000  # of the 3,000 that Kite tells of on one connection
 
 
@@ -63,8 +66,26 @@ def available_funds(desk: Desk) -> Funds | None:
 
 
 def funds_at_hand(desk: Desk) -> Funds | None:
-    """Return them as read within the last second; None when they were not: nobody is asked."""
+    """Return them as read within the last two seconds; None when they were not: nobody is asked."""
     return desk.asked_funds.at_hand(desk.clock())
+
+
+class FundsAhead:
+    """Reads what may be spent ahead of the purchases, while they come: none but the first waits for the broker."""
+
+    def __init__(self, desk: Desk, *, right_of_way: RightOfWay, pause: Callable[[float], None] = time.sleep) -> None:
+        self._desk = desk
+        self._right_of_way = right_of_way
+        self._pause = pause
+
+    def turn(self) -> None:
+        """Wait a moment, and read where it is time."""
+        self._pause(FUNDS_LOOK_SECONDS)
+        with self._right_of_way.given():
+            self._desk.asked_funds.read_ahead(lambda: _ask_funds(self._desk), clock=self._desk.clock)
+
+    def reset(self) -> None:
+        """Nothing is kept that an outage would spoil."""
 
 
 def heard(desk: Desk, exchange: str, symbol: str) -> Told:

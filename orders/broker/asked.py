@@ -23,6 +23,7 @@ Answer = TypeVar("Answer")
 
 WANTED_MAX = 500  # instruments in one question, the latest wanted: as many as Kite takes
 WANTED_FOR = timedelta(seconds=30)  # longer than a turn over many signals takes
+FUNDS_WANTED_FOR = timedelta(seconds=10)  # after the last purchase that looked for them
 
 
 def is_within(moment: datetime | None, span: timedelta, now: datetime) -> bool:
@@ -119,15 +120,34 @@ class _AskedOnce(Generic[Answer]):
                 self._latest = (ask(), clock())
             return self._latest[0]
 
-    def at_hand(self, now: datetime) -> Answer | None:
-        """Return what was answered within the last second; None when nothing was, or it failed."""
-        answer, answered_at = self._latest
-        return answer if is_within(answered_at, self._span, now) else None
-
 
 class AskedPositions(_AskedOnce[Positions]):
     """The broker's positions as they were read last, for signals that wait for them."""
 
 
 class AskedFunds(_AskedOnce[Funds]):
-    """What may be spent, as it was read last. What our own buys take of it since is reckoned beside it."""
+    """
+    What may be spent, as it was read last. What our own buys take of it since is reckoned beside it.
+
+    Read ahead while purchases look for it, so that of many only the first one waits for the broker.
+    """
+
+    def __init__(self, *, seconds: float = 1.0) -> None:
+        super().__init__(seconds=seconds)
+        self._at_hand_for = 2 * self._span  # long enough for what is read ahead to come
+        self._young_for = self._span * 3 / 4
+        self._wanted_at: datetime | None = None
+
+    def at_hand(self, now: datetime) -> Funds | None:
+        """Return what was answered within the last two seconds; None when nothing was, or it failed."""
+        self._wanted_at = now
+        funds, answered_at = self._latest
+        return funds if is_within(answered_at, self._at_hand_for, now) else None
+
+    def read_ahead(self, ask: Callable[[], Funds | None], *, clock: Callable[[], datetime]) -> None:
+        """Ask before what is at hand gets old, if that was looked for lately. What fails takes nothing away."""
+        if not is_within(self._wanted_at, FUNDS_WANTED_FOR, clock()):
+            return
+        with self._asking:
+            if not is_within(self._latest[1], self._young_for, clock()) and (funds := ask()) is not None:
+                self._latest = (funds, clock())

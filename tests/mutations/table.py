@@ -1765,4 +1765,32 @@ MUTATIONS = [
         "pass",
         "tests/orders/test_right_of_way.py::test_all_steps_together_wait_no_longer_than_a_turn_may",
     ),
+    Mutation(
+        "ask under a lock that is gone with the questions",
+        "risk/trip.py",
+        "begins = not line.autocommit and",
+        "begins = False and",
+        "tests/risk/test_trip.py::test_a_transaction_begins_in_the_trip_of_its_first_questions",
+    ),
+    Mutation(
+        "take the answer to a question that failed",
+        "risk/trip.py",
+        "if result.status == ExecStatus.FATAL_ERROR:",
+        "if False:",
+        "tests/risk/test_trip.py::test_in_a_transaction_that_failed_nothing_is_told_until_it_ends",
+    ),
+    Mutation(
+        "go on with a line whose answers nobody read",
+        "risk/trip.py",
+        "self._pgconn.finish()",
+        "pass",
+        "tests/risk/test_trip.py::test_a_line_whose_answers_nobody_reads_is_given_up",
+    ),
+    Mutation(
+        "spend by funds of any age",
+        "orders/broker/asked.py",
+        "return funds if is_within(answered_at, self._at_hand_for, now) else None",
+        "return funds",
+        "tests/orders/test_hot_path.py::test_funds_are_at_hand_for_less_than_two_seconds",
+    ),
 ]

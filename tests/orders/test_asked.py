@@ -11,11 +11,13 @@ from decimal import Decimal
 import pytest
 
 from orders.broker.asked import NOTHING_TOLD, WANTED_FOR, WANTED_MAX, AskedFunds, AskedPositions, AskedPrices
-from orders.broker.gateway import MarketQuote
+from orders.broker.gateway import BrokerUnreachable, MarketQuote
 from orders.deciding import decide
 from orders.desk import Desk
 from orders.models import OrderEvent
-from orders.quotes import expect_quotes, last_quote
+from orders.quotes import FundsAhead, expect_quotes, last_quote
+from orders.right_of_way import RightOfWay
+from risk.engine.facts import Funds
 from tests.conftest import StillClock
 from tests.orders.paper.stream.stand_ins import NOW
 
@@ -151,6 +153,84 @@ def test_positions_and_funds_are_read_once_a_second_whatever_came_of_it(kind):
     assert [at - NOW for at in reads] == [timedelta(seconds=seconds) for seconds in (0, 1, 2)]
 
 
+class FundsReading:
+    """Reads what may be spent, each time as much as the hour says, or fails; its clock is ours."""
+
+    def __init__(self):
+        self.now, self.asked, self.reads, self.fails = NOW, AskedFunds(), 0, False
+
+    def read(self):
+        self.reads += 1
+        return None if self.fails else Funds(available=Decimal(self.reads), as_of=self.now)
+
+    def pass_time(self, seconds):
+        self.now += timedelta(seconds=seconds)
+
+    def ahead(self):
+        self.asked.read_ahead(self.read, clock=lambda: self.now)
+        return self.reads
+
+    def at_hand(self):
+        funds = self.asked.at_hand(self.now)
+        return funds and funds.available
+
+
+def test_funds_are_read_ahead_only_while_purchases_look_for_them():
+    reading = FundsReading()
+    assert reading.ahead() == 0, "nobody wants them"
+
+    assert reading.at_hand() is None
+    reading.pass_time(9.999)
+    assert reading.ahead() == 1
+    reading.pass_time(0.001)
+    assert reading.ahead() == 1, "whoever looked for them did so too long ago"
+
+
+def test_funds_are_read_ahead_before_they_are_too_old_to_be_at_hand():
+    reading = FundsReading()
+    reading.at_hand()
+    assert (reading.ahead(), reading.at_hand()) == (1, 1)
+
+    reading.pass_time(0.749)
+    assert reading.ahead() == 1
+    reading.pass_time(0.001)
+    assert (reading.ahead(), reading.at_hand()) == (2, 2)
+
+
+def test_reading_ahead_that_fails_takes_nothing_away():
+    reading = FundsReading()
+    reading.at_hand()
+    reading.ahead()
+    reading.fails = True
+    reading.pass_time(1)
+    reading.ahead()
+
+    assert (reading.reads, reading.at_hand()) == (2, 1)
+    reading.pass_time(1)
+    assert reading.at_hand() is None
+
+
+def test_funds_read_ahead_are_not_asked_for_again_by_who_waits():
+    reading = FundsReading()
+    reading.at_hand()
+    reading.ahead()
+    reading.pass_time(0.999)
+
+    assert reading.asked.last(reading.read, clock=lambda: reading.now).available == 1
+    reading.pass_time(0.001)
+    assert reading.asked.last(reading.read, clock=lambda: reading.now).available == 2
+
+
+def test_a_clock_that_was_set_back_has_them_read_anew():
+    reading = FundsReading()
+    reading.at_hand()
+    reading.ahead()
+    reading.pass_time(-60)
+
+    assert reading.at_hand() is None
+    assert (reading.ahead(), reading.at_hand()) == (2, 2)
+
+
 class Counting:
     """A gateway that counts its reads of positions, funds and quotes."""
 
@@ -217,6 +297,33 @@ def test_signals_for_many_instruments_cost_one_question_for_quotes_and_one_for_f
     assert None not in orders
     assert [sorted(question) for question in counted.gateway.questions] == [sorted([RELIANCE, INFY, TCS])]
     assert counted.gateway.funds_read == 1
+
+
+def test_one_purchase_after_another_waits_for_no_funds_while_they_are_read_ahead(counted, received, clock):
+    ahead = FundsAhead(counted, right_of_way=RightOfWay(), pause=lambda seconds: clock.advance(seconds=seconds))
+    counted.asked_funds.at_hand(clock())
+    for _ in range(20):
+        ahead.turn()
+        assert counted.asked_funds.at_hand(clock()) is not None
+
+    assert 5 <= counted.gateway.funds_read <= 7, "in five seconds"
+    assert decide(counted, received()) is not None
+    assert counted.gateway.funds_read <= 7
+
+
+def test_funds_that_cannot_be_read_ahead_are_left_to_the_purchase(counted, clock):
+    ahead = FundsAhead(counted, right_of_way=RightOfWay(), pause=lambda seconds: clock.advance(seconds=seconds))
+    counted.asked_funds.at_hand(clock())
+    counted.gateway.gateway = Unreachable()
+
+    ahead.turn()
+
+    assert counted.asked_funds.at_hand(clock()) is None
+
+
+class Unreachable:
+    def available_funds(self):
+        raise BrokerUnreachable("the broker is away")
 
 
 def test_every_desk_of_the_settings_shares_one_governor_of_quotes(settings, paper, db):
