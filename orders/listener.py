@@ -34,6 +34,7 @@ from orders.receivers import ChannelReceiver, StreamReceiver, connect
 from orders.right_of_way import RightOfWay
 from orders.sealer import Sealer
 from orders.shadowing import Closes
+from orders.sweeping import Sweep
 from orders.tracker import Tracker
 from orders.worker import Worker
 
@@ -58,6 +59,7 @@ class Listener:
         self._reign = reign = Reign()
         ready = threading.Event()
         way = RightOfWay()
+        self._sweep = Sweep(way)
         tracker = Tracker(desk, ready=ready, leads=reign.leads, at_day_end=AfterReading(desk).look, right_of_way=way)
         self._wake_tracker = tracker.nudge
         worker = Worker(
@@ -81,7 +83,7 @@ class Listener:
         self._loops = [
             *self._led,
             Loop("sealer", Sealer(desk, self._stopping), self._stopping, leads=reign.leads),
-            Loop("funds", FundsAhead(desk, right_of_way=way), self._stopping, leads=reign.leads),
+            Loop("funds", FundsAhead(desk), self._stopping, leads=reign.leads),
         ]
         # The channel forgets what nobody hears, so it is listened to until another executor is known to do so.
         self._channel = ChannelReceiver(
@@ -171,6 +173,7 @@ class Listener:
                 log.error("leadership.lost", mode=self._desk.mode, reason=str(loss)[:300])
                 return
             self._reign.extend(asked_at)
+            self._sweep.look()
 
     def _check_loops(self) -> None:
         dead = [loop.name for loop in self._loops if loop.ident is not None and not loop.is_alive()]

@@ -1793,4 +1793,11 @@ MUTATIONS = [
         "return funds",
         "tests/orders/test_hot_path.py::test_funds_are_at_hand_for_less_than_two_seconds",
     ),
+    Mutation(
+        "never sweep",
+        "orders/listener.py",
+        "            self._sweep.look()\n",
+        "",
+        "tests/orders/test_loops.py::test_who_leads_looks_whether_it_is_time_to_sweep_after_each_beat",
+    ),
 ]

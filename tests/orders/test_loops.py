@@ -337,6 +337,27 @@ def test_a_process_that_leads_again_sends_nothing_before_it_has_read_the_book_ag
     assert listener._reign.leads()
 
 
+def test_who_leads_looks_whether_it_is_time_to_sweep_after_each_beat(listener, monkeypatch):
+    told = []
+
+    class Beating:
+        def beat(self):
+            told.append("beat")
+
+    class Sweeping:
+        def look(self):
+            told.append("look")
+            if len(told) == 4:
+                listener.stop()
+
+    monkeypatch.setattr("orders.listener.HEARTBEAT_SECONDS", 0.001)
+    listener._sweep = Sweeping()
+
+    listener._watch(Beating())
+
+    assert told == ["beat", "look"] * 2
+
+
 def test_the_lock_is_not_asked_for_while_a_turn_of_an_earlier_reign_lasts(listener):
     vacant = Vacant()
     listener._led[0].at_rest.clear()

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from orders.desk import Desk, DeskNotWired
 from orders.listener import ExecutorDied, Listener
 from orders.start import StartRefused, prepare_when_possible
+from orders.sweeping import leave_it_to_quiet_moments
 
 SWITCH_SECONDS = 0.0005
 
@@ -51,8 +52,9 @@ def _answer_sooner() -> None:
     Have a thread that something has come for wait less for the others of this process.
 
     One that computes is asked to make way ten times as often as by default. What is loaded by now stays to the end:
-    the collector need not walk it again and again, which holds up every thread.
+    the collector need not walk it again and again, which holds up every thread, and walks the rest in quiet moments.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
+    leave_it_to_quiet_moments()
     gc.collect()
     gc.freeze()
