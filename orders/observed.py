@@ -62,8 +62,8 @@ def at_hand(desk: Desk, exchange: str, symbol: str) -> Observed | None:
 
     Nobody is asked, so it costs nothing to look before it is known whether the purchase comes about.
     """
-    told, funds = heard(desk, exchange, symbol), funds_at_hand(desk)
-    if told.quote is None or told.band is None or funds is None:
+    told = heard(desk, exchange, symbol)
+    if told.quote is None or told.band is None or (funds := funds_at_hand(desk)) is None:
         return None
     return Observed(quote=told.quote, band=told.band, funds=funds)
 

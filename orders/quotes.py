@@ -18,7 +18,6 @@ from orders.broker.gateway import BrokerUnreachable, MarketQuote, SessionRefused
 from orders.desk import Desk
 from orders.many_rows import IsAnyOf, as_text
 from orders.models import Instrument, Order, Position
-from orders.right_of_way import RightOfWay
 from risk.engine.facts import Funds, Quote
 from risk.questions import Question, together
 
@@ -73,16 +72,14 @@ def funds_at_hand(desk: Desk) -> Funds | None:
 class FundsAhead:
     """Reads what may be spent ahead of the purchases, while they come: none but the first waits for the broker."""
 
-    def __init__(self, desk: Desk, *, right_of_way: RightOfWay, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, desk: Desk, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._desk = desk
-        self._right_of_way = right_of_way
         self._pause = pause
 
     def turn(self) -> None:
         """Wait a moment, and read where it is time."""
         self._pause(FUNDS_LOOK_SECONDS)
-        with self._right_of_way.given():
-            self._desk.asked_funds.read_ahead(lambda: _ask_funds(self._desk), clock=self._desk.clock)
+        self._desk.asked_funds.read_ahead(lambda: _ask_funds(self._desk), clock=self._desk.clock)
 
     def reset(self) -> None:
         """Nothing is kept that an outage would spoil."""

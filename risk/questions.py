@@ -49,6 +49,8 @@ def together() -> Iterator[None]:
         yield
         return
     here: Any = connections[DEFAULT_DB_ALIAS]
+    here.validate_thread_sharing()
+    here.validate_no_broken_transaction()
     for wrapper in here.execute_wrappers:
         if before := getattr(wrapper, "before_together", None):
             before()

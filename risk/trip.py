@@ -19,7 +19,7 @@ from psycopg._preparing import Prepare
 from psycopg.abc import PQGen
 from psycopg.adapt import AdaptersMap, PyFormat, Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from risk.prepared import numbered
@@ -37,9 +37,9 @@ class _Statement(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """One statement that was sent: how it is known to psycopg, and which of all answers is its own."""
+    """One statement that was sent: under which name, and which of all answers is its own."""
 
-    key: Any
+    statement: _Statement
     how: Prepare
     name: bytes
     answer: int
@@ -55,24 +55,29 @@ class Trip:
         self._asked: list[_Asked] = []
         self._answers = 0
         self._told: list[Rows] | None = None
+        if self._pgconn.pipeline_status != PipelineStatus.OFF:
+            raise psycopg.InterfaceError("another trip was not ended")
         begins = not line.autocommit and self._pgconn.transaction_status == TransactionStatus.IDLE
-        self._pgconn.enter_pipeline_mode()
-        if begins:
-            self._pgconn.send_query_params(line._get_tx_start_command(), None)  # noqa: SLF001 - likewise
-            self._answers += 1
+        with self._finished_by_trouble():
+            self._pgconn.enter_pipeline_mode()
+            if begins:
+                self._pgconn.send_query_params(line._get_tx_start_command(), None)  # noqa: SLF001 - likewise
+                self._answers += 1
 
     def ask(self, sql: str, values: Sequence[Any]) -> Callable[[], Rows]:
         """Send a statement with %s for its values. What is returned tells its rows, once the trip has ended."""
         dumped = self._values.dump_sequence(values, [PyFormat.AUTO] * len(values))
         statement = _Statement(numbered(sql), self._values.types or ())
         how, name = self._known.get(statement, True)  # type: ignore[arg-type]
+        if how is Prepare.NO:
+            raise psycopg.InterfaceError("nothing is prepared while `prepare_threshold` is None")
         if how is Prepare.SHOULD:
             self._pgconn.send_prepare(name, statement.query, param_types=statement.types)
             self._answers += 1
         self._pgconn.send_query_prepared(name, dumped, param_formats=self._values.formats)
-        key = self._known.maybe_add_to_cache(statement, how, name)  # type: ignore[arg-type]
+        self._known.maybe_add_to_cache(statement, how, name)  # type: ignore[arg-type]
         place = len(self._asked)
-        self._asked.append(_Asked(key, how, name, self._answers))
+        self._asked.append(_Asked(statement, how, name, self._answers))
         self._answers += 1
         if place % FLUSHED_TOGETHER == 0:
             self._pgconn.flush()
@@ -85,44 +90,59 @@ class Trip:
 
     def end(self) -> None:
         """Wait for all answers. Raise what psycopg raises, for the first that went wrong."""
-        with self._line.lock:
-            answers = self._line.wait(self._back())
-        self._told = [self._rows(answer) for answer in answers]
+        self._told = [self._rows(answer) for answer in self._answered()]
 
     def give_up(self) -> None:
         """End it all the same; whatever comes of that, what made it necessary is to be told."""
         with contextlib.suppress(psycopg.Error):
-            self.end()
+            self._answered()
+
+    def _answered(self) -> list[PGresult]:
+        with self._line.lock:
+            return self._line.wait(self._back())
 
     def _back(self) -> PQGen[list[PGresult]]:
-        with self._free_at_the_end():
+        with self._finished_by_trouble():
             answers = yield from generators.pipeline_communicate(self._pgconn, deque([self._pgconn.pipeline_sync]))
-            while len(answers) <= self._answers:  # the last one is that of the end itself
+            while not answers or answers[-1][-1].status != ExecStatus.PIPELINE_SYNC:
                 answers.append((yield from generators.fetch_many(self._pgconn)))
-        for asked in self._asked:
-            if asked.key is not None:
-                self._known.validate(asked.key, asked.how, asked.name, answers[asked.answer])
+            self._pgconn.exit_pipeline_mode()
         for answer in answers:
             for result in answer:
                 if result.status == ExecStatus.FATAL_ERROR:
+                    self._forget_what_was_new()
                     raise error_from_result(result, encoding=self._line.info.encoding)
+        if len(answers) != self._answers + 1:
+            with self._finished_by_trouble():
+                raise psycopg.InterfaceError(f"{self._answers} statements had {len(answers) - 1} answers")
+        for asked in self._asked:
+            if asked.how is Prepare.SHOULD:
+                self._known.validate(_key(asked), asked.how, asked.name, answers[asked.answer])
         yield from self._known.maintain_gen(self._line)
         return [answers[asked.answer][-1] for asked in self._asked]
 
+    def _forget_what_was_new(self) -> None:
+        """Have what was prepared on this trip be prepared again: whether it was is not known of all of it."""
+        for asked in self._asked:
+            if asked.how is Prepare.SHOULD:
+                self._known.validate(_key(asked), asked.how, asked.name, [])
+
     @contextlib.contextmanager
-    def _free_at_the_end(self) -> Iterator[None]:
-        """Have the line take other statements after it; one whose answers nobody reads any more is of no use."""
+    def _finished_by_trouble(self) -> Iterator[None]:
+        """Close a line whose answers nobody reads any more: the next who asked would be told them."""
         try:
             yield
         except BaseException:
             self._pgconn.finish()
             raise
-        if self._pgconn.status == ConnStatus.OK:
-            self._pgconn.exit_pipeline_mode()
 
     def _rows(self, result: PGresult) -> Rows:
         self._values.set_pgresult(result)
         return self._values.load_rows(0, result.ntuples, tuple)
+
+
+def _key(asked: _Asked) -> tuple[bytes, tuple[int, ...]]:
+    return asked.statement.query, asked.statement.types
 
 
 class _Context(NamedTuple):

@@ -137,6 +137,18 @@ class AskedFunds(_AskedOnce[Funds]):
         self._at_hand_for = 2 * self._span  # long enough for what is read ahead to come
         self._young_for = self._span * 3 / 4
         self._wanted_at: datetime | None = None
+        self._failed_at: datetime | None = None
+
+    def last(self, ask: Callable[[], Funds | None], *, clock: Callable[[], datetime]) -> Funds | None:
+        """Return what was read within the last second, None for a failure included; else ask."""
+        with self._asking:
+            now = clock()
+            if is_within(self._latest[1], self._span, now):
+                return self._latest[0]
+            if not is_within(self._failed_at, self._span, now):  # else what was waited for just now would be twice
+                self._latest = (ask(), clock())
+                return self._latest[0]
+            return None
 
     def at_hand(self, now: datetime) -> Funds | None:
         """Return what was answered within the last two seconds; None when nothing was, or it failed."""
@@ -145,9 +157,18 @@ class AskedFunds(_AskedOnce[Funds]):
         return funds if is_within(answered_at, self._at_hand_for, now) else None
 
     def read_ahead(self, ask: Callable[[], Funds | None], *, clock: Callable[[], datetime]) -> None:
-        """Ask before what is at hand gets old, if that was looked for lately. What fails takes nothing away."""
+        """
+        Ask before what is at hand gets old, if that was looked for lately.
+
+        What fails takes nothing away that is at hand, and is not tried again before a second has passed.
+        """
         if not is_within(self._wanted_at, FUNDS_WANTED_FOR, clock()):
             return
         with self._asking:
-            if not is_within(self._latest[1], self._young_for, clock()) and (funds := ask()) is not None:
+            now = clock()
+            if is_within(self._latest[1], self._young_for, now) or is_within(self._failed_at, self._span, now):
+                return
+            if (funds := ask()) is not None:
                 self._latest = (funds, clock())
+            else:
+                self._failed_at = clock()

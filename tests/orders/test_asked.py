@@ -16,7 +16,6 @@ from orders.deciding import decide
 from orders.desk import Desk
 from orders.models import OrderEvent
 from orders.quotes import FundsAhead, expect_quotes, last_quote
-from orders.right_of_way import RightOfWay
 from risk.engine.facts import Funds
 from tests.conftest import StillClock
 from tests.orders.paper.stream.stand_ins import NOW
@@ -210,6 +209,31 @@ def test_reading_ahead_that_fails_takes_nothing_away():
     assert reading.at_hand() is None
 
 
+def test_reading_ahead_that_fails_is_not_tried_again_within_a_second():
+    reading = FundsReading()
+    reading.at_hand()
+    reading.fails = True
+    assert reading.ahead() == 1
+
+    reading.pass_time(0.999)
+    assert reading.ahead() == 1
+    reading.pass_time(0.001)
+    assert reading.ahead() == 2
+
+
+def test_who_waited_for_a_reading_ahead_that_failed_does_not_wait_for_another():
+    reading = FundsReading()
+    reading.at_hand()
+    reading.fails = True
+    reading.ahead()
+
+    assert reading.asked.last(reading.read, clock=lambda: reading.now) is None
+    assert reading.reads == 1
+    reading.pass_time(1)
+    reading.fails = False
+    assert reading.asked.last(reading.read, clock=lambda: reading.now).available == 2
+
+
 def test_funds_read_ahead_are_not_asked_for_again_by_who_waits():
     reading = FundsReading()
     reading.at_hand()
@@ -300,7 +324,7 @@ def test_signals_for_many_instruments_cost_one_question_for_quotes_and_one_for_f
 
 
 def test_one_purchase_after_another_waits_for_no_funds_while_they_are_read_ahead(counted, received, clock):
-    ahead = FundsAhead(counted, right_of_way=RightOfWay(), pause=lambda seconds: clock.advance(seconds=seconds))
+    ahead = FundsAhead(counted, pause=lambda seconds: clock.advance(seconds=seconds))
     counted.asked_funds.at_hand(clock())
     for _ in range(20):
         ahead.turn()
@@ -312,7 +336,7 @@ def test_one_purchase_after_another_waits_for_no_funds_while_they_are_read_ahead
 
 
 def test_funds_that_cannot_be_read_ahead_are_left_to_the_purchase(counted, clock):
-    ahead = FundsAhead(counted, right_of_way=RightOfWay(), pause=lambda seconds: clock.advance(seconds=seconds))
+    ahead = FundsAhead(counted, pause=lambda seconds: clock.advance(seconds=seconds))
     counted.asked_funds.at_hand(clock())
     counted.gateway.gateway = Unreachable()
 

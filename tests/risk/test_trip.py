@@ -6,7 +6,15 @@ import tempfile
 
 import psycopg
 import pytest
-from django.db import DataError, InternalError, OperationalError, ProgrammingError, connection, transaction
+from django.db import (
+    DataError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
 
 from risk.questions import ask, together
 
@@ -106,6 +114,44 @@ def test_a_question_that_was_good_fails_and_is_good_again(backend):
     with pytest.raises(DataError):
         divided(0)
     assert divided(4) == [(3,)]
+
+
+def test_what_a_failed_trip_was_to_prepare_is_prepared_again(line, backend):
+    later = "SELECT 3 * %s::int"
+
+    def fails():
+        with together():
+            return ask("SELECT 1 / %s::int", [0]), ask(later, [1])
+
+    with pytest.raises(DataError):
+        fails()
+    with together():
+        told = ask(later, [2])
+    assert told() == [(6,)]
+
+
+def test_where_nothing_may_be_prepared_nothing_is_asked(line, backend, monkeypatch):
+    monkeypatch.setattr(line, "prepare_threshold", None)
+
+    with pytest.raises(InterfaceError, match="prepare_threshold"):
+        two_doubled()
+
+
+def test_a_trip_that_was_not_ended_lets_no_other_begin(line):
+    line.pgconn.enter_pipeline_mode()
+
+    with pytest.raises(InterfaceError, match="not ended"):
+        two_doubled()
+
+    line.pgconn.exit_pipeline_mode()
+    assert two_doubled() == ([(2,)], [(4,)])
+
+
+def test_in_a_block_that_is_to_be_rolled_back_nothing_is_asked(backend):
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        with pytest.raises(transaction.TransactionManagementError):
+            two_doubled()
 
 
 def test_a_statement_that_is_none_is_told(backend):
