@@ -108,6 +108,12 @@ def test_any_price_is_as_the_plain_rule_has_it(resting_order, price):
     assert written(resting_order, "price", price) == plain(price)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def any_text():
+    """Have the tables of all characters made before a transaction begins: that takes longer than one may stand idle."""
+    st.text().validate()
+
+
 @pytest.fixture
 def resting_order(resting):
     return resting()
