@@ -1,6 +1,6 @@
 """
-The executor in one process: two receivers, one worker, one tracker and the broker's stream, each a thread; this is what
-`listen_signals` runs.
+The executor in one process: two receivers, one worker, one tracker, the broker's stream, and who seals and who reads
+funds ahead, each a thread; this is what `listen_signals` runs.
 
 Leadership comes first and then the broker's book: nothing is sent before it was read once. A process that loses
 leadership, or the database, stands by without ending: what it heard and could not write down yet is still in its

@@ -2,7 +2,7 @@
 What refers only to itself is collected in quiet moments.
 
 To look for it among all that lives stops every thread of the process: beside a book of 5,000 orders for 60 to 80
-milliseconds, and by Python's own measure every other second.
+milliseconds, and by Python's own measure every three to five seconds.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 One trip to PostgreSQL and back, for all that is asked together, with the beginning of its transaction.
 
 psycopg's own pipeline looks for answers after each statement, and waits for that of BEGIN before the first: asking so
-takes a fifth of a decision's time. Here nobody looks before all of it was sent. What psycopg keeps of the statements
-that were prepared stays true: it is asked, and told, as its cursors do.
+takes a fifth of a decision's processor time. Here nobody looks before all of it was sent. What psycopg keeps of the
+statements that were prepared stays true: it is asked, and told, as its cursors do.
 """
 
 from __future__ import annotations
@@ -107,25 +107,20 @@ class Trip:
             while not answers or answers[-1][-1].status != ExecStatus.PIPELINE_SYNC:
                 answers.append((yield from generators.fetch_many(self._pgconn)))
             self._pgconn.exit_pipeline_mode()
-        for answer in answers:
-            for result in answer:
-                if result.status == ExecStatus.FATAL_ERROR:
-                    self._forget_what_was_new()
-                    raise error_from_result(result, encoding=self._line.info.encoding)
-        if len(answers) != self._answers + 1:
-            with self._finished_by_trouble():
+            failed = next(
+                (each for answer in answers for each in answer if each.status == ExecStatus.FATAL_ERROR), None
+            )
+            if failed is None and len(answers) != self._answers + 1:
                 raise psycopg.InterfaceError(f"{self._answers} statements had {len(answers) - 1} answers")
+        # Of a trip that failed it is not known what was prepared: all that was new is prepared again.
         for asked in self._asked:
             if asked.how is Prepare.SHOULD:
-                self._known.validate(_key(asked), asked.how, asked.name, answers[asked.answer])
+                of_it = answers[asked.answer] if failed is None else []
+                self._known.validate(asked.statement, asked.how, asked.name, of_it)
+        if failed is not None:
+            raise error_from_result(failed, encoding=self._line.info.encoding)
         yield from self._known.maintain_gen(self._line)
         return [answers[asked.answer][-1] for asked in self._asked]
-
-    def _forget_what_was_new(self) -> None:
-        """Have what was prepared on this trip be prepared again: whether it was is not known of all of it."""
-        for asked in self._asked:
-            if asked.how is Prepare.SHOULD:
-                self._known.validate(_key(asked), asked.how, asked.name, [])
 
     @contextlib.contextmanager
     def _finished_by_trouble(self) -> Iterator[None]:
@@ -139,10 +134,6 @@ class Trip:
     def _rows(self, result: PGresult) -> Rows:
         self._values.set_pgresult(result)
         return self._values.load_rows(0, result.ntuples, tuple)
-
-
-def _key(asked: _Asked) -> tuple[bytes, tuple[int, ...]]:
-    return asked.statement.query, asked.statement.types
 
 
 class _Context(NamedTuple):

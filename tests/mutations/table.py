@@ -1775,7 +1775,7 @@ MUTATIONS = [
     Mutation(
         "take the answer to a question that failed",
         "risk/trip.py",
-        "if result.status == ExecStatus.FATAL_ERROR:",
+        "if failed is not None:",
         "if False:",
         "tests/risk/test_trip.py::test_in_a_transaction_that_failed_nothing_is_told_until_it_ends",
     ),

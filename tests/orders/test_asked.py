@@ -153,7 +153,7 @@ def test_positions_and_funds_are_read_once_a_second_whatever_came_of_it(kind):
 
 
 class FundsReading:
-    """Reads what may be spent, each time as much as the hour says, or fails; its clock is ours."""
+    """Reads what may be spent, each time a rupee more, or fails; its clock is ours."""
 
     def __init__(self):
         self.now, self.asked, self.reads, self.fails = NOW, AskedFunds(), 0, False
@@ -335,19 +335,24 @@ def test_one_purchase_after_another_waits_for_no_funds_while_they_are_read_ahead
     assert counted.gateway.funds_read <= 7
 
 
-def test_funds_that_cannot_be_read_ahead_are_left_to_the_purchase(counted, clock):
-    ahead = FundsAhead(counted, pause=lambda seconds: clock.advance(seconds=seconds))
-    counted.asked_funds.at_hand(clock())
-    counted.gateway.gateway = Unreachable()
-
-    ahead.turn()
-
-    assert counted.asked_funds.at_hand(clock()) is None
-
-
 class Unreachable:
     def available_funds(self):
         raise BrokerUnreachable("the broker is away")
+
+
+def test_while_the_broker_is_away_funds_stay_at_hand_and_are_asked_for_once_a_second(counted, clock):
+    ahead = FundsAhead(counted, pause=lambda seconds: clock.advance(seconds=seconds))
+    counted.asked_funds.at_hand(clock())
+    ahead.turn()
+    counted.gateway.gateway = Unreachable()
+
+    at_hand = []
+    for _ in range(8):
+        ahead.turn()
+        at_hand.append(counted.asked_funds.at_hand(clock()) is not None)
+
+    assert at_hand == [True] * 7 + [False], "two seconds after they were read"
+    assert counted.gateway.funds_read == 3, "once with success, and after 0.75 and 1.75 s"
 
 
 def test_every_desk_of_the_settings_shares_one_governor_of_quotes(settings, paper, db):

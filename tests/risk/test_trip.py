@@ -130,6 +130,22 @@ def test_what_a_failed_trip_was_to_prepare_is_prepared_again(line, backend):
     assert told() == [(6,)]
 
 
+def test_what_django_asked_before_is_prepared_again_after_a_trip_that_failed(line, backend):
+    for _ in range(2):  # psycopg counts it, and takes it for one it knows
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 7")
+
+    def fails():
+        with together():
+            return ask("SELECT 1 / %s::int", [0]), ask("SELECT 7", [])
+
+    with pytest.raises(DataError):
+        fails()
+    with together():
+        told = ask("SELECT 7", [])
+    assert told() == [(7,)]
+
+
 def test_where_nothing_may_be_prepared_nothing_is_asked(line, backend, monkeypatch):
     monkeypatch.setattr(line, "prepare_threshold", None)
 
