@@ -1,6 +1,6 @@
 """
-The executor in one process: two receivers, one worker, one tracker, the broker's stream, and who seals and who reads
-funds ahead, each a thread; this is what `listen_signals` runs.
+The executor in one process: two receivers, one worker, one tracker, the broker's stream, who seals, and who reads
+ahead, each a thread; this is what `listen_signals` runs.
 
 Leadership comes first and then the broker's book: nothing is sent before it was read once. A process that loses
 leadership, or the database, stands by without ending: what it heard and could not write down yet is still in its
@@ -29,7 +29,7 @@ from orders.leadership import HEARTBEAT_SECONDS, Leadership, LeadershipLost, Rei
 from orders.line_proof import break_off_overdue
 from orders.logins import login_refused
 from orders.loops import Loop
-from orders.quotes import FundsAhead
+from orders.quotes import ReadAhead
 from orders.receivers import ChannelReceiver, StreamReceiver, connect
 from orders.right_of_way import RightOfWay
 from orders.sealer import Sealer
@@ -79,11 +79,11 @@ class Listener:
                 leads=reign.leads,
             ),
         ]
-        # No part of a reign: two that seal take turns, and a new one waits for no seal and for no funds.
+        # No part of a reign: two that seal take turns, and a new one waits for no seal and for nothing read ahead.
         self._loops = [
             *self._led,
             Loop("sealer", Sealer(desk, self._stopping), self._stopping, leads=reign.leads),
-            Loop("funds", FundsAhead(desk), self._stopping, leads=reign.leads),
+            Loop("ahead", ReadAhead(desk), self._stopping, leads=reign.leads),
         ]
         # The channel forgets what nobody hears, so it is listened to until another executor is known to do so.
         self._channel = ChannelReceiver(

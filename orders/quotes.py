@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
-from orders.broker.asked import NOTHING_TOLD, Key, Told
+from orders.broker.asked import NOTHING_TOLD, Key, Told, is_within
 from orders.broker.gateway import BrokerUnreachable, MarketQuote, SessionRefused
 from orders.desk import Desk
 from orders.many_rows import IsAnyOf, as_text
@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 SHARE_EXCHANGES = frozenset({"NSE", "BSE"})
 DERIVATIVES_EXCHANGE = "NFO"
 TOLD_OF_AN_INSTRUMENT = ["name", "token", "lot_size", "tick_size", "instrument_type", "segment", "read_at"]
-FUNDS_LOOK_SECONDS = 0.25
+AHEAD_LOOK_SECONDS = 0.25
+BANDS_REST = timedelta(seconds=10)  # between two questions ahead: what they are for is minutes away
 FOLLOWED_MAX = 1000  # of the 3,000 that Kite tells of on one connection
 
 
@@ -41,16 +42,16 @@ def quote_and_band(desk: Desk, exchange: str, symbol: str) -> Told:
 
     The stream tells of no band: its price does beside one that was asked for lately, else the broker is asked for both.
     """
-    key, streamed = (exchange, symbol), desk.streamed_prices
+    key = (exchange, symbol)
     heard = _heard(desk, key, desk.clock())
     if heard.quote and heard.band:
         return heard
+    if desk.streamed_prices is not None:
+        aging = desk.streamed_prices.aging_bands(now=desk.clock())
+        desk.asked_prices.expect(aging, now=desk.clock())
     asked = desk.asked_prices.last(key, lambda keys: _ask(desk, keys), clock=desk.clock, pause=desk.pause)
-    if asked.quote is None:
-        return heard  # what stays unknown refuses what opens, and says so in the verdict
-    if streamed is not None and asked.band is not None:
-        streamed.remember_band(exchange, symbol, asked.band)
-    return asked
+    _remember_bands(desk)
+    return asked if asked.quote else heard  # what stays unknown refuses what opens, and says so in the verdict
 
 
 def expect_quotes(desk: Desk, keys: Iterable[Key]) -> None:
@@ -69,20 +70,36 @@ def funds_at_hand(desk: Desk) -> Funds | None:
     return desk.asked_funds.at_hand(desk.clock())
 
 
-class FundsAhead:
-    """Reads what may be spent ahead of the purchases, while they come: none but the first waits for the broker."""
+class ReadAhead:
+    """Reads ahead what purchases will look for, while they come: what may be spent, and the price bands."""
 
     def __init__(self, desk: Desk, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._desk = desk
         self._pause = pause
+        self._bands_asked_at: datetime | None = None
 
     def turn(self) -> None:
         """Wait a moment, and read where it is time."""
-        self._pause(FUNDS_LOOK_SECONDS)
+        self._pause(AHEAD_LOOK_SECONDS)
         self._desk.asked_funds.read_ahead(lambda: _ask_funds(self._desk), clock=self._desk.clock)
+        self._read_bands()
 
     def reset(self) -> None:
         """Nothing is kept that an outage would spoil."""
+
+    def _read_bands(self) -> None:
+        """
+        Ask for the bands that get old. All do at once where many were asked for at once.
+
+        Else each purchase would wait for a question of its own, and the broker takes one a second.
+        """
+        desk, now = self._desk, self._desk.clock()
+        if desk.streamed_prices is None or is_within(self._bands_asked_at, BANDS_REST, now):
+            return
+        if aging := desk.streamed_prices.aging_bands(now=now):
+            self._bands_asked_at = now
+            desk.asked_prices.read_ahead(aging, lambda keys: _ask(desk, keys), clock=desk.clock)
+            _remember_bands(desk)
 
 
 def heard(desk: Desk, exchange: str, symbol: str) -> Told:
@@ -94,6 +111,13 @@ def _heard(desk: Desk, key: Key, now: datetime) -> Told:
     """Return what the stream told of the price a moment ago, and the band that is remembered."""
     streamed = desk.streamed_prices
     return Told(streamed.last(*key, now=now), streamed.band(*key, now=now)) if streamed else NOTHING_TOLD
+
+
+def _remember_bands(desk: Desk) -> None:
+    """Keep the bands that the last answer told, those that others asked for too: the stream tells of none."""
+    if desk.streamed_prices is not None:
+        answers = desk.asked_prices.answers()
+        desk.streamed_prices.remember_bands({key: told.band for key, told in answers.items() if told.band})
 
 
 def _ask(desk: Desk, keys: list[Key]) -> dict[Key, MarketQuote] | None:

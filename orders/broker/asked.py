@@ -83,11 +83,34 @@ class AskedPrices:
                     return self._answers[key]
                 assert self._answered_at is not None, "it is within the span"
                 pause((self._answered_at + self._span - now).total_seconds())
-            keys, as_of = self._all_wanted(clock()), clock()
-            quotes = ask(keys) or {}
-            self._answers = {each: _as_told(quotes.get(each), as_of) for each in keys}
-            self._answered_at = clock()
-            return self._answers.get(key, NOTHING_TOLD)
+            return self._put_the_question(ask, clock).get(key, NOTHING_TOLD)
+
+    def read_ahead(
+        self,
+        keys: Iterable[Key],
+        ask: Callable[[list[Key]], dict[Key, MarketQuote] | None],
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Ask for these, and for what else is wanted; not at all within a second of the last answer."""
+        with self._asking:
+            now = clock()
+            if not is_within(self._answered_at, self._span, now):
+                self.expect(keys, now=now)
+                self._put_the_question(ask, clock)
+
+    def answers(self) -> dict[Key, Told]:
+        """Return all that the last answer told."""
+        return self._answers
+
+    def _put_the_question(
+        self, ask: Callable[[list[Key]], dict[Key, MarketQuote] | None], clock: Callable[[], datetime]
+    ) -> dict[Key, Told]:
+        keys, as_of = self._all_wanted(clock()), clock()
+        quotes = ask(keys) or {}
+        self._answers = {each: _as_told(quotes.get(each), as_of) for each in keys}  # another: who has the last keeps it
+        self._answered_at = clock()
+        return self._answers
 
     def _all_wanted(self, now: datetime) -> list[Key]:
         with self._lock:

@@ -12,12 +12,14 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from orders.broker.asked import Key
+from orders.broker.asked import Key, is_within
 from orders.broker.ticks import Tick
 from risk.engine.facts import PriceBand, Quote
 from risk.engine.limits import BAND_AGE_MAX_SECONDS
 
 BAND_AGE_MAX = timedelta(seconds=BAND_AGE_MAX_SECONDS * 0.8)  # asked for anew while a decision may still go by it
+BAND_YOUNG_FOR = BAND_AGE_MAX / 2  # then it is read ahead, so that nobody has to wait for it
+BAND_WANTED_FOR = timedelta(minutes=15)  # after it was looked for last
 ASKED_MAX = 100  # symbols remembered as asked about, the latest ones
 
 
@@ -31,6 +33,7 @@ class StreamedPrices:
         self._quotes: dict[int, Quote] = {}
         self._asked: OrderedDict[Key, None] = OrderedDict()
         self._bands: dict[Key, PriceBand] = {}
+        self._bands_wanted: dict[Key, datetime] = {}
         self._heard_at: datetime | None = None
         self._connects = 0
 
@@ -57,13 +60,24 @@ class StreamedPrices:
     def band(self, exchange: str, symbol: str, *, now: datetime) -> PriceBand | None:
         """Return the price band as it was last asked for, if that is not long ago: the stream tells of none."""
         with self._lock:
+            self._bands_wanted[exchange, symbol] = now
             band = self._bands.get((exchange, symbol))
         young = band is not None and timedelta(0) <= now - band.as_of <= BAND_AGE_MAX
         return band if young else None
 
-    def remember_band(self, exchange: str, symbol: str, band: PriceBand) -> None:
+    def remember_bands(self, bands: Mapping[Key, PriceBand]) -> None:
         with self._lock:
-            self._bands[exchange, symbol] = band
+            self._bands |= bands
+
+    def aging_bands(self, *, now: datetime) -> list[Key]:
+        """Return the symbols whose band is looked for lately and no longer young: soon somebody would wait for it."""
+        with self._lock:
+            return [
+                key
+                for key, band in self._bands.items()
+                if is_within(self._bands_wanted.get(key), BAND_WANTED_FOR, now)
+                and not is_within(band.as_of, BAND_YOUNG_FOR, now)
+            ]
 
     def asked(self) -> list[Key]:
         """Return what was asked for lately, the latest first."""

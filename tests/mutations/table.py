@@ -34,6 +34,7 @@ OF_THE_BOOK = "tests/orders/test_adversity_of_the_book.py::test_"
 KILL_SWITCH = "tests/orders/test_kill_switch.py::test_"
 GOVERNOR = "tests/orders/test_governor.py::test_"
 ASKED = "tests/orders/test_asked.py::test_"
+READ_AHEAD = "tests/orders/test_read_ahead.py::test_"
 AT_ONCE = "tests/orders/test_staff_at_once.py::test_"
 TURNED_AWAY = "tests/orders/test_turned_away.py::test_"
 EXPOSURE = "tests/orders/test_exposure_acts.py::test_"
@@ -166,7 +167,21 @@ MUTATIONS = [
         "orders/quotes.py",
         "desk.asked_positions.last(lambda: broker_positions(desk), clock=desk.clock)",
         "broker_positions(desk)",
-        ASKED + "a_sell_that_waits_for_the_brokers_position_reads_it_once_a_second",
+        READ_AHEAD + "a_sell_that_waits_for_the_brokers_position_reads_it_once_a_second",
+    ),
+    Mutation(
+        "let each wait for a band of its own",
+        "orders/quotes.py",
+        "        desk.asked_prices.expect(aging, now=desk.clock())\n",
+        "",
+        READ_AHEAD + "who_asks_for_a_band_that_is_too_old_asks_for_all_that_get_old",
+    ),
+    Mutation(
+        "read no bands ahead",
+        "orders/quotes.py",
+        "        self._read_bands()\n",
+        "",
+        READ_AHEAD + "bands_that_are_looked_for_are_read_ahead_so_that_nobody_waits_for_one",
     ),
     # --- Sending ------------------------------------------------------------------------------------------------------
     Mutation(

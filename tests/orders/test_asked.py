@@ -11,13 +11,8 @@ from decimal import Decimal
 import pytest
 
 from orders.broker.asked import NOTHING_TOLD, WANTED_FOR, WANTED_MAX, AskedFunds, AskedPositions, AskedPrices
-from orders.broker.gateway import BrokerUnreachable, MarketQuote
-from orders.deciding import decide
-from orders.desk import Desk
-from orders.models import OrderEvent
-from orders.quotes import FundsAhead, expect_quotes, last_quote
+from orders.broker.gateway import MarketQuote
 from risk.engine.facts import Funds
-from tests.conftest import StillClock
 from tests.orders.paper.stream.stand_ins import NOW
 
 QUOTE = MarketQuote(last_price=Decimal(1400), lower_circuit=Decimal(1260), upper_circuit=Decimal(1540))
@@ -253,112 +248,3 @@ def test_a_clock_that_was_set_back_has_them_read_anew():
 
     assert reading.at_hand() is None
     assert (reading.ahead(), reading.at_hand()) == (2, 2)
-
-
-class Counting:
-    """A gateway that counts its reads of positions, funds and quotes."""
-
-    def __init__(self, gateway):
-        self.gateway, self.positions_read, self.funds_read, self.questions = gateway, 0, 0, []
-
-    def positions(self):
-        self.positions_read += 1
-        return self.gateway.positions()
-
-    def available_funds(self):
-        self.funds_read += 1
-        return self.gateway.available_funds()
-
-    def quotes(self, keys):
-        self.questions.append(list(keys))
-        return self.gateway.quotes(keys)
-
-    def __getattr__(self, name):
-        return getattr(self.gateway, name)
-
-
-@pytest.fixture
-def clock():
-    return StillClock()
-
-
-@pytest.fixture
-def counted(desk, clock, wired):
-    """The desk as it is outside the tests: at most one question a second. Its pauses move its clock."""
-    return wired(
-        desk,
-        gateway=Counting(desk.gateway),
-        asked_prices=AskedPrices(),
-        asked_positions=AskedPositions(),
-        asked_funds=AskedFunds(),
-        pause=clock.pause,
-    )
-
-
-def test_a_sell_that_waits_for_the_brokers_position_reads_it_once_a_second(counted, held, received, clock):
-    held(2)
-    signal = received(signal_type="SELL", cms_score=-75)
-    OrderEvent.objects.create(  # something moved after whatever is read now
-        order=signal.orders.model.objects.get(), at=clock() + timedelta(seconds=20), before="OPEN", after="FILLED"
-    )
-
-    begun = clock()
-    for _ in range(8):
-        assert decide(counted, signal) is None
-        clock.advance(seconds=0.25)
-    assert counted.gateway.positions_read <= 1 + (clock() - begun).total_seconds()
-
-    clock.advance(seconds=21)
-    assert decide(counted, signal).quantity == 2
-
-
-def test_signals_for_many_instruments_cost_one_question_for_quotes_and_one_for_funds(counted, received):
-    signals = [received(symbol=symbol) for symbol in ("RELIANCE", "INFY", "TCS")]
-    expect_quotes(counted, [("NSE", signal.symbol) for signal in signals])
-
-    orders = [decide(counted, signal) for signal in signals]
-
-    assert None not in orders
-    assert [sorted(question) for question in counted.gateway.questions] == [sorted([RELIANCE, INFY, TCS])]
-    assert counted.gateway.funds_read == 1
-
-
-def test_one_purchase_after_another_waits_for_no_funds_while_they_are_read_ahead(counted, received, clock):
-    ahead = FundsAhead(counted, pause=lambda seconds: clock.advance(seconds=seconds))
-    counted.asked_funds.at_hand(clock())
-    for _ in range(20):
-        ahead.turn()
-        assert counted.asked_funds.at_hand(clock()) is not None
-
-    assert 5 <= counted.gateway.funds_read <= 7, "in five seconds"
-    assert decide(counted, received()) is not None
-    assert counted.gateway.funds_read <= 7
-
-
-class Unreachable:
-    def available_funds(self):
-        raise BrokerUnreachable("the broker is away")
-
-
-def test_while_the_broker_is_away_funds_stay_at_hand_and_are_asked_for_once_a_second(counted, clock):
-    ahead = FundsAhead(counted, pause=lambda seconds: clock.advance(seconds=seconds))
-    counted.asked_funds.at_hand(clock())
-    ahead.turn()
-    counted.gateway.gateway = Unreachable()
-
-    at_hand = []
-    for _ in range(8):
-        ahead.turn()
-        at_hand.append(counted.asked_funds.at_hand(clock()) is not None)
-
-    assert at_hand == [True] * 7 + [False], "two seconds after they were read"
-    assert counted.gateway.funds_read == 3, "once with success, and after 0.75 and 1.75 s"
-
-
-def test_every_desk_of_the_settings_shares_one_governor_of_quotes(settings, paper, db):
-    settings.PAPER_KITE_URL = paper.root
-
-    first, second = Desk.from_settings(), Desk.from_settings()
-
-    assert first.asked_prices is second.asked_prices
-    assert last_quote(first, *RELIANCE) == last_quote(second, *RELIANCE)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from orders.broker.prices import ASKED_MAX, BAND_AGE_MAX, StreamedPrices
+from orders.broker.prices import ASKED_MAX, BAND_AGE_MAX, BAND_WANTED_FOR, BAND_YOUNG_FOR, StreamedPrices
 from orders.broker.ticks import Tick
 from risk.engine.facts import PriceBand
 from risk.engine.limits import BAND_AGE_MAX_SECONDS
@@ -99,10 +99,29 @@ def test_only_the_symbols_asked_for_lately_are_remembered(prices):
 
 def test_a_band_is_remembered_while_a_decision_may_still_go_by_it(prices):
     band = PriceBand(lower=Decimal(1260), upper=Decimal(1540), as_of=NOW)
-    prices.remember_band(*RELIANCE, band)
+    prices.remember_bands({RELIANCE: band})
 
     assert prices.band(*RELIANCE, now=NOW + BAND_AGE_MAX) == band
     assert prices.band(*RELIANCE, now=NOW + BAND_AGE_MAX + timedelta(seconds=0.001)) is None
     assert prices.band(*RELIANCE, now=NOW - timedelta(seconds=1)) is None  # from the future
     assert prices.band("BSE", "RELIANCE", now=NOW) is None
     assert timedelta(seconds=BAND_AGE_MAX_SECONDS) > BAND_AGE_MAX
+
+
+def test_a_band_ages_from_half_of_its_time_while_it_is_looked_for(prices):
+    band, moment = PriceBand(lower=Decimal(1260), upper=Decimal(1540), as_of=NOW), timedelta(microseconds=1)
+    prices.remember_bands({RELIANCE: band})
+    assert prices.aging_bands(now=NOW + BAND_YOUNG_FOR) == [], "nobody looked for it"
+
+    prices.band(*RELIANCE, now=NOW)
+
+    assert prices.aging_bands(now=NOW + BAND_YOUNG_FOR - moment) == []
+    assert prices.aging_bands(now=NOW + BAND_YOUNG_FOR) == [RELIANCE]
+    assert prices.aging_bands(now=NOW + BAND_WANTED_FOR - moment) == [RELIANCE]
+    assert prices.aging_bands(now=NOW + BAND_WANTED_FOR) == []
+
+
+def test_a_symbol_whose_band_is_not_known_has_none_that_ages(prices):
+    prices.band(*RELIANCE, now=NOW)
+
+    assert prices.aging_bands(now=NOW + BAND_YOUNG_FOR) == []
