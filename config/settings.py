@@ -101,7 +101,7 @@ for _name, _url, _scheme in (
 ):
     if not _url.startswith(_scheme) and urlsplit(_url).hostname not in ("127.0.0.1", "localhost"):
         raise ImproperlyConfigured(f"{_name} is {_url!r}: give one that begins with {_scheme}")
-STREAMED_PRICE_AGE_MAX_SECONDS = _integer("STREAMED_PRICE_AGE_MAX_SECONDS", 2, minimum=0, maximum=30)
+STREAMED_PRICE_AGE_MAX_SECONDS = _integer("STREAMED_PRICE_AGE_MAX_SECONDS", 3, minimum=0, maximum=30)
 STATIC_IP = env.str("STATIC_IP", default="").strip()
 BROKER_CALL_AND_TRADE = env.str("BROKER_CALL_AND_TRADE", default="").strip()
 KITE_POSTBACK = _truth("KITE_POSTBACK", default=False)

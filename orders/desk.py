@@ -58,7 +58,7 @@ class DeskRules:
     between_looks_seconds: float = 1.0  # two books that lack an order prove something when begun farther apart
     slow_seconds: float = 5.0  # an answer of the broker that takes longer is no better than none
     attempts_max: int = 5  # how often one signal is decided again after a withdrawal
-    streamed_price_age_max_seconds: float = 2.0  # an older price of the broker's stream is asked for anew
+    streamed_price_age_max_seconds: float = 3.0  # an older one is asked for; it is told in whole seconds, once a second
     signal_time_zone: ZoneInfo = IST
     end_of_day_at: time_of_day = time_of_day(15, 45)  # IST; where the calendar has no close of its own
     paper_keeps_market_hours: bool = False  # as the exchange does; else the paper market is open round the clock

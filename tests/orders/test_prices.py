@@ -9,6 +9,7 @@ import pytest
 
 from orders.broker.prices import ASKED_MAX, BAND_AGE_MAX, BAND_WANTED_FOR, BAND_YOUNG_FOR, StreamedPrices
 from orders.broker.ticks import Tick
+from orders.desk import DeskRules
 from risk.engine.facts import PriceBand
 from risk.engine.limits import BAND_AGE_MAX_SECONDS
 from tests.orders.paper.stream.stand_ins import NOW
@@ -38,6 +39,17 @@ def test_a_price_is_used_up_to_its_age_limit_and_not_past_it(prices):
 
     assert last(prices, seconds_later=2) == Decimal("1400.00")
     assert last(prices, seconds_later=2.001) is None
+
+
+def test_a_price_dated_in_whole_seconds_and_told_once_a_second_is_young_at_any_moment():
+    prices = StreamedPrices(age_max=timedelta(seconds=DeskRules().streamed_price_age_max_seconds))
+    prices.follow({RELIANCE: TOKEN})
+    for tenths in range(50):
+        second, on_its_way = divmod(tenths, 10)
+        if on_its_way == 2:  # what was told at the end of the second before came a moment later
+            heard_at = NOW + timedelta(seconds=tenths / 10)
+            prices.hear([tick(at=NOW + timedelta(seconds=second - 1))], heard_at=heard_at)
+        assert tenths < 2 or last(prices, seconds_later=tenths / 10) is not None
 
 
 def test_what_waited_in_a_socket_is_as_old_as_the_exchange_says(prices):
