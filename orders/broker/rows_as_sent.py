@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import requests
@@ -18,6 +19,7 @@ import requests
 _A_LIST = re.compile(r'\s*\{\s*"status"\s*:\s*"success"\s*,\s*"data"\s*:\s*\[')
 _ITS_END = re.compile(r"\s*\}\s*\Z")
 _BLANK = re.compile(r"[ \t\n\r]*")
+PAGE_ROWS = 32
 _read_value = json.JSONDecoder().raw_decode
 
 Report = TypeVar("Report")
@@ -56,9 +58,23 @@ class AnswerWithRows(requests.Response):
         return {"status": "success", "data": RowsAsSent(text, found.end())}
 
 
-class _Known(NamedTuple, Generic[Report]):
-    text: str
+class _Row(NamedTuple, Generic[Report]):
+    start: int  # in the text of its page
+    end: int
     report: Report | None  # None for a row that made no sense: it is read again
+
+
+class _Page(NamedTuple, Generic[Report]):
+    """Rows that stand one after another: where all of them are as they were, one comparison finds it."""
+
+    text: str  # what stands between the rows included
+    rows: tuple[_Row[Report], ...]
+    reports: tuple[Report, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether no row of it has to be read again, and none may follow in it."""
+        return len(self.reports) == PAGE_ROWS
 
 
 class RowReader(Generic[Report]):
@@ -69,7 +85,7 @@ class RowReader(Generic[Report]):
     """
 
     def __init__(self) -> None:
-        self._known: list[_Known[Report]] = []
+        self._known: list[_Page[Report]] = []
 
     def reports(self, rows: RowsAsSent, read: Callable[[Any], Report | None]) -> tuple[Report, ...]:
         """
@@ -78,23 +94,45 @@ class RowReader(Generic[Report]):
         Raise `ValueError` when the text is no list of rows.
         """
         text, at, known = rows.text, _next(rows.text, rows.start), self._known
-        now: list[_Known[Report]] = []
+        now: list[_Page[Report]] = []
         while now or text[at : at + 1] != "]":
             before = known[len(now)] if len(now) < len(known) else None
-            if before is not None and before.report is not None and text.startswith(before.text, at):
-                row = before  # the same text is a whole object again, so it is the same row
+            if before is not None and before.is_complete and text.startswith(before.text, at):
+                page = before  # the same text is whole objects again, so it is the same rows
             else:
-                value, end = _read_value(text, at)
-                row = _Known(text[at:end], read(value))
-            now.append(row)
-            at = _next(text, at + len(row.text))
+                page = _read_page(text, at, before, read)
+            now.append(page)
+            at = _next(text, at + len(page.text))
             if text[at : at + 1] != ",":
                 break
             at = _next(text, at + 1)
         if text[at : at + 1] != "]" or not _ITS_END.match(text, at + 1):
             raise ValueError(f"the next row or the end was expected at {at}, not {text[at : at + 20]!r}")
         self._known = now
-        return tuple(row.report for row in now if row.report is not None)
+        return tuple(chain.from_iterable(page.reports for page in now))
+
+
+def _read_page(
+    text: str, start: int, known: _Page[Report] | None, read: Callable[[Any], Report | None]
+) -> _Page[Report]:
+    """Read rows from `start` on, as many as a page has or as follow; those that are as they were are known."""
+    at, rows = start, list[_Row[Report]]()
+    while True:
+        before = known.rows[len(rows)] if known is not None and len(rows) < len(known.rows) else None
+        report, end = None, at
+        if known is not None and before is not None and before.report is not None:
+            as_before = known.text[before.start : before.end]
+            if text.startswith(as_before, at):
+                report, end = before.report, at + len(as_before)
+        if report is None:
+            value, end = _read_value(text, at)
+            report = read(value)
+        rows.append(_Row(at - start, end - start, report))
+        at = _next(text, end)
+        if len(rows) == PAGE_ROWS or text[at : at + 1] != ",":
+            reports = tuple(row.report for row in rows if row.report is not None)
+            return _Page(text[start:end], tuple(rows), reports)
+        at = _next(text, at + 1)
 
 
 def _next(text: str, at: int) -> int:

@@ -326,9 +326,16 @@ MUTATIONS = [
         PLAIN + "a_row_that_is_refused_keeps_no_run_from_being_taken_over",
     ),
     Mutation(
-        "take a row for the one that stood in its place",
+        "take a page of rows for the one that stood in its place",
         "orders/broker/rows_as_sent.py",
         "text.startswith(before.text, at)",
+        "True",
+        "tests/orders/test_rows_as_sent.py::test_a_page_of_a_long_book_is_known_as_a_whole_and_what_is_new_begins_behind_it",
+    ),
+    Mutation(
+        "take a row for the one that stood in its place",
+        "orders/broker/rows_as_sent.py",
+        "text.startswith(as_before, at)",
         "True",
         "tests/orders/test_rows_as_sent.py::test_a_row_that_says_what_it_said_is_not_read_again_and_any_other_is",
     ),

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orders.broker import kite_rows
+from orders.broker import kite_rows, rows_as_sent
 from orders.broker.gateway import BrokerUnreachable
 from orders.broker.kite import KiteGateway
-from orders.broker.rows_as_sent import AnswerWithRows, RowReader, RowsAsSent
+from orders.broker.rows_as_sent import PAGE_ROWS, AnswerWithRows, RowReader, RowsAsSent
 
 from .raw_server import http, raw
 
@@ -43,18 +44,23 @@ def spelled(rows: object, how: dict) -> str:
     return json.dumps({"status": "success", "data": rows}, **how)
 
 
-@given(books=st.lists(st.tuples(ROWS, st.sampled_from(SPELLINGS)), min_size=1, max_size=4))
-def test_whatever_was_read_before_the_rows_are_what_the_answer_says(books):
+@given(books=st.lists(st.tuples(ROWS, st.sampled_from(SPELLINGS)), min_size=1, max_size=4), page=st.integers(1, 4))
+def test_whatever_was_read_before_the_rows_are_what_the_answer_says(books, page):
     reader = RowReader()
-    for rows, how in books:
-        text = spelled(rows, how)
-        told = answer(text).json()["data"]
-        told = reader.reports(told, lambda row: (row,)) if isinstance(told, RowsAsSent) else [(row,) for row in told]
+    with mock.patch.object(rows_as_sent, "PAGE_ROWS", page):
+        for rows, how in books:
+            text = spelled(rows, how)
+            told = answer(text).json()["data"]
+            told = (
+                reader.reports(told, lambda row: (row,)) if isinstance(told, RowsAsSent) else [(row,) for row in told]
+            )
 
-        assert [row for (row,) in told] == json.loads(text)["data"]
+            assert [row for (row,) in told] == json.loads(text)["data"]
 
 
-def test_a_row_that_says_what_it_said_is_not_read_again_and_any_other_is():
+@pytest.mark.parametrize("page", [1, 2, 3, 32])
+def test_a_row_that_says_what_it_said_is_not_read_again_and_any_other_is(monkeypatch, page):
+    monkeypatch.setattr(rows_as_sent, "PAGE_ROWS", page)
     reader, read = RowReader(), []
 
     def report(row):
@@ -76,6 +82,27 @@ def test_a_row_that_says_what_it_said_is_not_read_again_and_any_other_is():
     reports({"n": 0}, {"n": 1}, {"n": 22})
     assert read == [0, 1, 22], "by its place: moved on, it is read"
     assert reports() == ()
+
+
+def test_a_page_of_a_long_book_is_known_as_a_whole_and_what_is_new_begins_behind_it():
+    reader, read = RowReader(), []
+    rows = [{"n": number} for number in range(3 * PAGE_ROWS + 1)]
+
+    def reports():
+        read.clear()
+        told = reader.reports(
+            answer(spelled(rows, SPELLINGS[1])).json()["data"], lambda row: read.append(row["n"]) or [row]
+        )
+        return [row for (row,) in told]
+
+    assert reports() == rows == [{"n": number} for number in read]
+    assert (reports(), read) == (rows, [])
+
+    rows[PAGE_ROWS] = {"n": -1}
+    rows.append({"n": -2})
+
+    assert (reports(), read) == (rows, [-1, -2])
+    assert (reports(), read) == (rows, [])
 
 
 BROKEN = [
