@@ -8,7 +8,7 @@ the absence window. What the broker reports is always taken down, explained or n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -97,6 +97,36 @@ class Comparison:
     external: list[tuple[OrderReport, tuple[TradeReport, ...]]] = field(default_factory=list)
 
 
+class Settled:
+    """
+    What was found to say nothing new, of ours and of the broker's: while both say the same they go on saying nothing.
+
+    Of many thousands that are looked at every second next to all are so.
+    """
+
+    def __init__(self) -> None:
+        self._pairs: dict[int, tuple[Believed, OrderReport, tuple[TradeReport, ...]]] = {}
+
+    def has_all_of(self, ours: Believed, report: OrderReport, trades: tuple[TradeReport, ...]) -> bool:
+        """As of what is believed itself."""
+        pair = (ours, report, trades)
+        if self._pairs.get(ours.pk) == pair:
+            return True
+        if ours.has_all_of(report, trades):
+            self._pairs[ours.pk] = pair
+            return True
+        self._pairs.pop(ours.pk, None)
+        return False
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def keep_only(self, orders: Collection[Believed]) -> None:
+        """Forget what is no more believed, once that is most of it."""
+        if len(self._pairs) > 2 * len(orders):
+            self._pairs = {order.pk: self._pairs[order.pk] for order in orders if order.pk in self._pairs}
+
+
 def compare(
     believed: Iterable[Believed],
     book: BrokerBook,
@@ -105,10 +135,11 @@ def compare(
     book_date: date,
     absence_window: timedelta,
     turned_away_window: timedelta = timedelta(0),
+    settled: Settled | None = None,
 ) -> Comparison:
-    """Match the broker's book of one date with what we believe."""
+    """Match the broker's book of one date with what we believe; `settled` remembers from one time to the next."""
     found = Comparison(as_of=book.as_of)
-    orders = list(believed)
+    orders, settled = list(believed), Settled() if settled is None else settled
     by_tag = {order.client_order_id: order for order in orders if order.client_order_id}
     by_broker_id = {order.broker_order_id: order for order in orders if order.broker_order_id}
     trades: dict[str, list[TradeReport]] = {}
@@ -123,7 +154,7 @@ def compare(
             found.doubled.append((report, of_it))
         elif ours is not None:
             seen.add(ours.pk)
-            if not ours.has_all_of(report, of_it):
+            if not settled.has_all_of(ours, report, of_it):
                 found.matches.append(Match(pk=ours.pk, report=report, trades=of_it, price=ours.price_by(report)))
         elif prefix and report.tag.startswith(prefix):
             found.unknown.append(report)
@@ -137,6 +168,7 @@ def compare(
     is_complete = not lacks_known and not book.unreadable
     if is_complete:
         found.absent = [order.pk for order in unseen if _is_absent(order, book, absence_window)]
+    settled.keep_only(orders)
     window = turned_away_window if is_complete else absence_window
     found.turned_away = [order.pk for order in unseen if _is_surely_turned_away(order, book, window)]
     return found

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 import structlog
 from django.db import DataError, IntegrityError, transaction
 
-from orders.believed import believed
+from orders.believed import Beliefs
 from orders.broker.gateway import OrderReport, SessionRefused, TradeReport
 from orders.comparison import Comparison, Match, compare, status_of, works
 from orders.desk import Desk, trading_date
@@ -47,14 +47,14 @@ log = structlog.get_logger(__name__)
 TOGETHER_MIN = 2  # orders that moved
 
 
-def reconcile(desk: Desk) -> Comparison:
+def reconcile(desk: Desk, beliefs: Beliefs | None = None) -> Comparison:
     """
-    Read the broker's book and bring ours in line with it.
+    Read the broker's book and bring ours in line with it. Who does so again and again hands in what it remembers.
 
     Raise `BrokerUnreachable` or `SessionRefused` when it cannot be read: then nothing is concluded, and what we know
     only grows older. One row that cannot be taken over is an incident and does not keep the others from it.
     """
-    as_of = desk.clock()
+    as_of, beliefs = desk.clock(), beliefs or Beliefs()
     (control,) = _CONTROL.rows(mode=desk.mode)
     _check_account(desk, control)
     try:
@@ -63,12 +63,13 @@ def reconcile(desk: Desk) -> Comparison:
         login_refused(desk, str(refusal), asked_at=as_of)
         raise
     found = compare(
-        believed(desk.mode, book, trading_date(as_of)),
+        beliefs.of(desk.mode, book, trading_date(as_of)),
         book,
         prefix=control.order_id_prefix,
         book_date=trading_date(as_of),
         absence_window=_until_absence_proves(desk),
         turned_away_window=timedelta(seconds=desk.rules.turned_away_window_seconds),
+        settled=beliefs.settled,
     )
     if trading_date(desk.clock()) != trading_date(as_of):
         # The day turned while it was read: which day's book was it?

@@ -13,6 +13,7 @@ from django.db.models import Value
 from django.db.models.functions import Concat
 from django.utils import timezone
 
+from orders.believed import Beliefs
 from orders.broker.gateway import BrokerUnreachable, SessionRefused
 from orders.desk import Desk
 from orders.differences import tell_of_past_days
@@ -66,6 +67,7 @@ class Tracker:
         self._right_of_way = right_of_way or RightOfWay()
         self._leads = leads
         self._stopwatch = stopwatch
+        self._beliefs = Beliefs()
         self._observations = Observations(desk, stopwatch=stopwatch)
         self._in_trouble_since: float | None = None
         self._order_took = 0.0  # seconds, since the last turn
@@ -109,7 +111,7 @@ class Tracker:
             self._prepare()
             asked_at = self._stopwatch()
             with self._right_of_way.given(self._stopwatch) as way:
-                reconcile(self._desk)
+                reconcile(self._desk, self._beliefs)
             took = self._stopwatch() - asked_at - way.waited  # that was ours, not the broker's
             carry_out_cancels(self._desk)
             carry_on(self._desk)

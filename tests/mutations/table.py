@@ -361,6 +361,27 @@ MUTATIONS = [
         OF_THE_BOOK + "a_book_that_could_not_all_be_read_proves_nothing_about_one_in_doubt",
     ),
     Mutation(
+        "take what was settled once for settled",
+        "orders/comparison.py",
+        "        if self._pairs.get(ours.pk) == pair:\n",
+        "        if ours.pk in self._pairs:\n",
+        "tests/orders/test_settled.py::test_what_said_nothing_new_is_looked_at_again_once_either_side_says_something_else",
+    ),
+    Mutation(
+        "take a remembered order for the one that stands there",
+        "orders/believed.py",
+        '"orders_order".xmin::text || "orders_order".ctid::text',
+        "''",
+        "tests/orders/test_believed.py::test_what_another_commits_is_seen_and_nothing_else_is_read_again",
+    ),
+    Mutation(
+        "tell two versions of one transaction for one",
+        "orders/believed.py",
+        ' || "orders_order".ctid::text',
+        "",
+        "tests/orders/test_believed.py::test_what_is_remembered_is_what_would_be_read",
+    ),
+    Mutation(
         "believe the book of another day",
         "orders/comparison.py",
         "if order.pk not in seen and order.trading_date == book_date]",

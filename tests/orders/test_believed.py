@@ -10,7 +10,7 @@ from django.db.models import Count, Exists, OuterRef, Q
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orders.believed import believed
+from orders.believed import Beliefs
 from orders.broker.gateway import BrokerBook
 from orders.comparison import Believed
 from orders.lifecycle import TURNED_AWAY, UNFINISHED, OrderStatus
@@ -100,7 +100,7 @@ def test_what_is_believed_is_what_is_said_of_each_order_by_itself(db, drawn):
     with taken_back():
         book = book_of(*(report for number, each in enumerate(drawn) for report in lay_out(number, each)))
 
-        assert believed("PAPER", book, TODAY) == plainly(book)
+        assert Beliefs().of("PAPER", book, TODAY) == plainly(book)
 
 
 @pytest.mark.parametrize("state", ["WISHED", "SENDING", "ACCEPTED", "REFUSED", "WITHDRAWN", "TOOK_EFFECT"])
@@ -108,20 +108,83 @@ def test_a_modification_under_way_is_seen(db, state):
     order = make_order("A", status="OPEN", trading_date=TODAY)
     modify(order, state)
 
-    (one,) = believed("PAPER", book_of(), TODAY)
+    (one,) = Beliefs().of("PAPER", book_of(), TODAY)
 
     assert one.being_modified == (state in {"WISHED", "SENDING", "ACCEPTED"})
     assert [one] == plainly(book_of())
+
+
+CHANGES = {
+    "another status": lambda order: Order.objects.filter(pk=order.pk).update(status="OPEN", broker_status="OPEN"),
+    "the same again": lambda order: Order.objects.filter(pk=order.pk).update(status=order.status),
+    "another price, and back": lambda order: [
+        Order.objects.filter(pk=order.pk).update(price=price) for price in (Decimal(7), order.price)
+    ],
+    "a fill": lambda order: fill(order, "BROKER"),
+    "a fill by hand": lambda order: fill(order, "HAND"),
+    "a modification": lambda order: modify(order, "SENDING"),
+    "an order": lambda order: make_order("A", status="OPEN", trading_date=TODAY),
+    "of another day": lambda order: Order.objects.filter(pk=order.pk).update(trading_date=TODAY - timedelta(days=3)),
+    "its end": lambda order: Order.objects.filter(pk=order.pk).update(status="FILLED", ended_at=NOW),
+    "turned away": lambda order: Order.objects.filter(pk=order.pk).update(
+        status="REJECTED", broker_order_id="", status_reason=f"{TURNED_AWAY}: 429"
+    ),
+    "nothing": lambda order: None,
+}
+
+
+def fill(order: Order, source: str) -> None:
+    trade_id = str(Fill.objects.count())
+    Fill.objects.create(
+        order=order, mode=order.mode, exchange="NSE", broker_order_id=f"F{order.pk}", trade_id=trade_id,
+        trading_date=TODAY, quantity=1, price=Decimal(1), filled_at=NOW, recorded_at=NOW, source=source,
+    )  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    drawn=ORDERS,
+    then=st.lists(st.tuples(st.sampled_from(sorted(CHANGES)), st.integers(0, 6)), min_size=1, max_size=6),
+)
+def test_what_is_remembered_is_what_would_be_read(db, drawn, then):
+    beliefs = Beliefs()
+    with taken_back():
+        book = book_of(*(report for number, each in enumerate(drawn) for report in lay_out(number, each)))
+        beliefs.of("PAPER", book, TODAY)
+        orders = list(Order.objects.filter(mode="PAPER")) or [make_order("A", trading_date=TODAY)]
+        done = set()
+        for change, number in then:
+            order = orders[number % len(orders)]
+            if (change, order.pk) not in done or change not in {"a modification"}:  # one at a time
+                done.add((change, order.pk))
+                CHANGES[change](order)
+
+            assert beliefs.of("PAPER", book, TODAY) == plainly(book)
+
+
+def test_what_another_commits_is_seen_and_nothing_else_is_read_again(transactional_db, django_assert_num_queries):
+    beliefs, book = Beliefs(), book_of()
+    first, second = (make_order("A", status="OPEN", trading_date=TODAY) for _ in range(2))
+    before = {each.pk: each for each in beliefs.of("PAPER", book, TODAY)}
+    with django_assert_num_queries(3):
+        beliefs.of("PAPER", book, TODAY)
+
+    Order.objects.filter(pk=first.pk).update(filled_quantity=3)
+    after = {each.pk: each for each in beliefs.of("PAPER", book, TODAY)}
+
+    assert after[first.pk] == before[first.pk]._replace(filled_quantity=3)
+    assert after[second.pk] is before[second.pk]
 
 
 def test_it_asks_as_much_for_a_full_day_as_for_one_order(db, django_assert_max_num_queries):
     orders = [make_order("A", trading_date=TODAY) for _ in range(30)]
     old = make_order("A", trading_date=TODAY - timedelta(days=3))
     reports = [report_of(order, "COMPLETE") for order in orders]
+    beliefs = Beliefs()
 
-    with django_assert_max_num_queries(4):
-        believed("PAPER", book_of(*reports), TODAY)
-    with django_assert_max_num_queries(8):  # what stands beside the old one is asked for once it is known
-        found = believed("PAPER", book_of(*reports, report_of(old, "COMPLETE")), TODAY)
+    with django_assert_max_num_queries(6):  # what stands beside those that were read is asked for after them
+        beliefs.of("PAPER", book_of(*reports), TODAY)
+    with django_assert_max_num_queries(6):
+        found = beliefs.of("PAPER", book_of(*reports, report_of(old, "COMPLETE")), TODAY)
 
     assert old.pk in {each.pk for each in found}
