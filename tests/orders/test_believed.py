@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -10,12 +11,13 @@ from django.db.models import Count, Exists, OuterRef, Q
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orders.believed import Beliefs
+from orders.believed import Beliefs, _as_believed
 from orders.broker.gateway import BrokerBook
 from orders.comparison import Believed
 from orders.lifecycle import TURNED_AWAY, UNFINISHED, OrderStatus
 from orders.models import Fill, Order, OrderEvent, OrderModification
 from orders.models.order import BORNE_OUT
+from orders.tracker import Tracker
 
 from .stand_ins import report_of
 from .test_positions_compared import make_order
@@ -174,6 +176,29 @@ def test_what_another_commits_is_seen_and_nothing_else_is_read_again(transaction
 
     assert after[first.pk] == before[first.pk]._replace(filled_quantity=3)
     assert after[second.pk] is before[second.pk]
+
+
+def test_a_tracker_remembers_until_the_database_was_away(desk, held, monkeypatch):
+    """Another server may answer then, whose stamps say nothing of this one's."""
+    tracker = Tracker(desk, ready=threading.Event(), busy_seconds=0)
+    monkeypatch.setattr(tracker, "_wait", lambda: None)
+    made: list[dict] = []
+
+    def as_believed(rows):
+        made.append(_as_believed(rows))
+        return made[-1]
+
+    monkeypatch.setattr("orders.believed._as_believed", as_believed)
+    held(1)
+    for _ in range(3):
+        tracker.turn()
+    made.clear()
+
+    tracker.turn()
+    assert not any(made)
+    tracker.reset()
+    tracker.turn()
+    assert any(made)
 
 
 def test_it_asks_as_much_for_a_full_day_as_for_one_order(db, django_assert_max_num_queries):
