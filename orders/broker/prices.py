@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from orders.broker.asked import Key, is_within
+from orders.broker.asked import WANTED_MAX, Key, is_within
 from orders.broker.ticks import Tick
 from risk.engine.facts import PriceBand, Quote
 from risk.engine.limits import BAND_AGE_MAX_SECONDS
@@ -33,7 +33,7 @@ class StreamedPrices:
         self._quotes: dict[int, Quote] = {}
         self._asked: OrderedDict[Key, None] = OrderedDict()
         self._bands: dict[Key, PriceBand] = {}
-        self._bands_wanted: dict[Key, datetime] = {}
+        self._bands_wanted: OrderedDict[Key, datetime] = OrderedDict()
         self._heard_at: datetime | None = None
         self._connects = 0
 
@@ -61,6 +61,9 @@ class StreamedPrices:
         """Return the price band as it was last asked for, if that is not long ago: the stream tells of none."""
         with self._lock:
             self._bands_wanted[exchange, symbol] = now
+            self._bands_wanted.move_to_end((exchange, symbol))
+            if len(self._bands_wanted) > WANTED_MAX:  # signals may name anything
+                self._bands_wanted.popitem(last=False)
             band = self._bands.get((exchange, symbol))
         young = band is not None and timedelta(0) <= now - band.as_of <= BAND_AGE_MAX
         return band if young else None

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from orders.broker.asked import WANTED_MAX
 from orders.broker.prices import ASKED_MAX, BAND_AGE_MAX, BAND_WANTED_FOR, BAND_YOUNG_FOR, StreamedPrices
 from orders.broker.ticks import Tick
 from orders.desk import DeskRules
@@ -131,6 +132,16 @@ def test_a_band_ages_from_half_of_its_time_while_it_is_looked_for(prices):
     assert prices.aging_bands(now=NOW + BAND_YOUNG_FOR) == [RELIANCE]
     assert prices.aging_bands(now=NOW + BAND_WANTED_FOR - moment) == [RELIANCE]
     assert prices.aging_bands(now=NOW + BAND_WANTED_FOR) == []
+
+
+def test_only_the_bands_looked_for_lately_age_whatever_signals_name(prices):
+    symbols = [("NSE", f"S{number}") for number in range(WANTED_MAX + 1)]
+    band = PriceBand(lower=Decimal(1260), upper=Decimal(1540), as_of=NOW)
+    prices.remember_bands(dict.fromkeys(symbols, band))
+    for key in symbols:
+        prices.band(*key, now=NOW)
+
+    assert prices.aging_bands(now=NOW + BAND_YOUNG_FOR) == symbols[1:]
 
 
 def test_a_symbol_whose_band_is_not_known_has_none_that_ages(prices):

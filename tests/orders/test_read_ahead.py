@@ -189,10 +189,14 @@ def test_bands_that_nobody_looks_for_are_not_read_ahead(streamed, clock):
     desk, _ = streamed
     ahead = ReadAhead(desk, pause=lambda seconds: None)
     last_quote(desk, *RELIANCE)
+    assert heard(desk, *RELIANCE).band
+
+    clock.advance(seconds=BAND_WANTED_FOR.total_seconds() - 1)
+    ahead.turn()
+    assert len(desk.gateway.questions) == 2, "it was looked for within a quarter of an hour"
     clock.advance(seconds=BAND_WANTED_FOR.total_seconds())
     ahead.turn()
-
-    assert len(desk.gateway.questions) == 1
+    assert len(desk.gateway.questions) == 2
 
 
 def test_while_the_broker_is_away_bands_stay_at_hand_and_are_asked_for_every_ten_seconds(streamed, clock):
