@@ -22,6 +22,7 @@ from config.local_services import Postgres, Valkey
 
 START_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.02
+LOG_END = 2_000  # characters of a log that say why it ended
 GIVEN = {Postgres: "TEST_DATABASE_URL", Valkey: "TEST_REDIS_URL"}
 # The suite trades on paper, and only with the paper Kite server that a test starts.
 FOREIGN = ("KITE_API_KEY", "KITE_API_SECRET", "KITE_ACCESS_TOKEN", "PAPER_KITE_URL", "KITE_ROOT_URL", "SHADOW")
@@ -83,7 +84,7 @@ def wait_until_ready(server: LocalServer) -> None:
     end = time.monotonic() + START_SECONDS_MAX
     while not server.is_ready():
         if not server.runs() or time.monotonic() > end:
-            raise RuntimeError(f"{server.title} did not start:\n{server.log.read_text()}")
+            raise RuntimeError(f"{server.title} did not start:\n{server.log.read_text()[-LOG_END:]}")
         time.sleep(POLL_SECONDS)
 
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.utils import timezone
 
 from orders import by_hand, execution
 from orders.deciding import decide_manual
@@ -161,8 +160,8 @@ def test_an_order_that_the_broker_shows_after_we_took_it_for_ended_still_works(d
     assert [each.pk for each in remaining("PAPER", now=clock()).orders] == [order.pk]
 
 
-def test_the_way_to_the_broker_is_told_from_what_is_known(desk):
-    now = timezone.now()
+def test_the_way_to_the_broker_is_told_from_what_is_known(desk, clock):
+    now = clock()
 
     def told(mode="PAPER"):
         return {each.what: (each.good, each.text) for each in remaining(mode, now=now).broker}
