@@ -12,6 +12,7 @@ from datetime import date
 from operator import attrgetter
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, OuterRef, Q, Subquery, TextField, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Coalesce, Concat
@@ -34,10 +35,12 @@ class Beliefs:
     """
     What is believed, remembered from one reading of the book to the next. One may be new each time: then all is read.
 
-    Threads may share it: what one of them remembers takes the place of what another did, each as a whole.
+    It is of one thread. Over another line to the database nothing is remembered: another server may answer there, whose
+    stamps say nothing of this one's.
     """
 
     def __init__(self) -> None:
+        self._line: object = None
         self._known: dict[str, Believed] = {}
         self.settled = Settled()
 
@@ -49,7 +52,8 @@ class Beliefs:
         """
         with together():  # each is answered by what is committed when its turn comes
             asked, beside = _STAMPS.ask(mode=mode, day=book_date), _ask_beside(mode, book_date)
-        known, stamps = self._known, [stamp for (stamp,) in asked()]
+        known = self._known if connection.connection is self._line else {}
+        stamps = [stamp for (stamp,) in asked()]
         orders = {stamp: known[stamp] for stamp in stamps if stamp in known}
         if len(orders) < len(stamps):
             news = [int(stamp.partition(" ")[0]) for stamp in stamps if stamp not in known]
@@ -58,10 +62,11 @@ class Beliefs:
             orders |= _as_believed(rows())
         named = _named_beside(mode, book, orders.values())
         if others := _as_believed(named.order_by().values_list(*_COLUMNS)):
-            orders |= others
+            read_again = {order.pk for order in others.values()}  # found above, too, where it got its id meanwhile
+            orders = {stamp: order for stamp, order in orders.items() if order.pk not in read_again} | others
             with together():
                 beside = _ask_beside(mode, book_date)
-        self._known = orders
+        self._line, self._known = connection.connection, orders
         turned_away, being_modified = beside()
         return [
             order
@@ -108,7 +113,8 @@ _FILLS = Coalesce(  # how many of the broker's trades are recorded of the order
     0,
 )
 # A version of a row was written by one transaction, at one place: no other version of it has both (PostgreSQL, System
-# columns). What else is read of an order is how many fills it has, which stand in rows of their own.
+# columns), as long as one server has it and within two thousand million transactions, of which there are none so many
+# between two readings. What else is read of an order is how many fills it has, which stand in rows of their own.
 _VERSION = RawSQL('"orders_order".xmin::text || "orders_order".ctid::text', (), TextField())
 _STAMP = Concat(
     Cast("pk", TextField()), Value(" "), _VERSION, Value(" "), Cast(_FILLS, TextField()), output_field=TextField()

@@ -108,7 +108,7 @@ class Settled:
         self._pairs: dict[int, tuple[Believed, OrderReport, tuple[TradeReport, ...]]] = {}
 
     def has_all_of(self, ours: Believed, report: OrderReport, trades: tuple[TradeReport, ...]) -> bool:
-        """As of what is believed itself."""
+        """Return whether ours has all that the broker says, and remember it as long as both say the same."""
         pair = (ours, report, trades)
         if self._pairs.get(ours.pk) == pair:
             return True

@@ -132,7 +132,6 @@ class Tracker:
 
     def reset(self) -> None:
         self._nudge.clear()
-        self._beliefs = Beliefs()  # another server may answer after an outage, whose stamps say nothing of this one's
 
     def _prepare(self) -> None:
         """Tell of past days and take over the account's user id, once a day."""

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orders import believed
 from orders.believed import Beliefs, _as_believed
 from orders.broker.gateway import BrokerBook
 from orders.comparison import Believed
@@ -178,7 +180,7 @@ def test_what_another_commits_is_seen_and_nothing_else_is_read_again(transaction
     assert after[second.pk] is before[second.pk]
 
 
-def test_a_tracker_remembers_until_the_database_was_away(desk, held, monkeypatch):
+def test_a_tracker_remembers_as_long_as_its_line_to_the_database_lasts(desk, held, monkeypatch, transactional_db):
     """Another server may answer then, whose stamps say nothing of this one's."""
     tracker = Tracker(desk, ready=threading.Event(), busy_seconds=0)
     monkeypatch.setattr(tracker, "_wait", lambda: None)
@@ -196,9 +198,24 @@ def test_a_tracker_remembers_until_the_database_was_away(desk, held, monkeypatch
 
     tracker.turn()
     assert not any(made)
-    tracker.reset()
+    connection.close()  # by whomever, and whether or not the tracker tripped over it
     tracker.turn()
     assert any(made)
+
+
+def test_an_order_that_got_its_id_while_the_book_was_compared_is_believed_once(db, monkeypatch):
+    order = make_order("A", status="SUBMITTING", trading_date=TODAY, broker_order_id="")
+    beside = believed._named_beside
+
+    def bound_meanwhile(*told):
+        Order.objects.filter(pk=order.pk).update(status="OPEN", broker_order_id="SIM1")
+        return beside(*told)
+
+    monkeypatch.setattr(believed, "_named_beside", bound_meanwhile)
+
+    found = Beliefs().of("PAPER", book_of(report_of(order, "OPEN", tag="", broker_order_id="SIM1")), TODAY)
+
+    assert [(each.pk, each.broker_order_id) for each in found] == [(order.pk, "SIM1")]
 
 
 def test_it_asks_as_much_for_a_full_day_as_for_one_order(db, django_assert_max_num_queries):
