@@ -19,6 +19,7 @@ import requests
 _A_LIST = re.compile(r'\s*\{\s*"status"\s*:\s*"success"\s*,\s*"data"\s*:\s*\[')
 _ITS_END = re.compile(r"\s*\}\s*\Z")
 _BLANK = re.compile(r"[ \t\n\r]*")
+_OBJECT_END = "}"  # what begins as 1 did may be 15 or 1.5 now; an object ends where it did
 PAGE_ROWS = 32
 _read_value = json.JSONDecoder().raw_decode
 
@@ -73,8 +74,8 @@ class _Page(NamedTuple, Generic[Report]):
 
     @property
     def is_complete(self) -> bool:
-        """Return whether no row of it has to be read again, and none may follow in it."""
-        return len(self.reports) == PAGE_ROWS
+        """Return whether no row of it has to be read again, none may follow in it, and the last surely ends there."""
+        return len(self.reports) == PAGE_ROWS and self.text.endswith(_OBJECT_END)
 
 
 class RowReader(Generic[Report]):
@@ -122,7 +123,7 @@ def _read_page(
         report, end = None, at
         if known is not None and before is not None and before.report is not None:
             as_before = known.text[before.start : before.end]
-            if text.startswith(as_before, at):
+            if as_before.endswith(_OBJECT_END) and text.startswith(as_before, at):
                 report, end = before.report, at + len(as_before)
         if report is None:
             value, end = _read_value(text, at)

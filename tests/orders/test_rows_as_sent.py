@@ -58,6 +58,16 @@ def test_whatever_was_read_before_the_rows_are_what_the_answer_says(books, page)
             assert [row for (row,) in told] == json.loads(text)["data"]
 
 
+@pytest.mark.parametrize("page", [1, 2])
+def test_a_row_that_begins_as_it_did_is_read_to_its_end(monkeypatch, page):
+    monkeypatch.setattr(rows_as_sent, "PAGE_ROWS", page)
+    reader = RowReader()
+
+    for rows in ([2, 1], [2, 1.5], [2, 15]):
+        told = answer(spelled(rows, SPELLINGS[0])).json()["data"]
+        assert reader.reports(told, lambda row: row) == tuple(rows)
+
+
 @pytest.mark.parametrize("page", [1, 2, 3, 32])
 def test_a_row_that_says_what_it_said_is_not_read_again_and_any_other_is(monkeypatch, page):
     monkeypatch.setattr(rows_as_sent, "PAGE_ROWS", page)
