@@ -43,15 +43,16 @@ def quote_and_band(desk: Desk, exchange: str, symbol: str) -> Told:
     The stream tells of no band: its price does beside one that was asked for lately, else the broker is asked for both.
     """
     key = (exchange, symbol)
-    heard = _heard(desk, key, desk.clock())
+    heard, streamed = _heard(desk, key, desk.clock()), desk.streamed_prices
     if heard.quote and heard.band:
         return heard
-    if desk.streamed_prices is not None:
-        aging = desk.streamed_prices.aging_bands(now=desk.clock())
-        desk.asked_prices.expect(aging, now=desk.clock())
-    asked = desk.asked_prices.last(key, lambda keys: _ask(desk, keys), clock=desk.clock, pause=desk.pause)
+    aging = [] if streamed is None else streamed.aging_bands(now=desk.clock())
+    asked = desk.asked_prices.last(key, lambda keys: _ask(desk, keys), clock=desk.clock, pause=desk.pause, beside=aging)
     _remember_bands(desk)
-    return asked if asked.quote else heard  # what stays unknown refuses what opens, and says so in the verdict
+    if asked.quote or streamed is None:
+        return asked
+    # An old band is judged by its age; what stays unknown refuses what opens, and says so in the verdict.
+    return heard._replace(band=streamed.kept_band(*key))
 
 
 def expect_quotes(desk: Desk, keys: Iterable[Key]) -> None:
@@ -96,9 +97,11 @@ class ReadAhead:
         desk, now = self._desk, self._desk.clock()
         if desk.streamed_prices is None or is_within(self._bands_asked_at, BANDS_REST, now):
             return
-        if aging := desk.streamed_prices.aging_bands(now=now):
+        aging = desk.streamed_prices.aging_bands(now=now)
+        if not aging or not desk.vault.is_valid(now):
+            return
+        if desk.asked_prices.read_ahead(aging, lambda keys: _ask(desk, keys), clock=desk.clock):
             self._bands_asked_at = now
-            desk.asked_prices.read_ahead(aging, lambda keys: _ask(desk, keys), clock=desk.clock)
             _remember_bands(desk)
 
 
@@ -117,7 +120,8 @@ def _remember_bands(desk: Desk) -> None:
     """Keep the bands that the last answer told, those that others asked for too: the stream tells of none."""
     if desk.streamed_prices is not None:
         answers = desk.asked_prices.answers()
-        desk.streamed_prices.remember_bands({key: told.band for key, told in answers.items() if told.band})
+        bands = {key: told.band for key, told in answers.items() if told.band}
+        desk.streamed_prices.remember_bands(bands, now=desk.clock())
 
 
 def _ask(desk: Desk, keys: list[Key]) -> dict[Key, MarketQuote] | None:

@@ -69,13 +69,15 @@ class AskedPrices:
         *,
         clock: Callable[[], datetime],
         pause: Callable[[float], None],
+        beside: Iterable[Key] = (),
     ) -> Told:
         """
         Return the last price and the price band.
 
-        Waits for at most a second until the broker may be asked again. `ask` returns None when it fails.
+        Waits for at most a second until the broker may be asked again. `ask` returns None when it fails. Where there
+        is room in the question it is put for what is `beside`, too.
         """
-        self.expect([key], now=clock())
+        self.expect([key], now=clock())  # who asks meanwhile asks for it, too
         with self._asking:
             now = clock()
             if is_within(self._answered_at, self._span, now):
@@ -83,7 +85,8 @@ class AskedPrices:
                     return self._answers[key]
                 assert self._answered_at is not None, "it is within the span"
                 pause((self._answered_at + self._span - now).total_seconds())
-            return self._put_the_question(ask, clock).get(key, NOTHING_TOLD)
+            self._put_the_question(ask, clock, first=[key], beside=beside)
+            return self._answers[key]
 
     def read_ahead(
         self,
@@ -91,26 +94,39 @@ class AskedPrices:
         ask: Callable[[list[Key]], dict[Key, MarketQuote] | None],
         *,
         clock: Callable[[], datetime],
-    ) -> None:
-        """Ask for these, and for what else is wanted; not at all within a second of the last answer."""
+    ) -> bool:
+        """
+        Ask for what is wanted, and for as many of these as there is room for. Return whether the broker was asked.
+
+        It is not within a second of the last answer. What fails answers nobody: who wants a price meanwhile asks.
+        """
         with self._asking:
-            now = clock()
-            if not is_within(self._answered_at, self._span, now):
-                self.expect(keys, now=now)
-                self._put_the_question(ask, clock)
+            if is_within(self._answered_at, self._span, clock()):
+                return False
+            if not self._put_the_question(ask, clock, beside=keys):
+                self._answers = {}
+            return True
 
     def answers(self) -> dict[Key, Told]:
-        """Return all that the last answer told."""
+        """Return what the last answer told of each that it was asked for; nothing is told where that failed."""
         return self._answers
 
     def _put_the_question(
-        self, ask: Callable[[list[Key]], dict[Key, MarketQuote] | None], clock: Callable[[], datetime]
-    ) -> dict[Key, Told]:
-        keys, as_of = self._all_wanted(clock()), clock()
-        quotes = ask(keys) or {}
-        self._answers = {each: _as_told(quotes.get(each), as_of) for each in keys}  # another: who has the last keeps it
+        self,
+        ask: Callable[[list[Key]], dict[Key, MarketQuote] | None],
+        clock: Callable[[], datetime],
+        *,
+        first: Iterable[Key] = (),
+        beside: Iterable[Key],
+    ) -> bool:
+        """Ask for what is wanted, and for what is beside it where there is room. Return whether an answer came."""
+        keys = list(dict.fromkeys([*first, *self._all_wanted(clock()), *beside]))[:WANTED_MAX]
+        as_of = clock()
+        quotes = ask(keys)
+        told = quotes or {}
+        self._answers = {each: _as_told(told.get(each), as_of) for each in keys}  # another: who has the last keeps it
         self._answered_at = clock()
-        return self._answers
+        return quotes is not None
 
     def _all_wanted(self, now: datetime) -> list[Key]:
         with self._lock:

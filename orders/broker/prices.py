@@ -58,27 +58,44 @@ class StreamedPrices:
         return quotes
 
     def band(self, exchange: str, symbol: str, *, now: datetime) -> PriceBand | None:
-        """Return the price band as it was last asked for, if that is not long ago: the stream tells of none."""
+        """
+        Return the price band as it was last asked for, if that is not long ago: the stream tells of none.
+
+        It is remembered that it was looked for.
+        """
         with self._lock:
             self._bands_wanted[exchange, symbol] = now
             self._bands_wanted.move_to_end((exchange, symbol))
             if len(self._bands_wanted) > WANTED_MAX:  # signals may name anything
-                self._bands_wanted.popitem(last=False)
+                forgotten, _ = self._bands_wanted.popitem(last=False)
+                self._bands.pop(forgotten, None)
             band = self._bands.get((exchange, symbol))
         young = band is not None and timedelta(0) <= now - band.as_of <= BAND_AGE_MAX
         return band if young else None
 
-    def remember_bands(self, bands: Mapping[Key, PriceBand]) -> None:
+    def kept_band(self, exchange: str, symbol: str) -> PriceBand | None:
+        """Return the price band as it was last asked for, however old that is."""
         with self._lock:
-            self._bands |= bands
+            return self._bands.get((exchange, symbol))
+
+    def remember_bands(self, bands: Mapping[Key, PriceBand], *, now: datetime) -> None:
+        """Keep these of what is looked for, unless a younger one was told meanwhile."""
+        with self._lock:
+            for key, band in bands.items():
+                known = self._bands.get(key)
+                if known is not None and band.as_of < known.as_of <= now:
+                    continue
+                if key in self._bands_wanted:
+                    self._bands[key] = band
 
     def aging_bands(self, *, now: datetime) -> list[Key]:
         """Return the symbols whose band is looked for lately and no longer young: soon somebody would wait for it."""
         with self._lock:
             return [
                 key
-                for key, band in self._bands.items()
-                if is_within(self._bands_wanted.get(key), BAND_WANTED_FOR, now)
+                for key, wanted_at in self._bands_wanted.items()
+                if (band := self._bands.get(key)) is not None
+                and is_within(wanted_at, BAND_WANTED_FOR, now)
                 and not is_within(band.as_of, BAND_YOUNG_FOR, now)
             ]
 

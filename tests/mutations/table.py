@@ -172,8 +172,8 @@ MUTATIONS = [
     Mutation(
         "let each wait for a band of its own",
         "orders/quotes.py",
-        "        desk.asked_prices.expect(aging, now=desk.clock())\n",
-        "",
+        ", pause=desk.pause, beside=aging",
+        ", pause=desk.pause",
         READ_AHEAD + "who_asks_for_a_band_that_is_too_old_asks_for_all_that_get_old",
     ),
     Mutation(
@@ -182,6 +182,34 @@ MUTATIONS = [
         "        self._read_bands()\n",
         "",
         READ_AHEAD + "bands_that_are_looked_for_are_read_ahead_so_that_nobody_waits_for_one",
+    ),
+    Mutation(
+        "answer by a question ahead that failed",
+        "orders/broker/asked.py",
+        "                self._answers = {}\n",
+        "                pass\n",
+        ASKED + "reading_ahead_that_fails_answers_nobody",
+    ),
+    Mutation(
+        "put the question without who waits for it",
+        "orders/broker/asked.py",
+        "[*first, *self._all_wanted(clock()), *beside]",
+        "[*self._all_wanted(clock()), *first, *beside]",
+        ASKED + "who_waits_while_much_else_is_wanted_is_answered",
+    ),
+    Mutation(
+        "ask for what is read ahead before what is wanted",
+        "orders/broker/asked.py",
+        "[*first, *self._all_wanted(clock()), *beside]",
+        "[*first, *beside, *self._all_wanted(clock())]",
+        ASKED + "what_is_read_ahead_takes_no_place_of_what_is_wanted",
+    ),
+    Mutation(
+        "keep an older band in place of a younger one",
+        "orders/broker/prices.py",
+        "if known is not None and band.as_of < known.as_of <= now:",
+        "if known is None and band.as_of > now:",
+        READ_AHEAD + "an_older_band_takes_no_younger_ones_place_unless_that_lies_ahead",
     ),
     # --- Sending ------------------------------------------------------------------------------------------------------
     Mutation(
@@ -373,6 +401,13 @@ MUTATIONS = [
         '"orders_order".xmin::text || "orders_order".ctid::text',
         "''",
         "tests/orders/test_believed.py::test_what_another_commits_is_seen_and_nothing_else_is_read_again",
+    ),
+    Mutation(
+        "believe on another line what was read on this one",
+        "orders/believed.py",
+        "self._known if connection.connection is self._line else {}",
+        "self._known",
+        "tests/orders/test_believed.py::test_a_tracker_remembers_as_long_as_its_line_to_the_database_lasts",
     ),
     Mutation(
         "tell two versions of one transaction for one",

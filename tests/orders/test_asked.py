@@ -67,7 +67,7 @@ def test_another_instrument_waits_for_the_rest_of_the_second_and_asks_for_both(b
 
     broker.last(INFY)
 
-    assert broker.asked[1] == (NOW + timedelta(seconds=1), [RELIANCE, INFY])
+    assert broker.asked[1] == (NOW + timedelta(seconds=1), [INFY, RELIANCE])
 
 
 def test_what_is_expected_is_asked_for_in_the_same_question(broker):
@@ -76,7 +76,7 @@ def test_what_is_expected_is_asked_for_in_the_same_question(broker):
     for key in (RELIANCE, TCS, INFY):
         assert broker.last(key).quote.price == 1400
 
-    assert broker.asked == [(NOW, [INFY, TCS, RELIANCE])]
+    assert broker.asked == [(NOW, [RELIANCE, INFY, TCS])]
 
 
 def test_a_question_is_bounded_and_what_was_wanted_long_ago_is_left_out(broker):
@@ -86,7 +86,7 @@ def test_a_question_is_bounded_and_what_was_wanted_long_ago_is_left_out(broker):
     broker.last(INFY)
 
     assert len(broker.asked[0][1]) == WANTED_MAX
-    assert broker.asked[0][1][-1] == RELIANCE
+    assert broker.asked[0][1][0] == RELIANCE
     assert broker.asked[1][1] == [INFY]
 
 
@@ -131,6 +131,53 @@ def test_threads_that_ask_at_once_put_one_question_at_a_time(broker):
     moments = sorted(at for at, _ in broker.asked)
     assert all(told.quote.price == 1400 for told in answers)
     assert all(later - sooner >= timedelta(seconds=1) for sooner, later in itertools.pairwise(moments))
+
+
+def test_reading_ahead_that_fails_answers_nobody(broker):
+    """Who decides by a price asks for it: a purchase would be refused for want of one, and a sale go without limit."""
+    broker.fails = True
+    assert broker.prices.read_ahead([RELIANCE], broker.ask, clock=lambda: broker.now)
+    broker.fails = False
+    broker.now += timedelta(seconds=0.3)
+
+    assert broker.last(RELIANCE).quote.price == 1400
+    assert [at - NOW for at, _ in broker.asked] == [timedelta(0), timedelta(seconds=1)]
+
+
+def test_reading_ahead_within_a_second_of_an_answer_asks_nobody(broker):
+    broker.last(INFY)
+    broker.now += timedelta(seconds=0.999)
+    assert not broker.prices.read_ahead([RELIANCE], broker.ask, clock=lambda: broker.now)
+    assert broker.last(INFY).quote
+
+    broker.now += timedelta(seconds=0.001)
+    assert broker.prices.read_ahead([RELIANCE], broker.ask, clock=lambda: broker.now)
+    assert [keys for _, keys in broker.asked] == [[INFY], [INFY, RELIANCE]]
+
+
+def test_what_is_read_ahead_takes_no_place_of_what_is_wanted(broker):
+    many = [("NSE", f"S{number}") for number in range(WANTED_MAX)]
+    broker.prices.expect([RELIANCE], now=broker.now)
+
+    broker.prices.read_ahead(many, broker.ask, clock=lambda: broker.now)
+
+    assert broker.asked == [(NOW, [RELIANCE, *many[:-1]])]
+    broker.now += timedelta(seconds=1)
+    broker.last(INFY)
+    assert broker.asked[1][1] == [INFY, RELIANCE]
+
+
+def test_who_waits_while_much_else_is_wanted_is_answered(broker):
+    """Five hundred others come to be wanted between the word of what it wants and its question."""
+
+    def clock():
+        if not broker.asked:
+            broker.prices.expect([("NSE", f"S{number}") for number in range(WANTED_MAX)], now=broker.now)
+        return broker.now
+
+    told = broker.prices.last(RELIANCE, broker.ask, clock=clock, pause=broker.pause)
+
+    assert told.quote.price == 1400
 
 
 @pytest.mark.parametrize("kind", [AskedPositions, AskedFunds])

@@ -8,14 +8,16 @@ from decimal import Decimal
 
 import pytest
 
-from orders.broker.asked import AskedFunds, AskedPositions, AskedPrices
+from orders.broker.asked import WANTED_MAX, AskedFunds, AskedPositions, AskedPrices
 from orders.broker.gateway import BrokerUnreachable
 from orders.broker.prices import BAND_AGE_MAX, BAND_WANTED_FOR, BAND_YOUNG_FOR, StreamedPrices
 from orders.broker.ticks import Tick
 from orders.deciding import decide
 from orders.desk import Desk
 from orders.models import Instrument, OrderEvent
-from orders.quotes import ReadAhead, expect_quotes, heard, last_quote
+from orders.quotes import ReadAhead, expect_quotes, heard, last_quote, quote_and_band
+from risk.engine.facts import PriceBand
+from risk.engine.limits import BAND_AGE_MAX_SECONDS
 from tests.conftest import StillClock
 
 RELIANCE, INFY, TCS = ("NSE", "RELIANCE"), ("NSE", "INFY"), ("NSE", "TCS")
@@ -213,6 +215,79 @@ def test_while_the_broker_is_away_bands_stay_at_hand_and_are_asked_for_every_ten
         assert heard(desk, *RELIANCE).band
 
     assert 1 + 5 <= len(desk.gateway.questions) <= 1 + 7
+
+
+def test_a_band_that_cannot_be_asked_for_anew_is_judged_by_its_age(streamed, clock):
+    desk, tick = streamed
+    band = quote_and_band(desk, *RELIANCE).band
+    desk.gateway.gateway = Unreachable()
+    clock.advance(seconds=BAND_AGE_MAX.total_seconds() + 1)
+    tick()
+
+    told = quote_and_band(desk, *RELIANCE)
+
+    assert (told.quote.as_of, told.band) == (clock(), band)
+    assert decide_would_go_by(band, clock())
+    clock.advance(seconds=BAND_AGE_MAX_SECONDS)
+    assert not decide_would_go_by(band, clock())
+
+
+def decide_would_go_by(band, now):
+    return now - band.as_of <= timedelta(seconds=BAND_AGE_MAX_SECONDS)
+
+
+def test_an_older_band_takes_no_younger_ones_place_unless_that_lies_ahead(clock):
+    prices, now = StreamedPrices(age_max=timedelta(seconds=2)), clock()
+    prices.band(*RELIANCE, now=now)
+    old, young = (PriceBand(lower=Decimal(1), upper=Decimal(2), as_of=now - timedelta(seconds=age)) for age in (60, 1))
+    prices.remember_bands({RELIANCE: young}, now=now)
+
+    prices.remember_bands({RELIANCE: old}, now=now)
+    assert prices.band(*RELIANCE, now=now) == young
+
+    prices.remember_bands({RELIANCE: old}, now=now - timedelta(seconds=30))  # the clock was set back
+    assert prices.kept_band(*RELIANCE) == old
+
+
+def test_bands_are_kept_of_what_was_looked_for_lately(clock):
+    prices, now = StreamedPrices(age_max=timedelta(seconds=2)), clock()
+    keys = [("NSE", f"S{number}") for number in range(WANTED_MAX + 1)]
+    for key in keys:
+        prices.band(*key, now=now)
+        prices.remember_bands({key: PriceBand(lower=Decimal(1), upper=Decimal(2), as_of=now)}, now=now)
+
+    assert [key for key in keys if prices.kept_band(*key) is None] == keys[:1]
+    assert len(prices.aging_bands(now=now + BAND_YOUNG_FOR)) == WANTED_MAX
+
+
+def test_no_band_is_read_ahead_without_a_login(streamed, clock, monkeypatch):
+    desk, _ = streamed
+    ahead = ReadAhead(desk, pause=lambda seconds: None)
+    last_quote(desk, *RELIANCE)
+    clock.advance(seconds=BAND_YOUNG_FOR.total_seconds())
+    monkeypatch.setattr(type(desk.vault), "is_valid", lambda *_: False)
+
+    ahead.turn()
+    assert len(desk.gateway.questions) == 1
+    monkeypatch.undo()
+    ahead.turn()
+    assert len(desk.gateway.questions) == 2
+
+
+def test_bands_that_had_to_wait_for_the_second_are_asked_for_right_after_it(streamed, clock):
+    desk, _ = streamed
+    ahead = ReadAhead(desk, pause=lambda seconds: clock.advance(seconds=seconds))
+    last_quote(desk, *RELIANCE)
+    clock.advance(seconds=BAND_YOUNG_FOR.total_seconds())
+    desk.asked_prices.last(TCS, desk.gateway.quotes, clock=clock, pause=clock.pause)
+    desk.gateway.questions.clear()
+
+    for _ in range(3):
+        ahead.turn()
+    assert desk.gateway.questions == []
+    ahead.turn()
+    assert len(desk.gateway.questions) == 1
+    assert RELIANCE in desk.gateway.questions[0]
 
 
 def test_every_desk_of_the_settings_shares_one_governor_of_quotes(settings, paper, db):
