@@ -54,7 +54,8 @@ def informed(desk) -> Callable[..., Desk]:
         prices.follow({RELIANCE: instrument.token})
         tick = Tick(token=instrument.token, last_price=D(price), traded_at=None, exchange_at=still())
         prices.hear([tick], heard_at=still())
-        prices.remember_bands({RELIANCE: PriceBand(lower=D(1260), upper=D(1540), as_of=still())})
+        prices.band(*RELIANCE, now=still())
+        prices.remember_bands({RELIANCE: PriceBand(lower=D(1260), upper=D(1540), as_of=still())}, now=still())
         made = replace(desk, clock=still, pause=still.pause, streamed_prices=prices, asked_funds=AskedFunds())
         available_funds(made)
         return made

@@ -112,7 +112,8 @@ def test_only_the_symbols_asked_for_lately_are_remembered(prices):
 
 def test_a_band_is_remembered_while_a_decision_may_still_go_by_it(prices):
     band = PriceBand(lower=Decimal(1260), upper=Decimal(1540), as_of=NOW)
-    prices.remember_bands({RELIANCE: band})
+    assert prices.band(*RELIANCE, now=NOW) is None
+    prices.remember_bands({RELIANCE: band}, now=NOW)
 
     assert prices.band(*RELIANCE, now=NOW + BAND_AGE_MAX) == band
     assert prices.band(*RELIANCE, now=NOW + BAND_AGE_MAX + timedelta(seconds=0.001)) is None
@@ -123,10 +124,10 @@ def test_a_band_is_remembered_while_a_decision_may_still_go_by_it(prices):
 
 def test_a_band_ages_from_half_of_its_time_while_it_is_looked_for(prices):
     band, moment = PriceBand(lower=Decimal(1260), upper=Decimal(1540), as_of=NOW), timedelta(microseconds=1)
-    prices.remember_bands({RELIANCE: band})
-    assert prices.aging_bands(now=NOW + BAND_YOUNG_FOR) == [], "nobody looked for it"
-
+    prices.remember_bands({RELIANCE: band}, now=NOW)
+    assert prices.kept_band(*RELIANCE) is None, "nobody looked for it"
     prices.band(*RELIANCE, now=NOW)
+    prices.remember_bands({RELIANCE: band}, now=NOW)
 
     assert prices.aging_bands(now=NOW + BAND_YOUNG_FOR - moment) == []
     assert prices.aging_bands(now=NOW + BAND_YOUNG_FOR) == [RELIANCE]
@@ -137,9 +138,9 @@ def test_a_band_ages_from_half_of_its_time_while_it_is_looked_for(prices):
 def test_only_the_bands_looked_for_lately_age_whatever_signals_name(prices):
     symbols = [("NSE", f"S{number}") for number in range(WANTED_MAX + 1)]
     band = PriceBand(lower=Decimal(1260), upper=Decimal(1540), as_of=NOW)
-    prices.remember_bands(dict.fromkeys(symbols, band))
     for key in symbols:
         prices.band(*key, now=NOW)
+    prices.remember_bands(dict.fromkeys(symbols, band), now=NOW)
 
     assert prices.aging_bands(now=NOW + BAND_YOUNG_FOR) == symbols[1:]
 
