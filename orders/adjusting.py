@@ -13,7 +13,7 @@ from orders.desk import Desk, trading_date
 from orders.differences import difference_is_explained
 from orders.ledger import FOUR_PLACES, VALUE_MAX, Line, own_quantity, recompute_position, steps_of
 from orders.models import Adjustment, Order, Position
-from orders.models.order import dated_since
+from orders.models.quarters import dated_since
 from risk.audit.who import explained
 from risk.models import TradingControl
 

@@ -13,8 +13,8 @@ from django.db.models import F, Q, QuerySet
 from orders.desk import trading_date
 from orders.lifecycle import INFERRED, MODIFICATION_UNFINISHED, ModificationState, OrderStatus
 from orders.models import Order, OrderEvent, OrderModification
-from orders.models.order import FUTURE_MAX, OrderQuerySet, dated_since
-from orders.models.quarters import is_found, lately
+from orders.models.order import OrderQuerySet
+from orders.models.quarters import FUTURE_MAX, dated_since, is_found, lately
 from risk.engine.facts import Funds, Origin, Side
 from risk.questions import Later, Question
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from orders.broker.gateway import BrokerBook, OrderReport, TradeReport
 from orders.lifecycle import ENDED_AT_THE_BROKER, UNFINISHED, OrderStatus
-from orders.models.order import FUTURE_MAX
+from orders.models.quarters import FUTURE_MAX
 from risk.engine.facts import Origin
 
 

@@ -15,7 +15,7 @@ from orders.desk import Desk
 from orders.holdings import note_holdings
 from orders.many_rows import set_columns, write_columns
 from orders.models import Adjustment, Fill, Order, Position
-from orders.models.order import dated_since
+from orders.models.quarters import dated_since
 from risk import limit_versions
 from risk.engine.facts import Origin
 from risk.models import Incident, TradingControl

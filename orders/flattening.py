@@ -23,7 +23,7 @@ from orders.execution import ask_to_cancel, carry_out_each, submit
 from orders.governor import opens, until_the_next_try
 from orders.lifecycle import TURNED_AWAY, OrderStatus
 from orders.models import BrokerSession, Flatten, FlattenedPosition, Instrument, Order, Position
-from orders.models.order import FUTURE_MAX
+from orders.models.quarters import FUTURE_MAX
 from orders.quotes import broker_positions
 from orders.session_hours import market_of
 from orders.stopping import let_only_closing_go

@@ -27,7 +27,7 @@ from orders.ledger import own_quantity
 from orders.lifecycle import TURNED_AWAY, WORKING, ModificationState, OrderStatus
 from orders.logins import login_refused
 from orders.models import Instrument, Order, OrderModification
-from orders.models.order import FUTURE_MAX
+from orders.models.quarters import FUTURE_MAX
 from orders.observed import Observed, observe
 from orders.portfolio import snapshot
 from orders.traffic import times_modified

@@ -26,7 +26,7 @@ from orders.ledger import FOUR_PLACES, Line, Moved, ask_waiting, bring_in_line
 from orders.lifecycle import ENDED_AT_THE_BROKER, MODIFICATION_UNFINISHED, OrderStatus, may_follow
 from orders.many_rows import IsAnyOf, as_text, insert_each, insert_new, write_columns
 from orders.models import BrokerMessage, Fill, Order, OrderEvent, OrderModification
-from orders.models.order import FUTURE_MAX
+from orders.models.quarters import FUTURE_MAX
 from risk.engine.facts import Origin
 from risk.questions import Question, together
 

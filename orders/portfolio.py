@@ -26,7 +26,7 @@ from orders.models import (
     Order,
     OrderEvent,
 )
-from orders.models.order import FUTURE_MAX, dated_since
+from orders.models.quarters import FUTURE_MAX, dated_since
 from orders.observed import Observed
 from orders.rejections import ask_rejections
 from orders.session_hours import market_of

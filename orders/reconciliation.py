@@ -35,7 +35,8 @@ from orders.lifecycle import INFERRED, OrderStatus
 from orders.logins import lift_halt_after_login, login_refused
 from orders.many_rows import set_columns
 from orders.models import BrokerMessage, BrokerSession, Fill, Order
-from orders.models.order import BORNE_OUT, FUTURE_MAX
+from orders.models.order import BORNE_OUT
+from orders.models.quarters import FUTURE_MAX
 from orders.plain_matches import MovedMeanwhile, fill_of, runs_of, take_plain_over
 from orders.terms import judge_modification, tell_of_new_terms
 from risk.engine.facts import Origin

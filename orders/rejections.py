@@ -11,7 +11,7 @@ from django.db.models import Case, DateTimeField, F, QuerySet, Subquery, When
 from orders.desk import trading_date
 from orders.lifecycle import ENDED_BY_AN_ANSWER, TURNED_AWAY, OrderStatus
 from orders.models import Order
-from orders.models.order import FUTURE_MAX
+from orders.models.quarters import FUTURE_MAX
 from risk.engine.limits import REJECTIONS_WITHIN_SECONDS
 from risk.models import Incident
 from risk.questions import Later, Question

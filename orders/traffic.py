@@ -30,8 +30,7 @@ from django.db.models.functions import Coalesce
 from orders.desk import Desk, trading_date
 from orders.lifecycle import TURNED_AWAY, ModificationState, OrderStatus
 from orders.models import Order, OrderEvent, OrderModification
-from orders.models.order import FUTURE_MAX
-from orders.models.quarters import lately
+from orders.models.quarters import FUTURE_MAX, lately
 from risk.engine.facts import Origin, Traffic
 from risk.engine.rates import BROKER_MINUTE, MINUTE, SECOND
 from risk.models import TradingControl

@@ -12,7 +12,8 @@ from django.db import models
 from django.db.models import F, Q
 
 from orders.lifecycle import MODIFICATION_UNFINISHED, TURNED_AWAY, ModificationState, modification_may_follow
-from orders.models.order import FUTURE_MAX, Order
+from orders.models.order import Order
+from orders.models.quarters import FUTURE_MAX
 from risk.engine.facts import Side
 
 log = structlog.get_logger(__name__)

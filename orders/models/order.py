@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import structlog
@@ -21,24 +21,16 @@ from orders.lifecycle import (
     may_follow,
 )
 from orders.models.missed_exit import MissedExit
-from orders.models.quarters import Quarter
+from orders.models.quarters import FUTURE_MAX, Quarter
 from risk.engine.facts import Origin, Side
 from risk.models import Mode
 from risk.models.append_only import append_only
 from risk.questions import Later, Question
 from risk.writing import Change, insert, insert_chain, take_over, update_and_tell
 
-# What lies further ahead was dated before the clock was set back; less is what two machines' clocks may differ by.
-FUTURE_MAX = timedelta(seconds=30)
-
 BORNE_OUT = "absent from the broker's book: surely turned away"
 
 log = structlog.get_logger(__name__)
-
-
-def dated_since(name: str, moment: datetime, now: datetime) -> Q:
-    """Return what happened since the moment, itself included; what lies ahead is of a clock that was set back."""
-    return Q(**{f"{name}__gte": moment, f"{name}__lte": now + FUTURE_MAX})
 
 
 def _turned_away(trading_date: date) -> Q:

@@ -14,6 +14,8 @@ from django.db.models import DateTimeField, Func, Q, Value
 from django.db.models.lookups import In
 
 QUARTER = timedelta(minutes=15)
+# What lies further ahead was dated before the clock was set back; less is what two machines' clocks may differ by.
+FUTURE_MAX = timedelta(seconds=30)
 
 
 class Quarter(Func):
@@ -32,3 +34,8 @@ def lately(name: str, since: datetime, until: datetime) -> Q:
     """Return what happened between the two, themselves included. The caller sees to it that it `is_found`."""
     ends = [Quarter(Value(moment, DateTimeField())) for moment in (since, until)]
     return Q(In(Quarter(name), ends)) & Q(**{f"{name}__range": (since, until)})
+
+
+def dated_since(name: str, moment: datetime, now: datetime) -> Q:
+    """Return what happened since the moment, itself included; what lies ahead is of a clock that was set back."""
+    return Q(**{f"{name}__gte": moment, f"{name}__lte": now + FUTURE_MAX})

@@ -13,8 +13,7 @@ import pytest
 from orders.committed_funds import ask_committed
 from orders.desk import trading_date
 from orders.models import Order
-from orders.models.order import FUTURE_MAX
-from orders.models.quarters import QUARTER, is_found, lately
+from orders.models.quarters import FUTURE_MAX, QUARTER, is_found, lately
 from orders.traffic import traffic
 from risk.engine.facts import Funds
 

@@ -19,7 +19,7 @@ from orders.differences import compare_positions, lacking_shares
 from orders.lifecycle import UNFINISHED
 from orders.many_rows import write_columns
 from orders.models import Adjustment, Fill, Holding, Order, Position
-from orders.models.order import FUTURE_MAX
+from orders.models.quarters import FUTURE_MAX
 from risk.models import AuditEntry, Incident
 
 from .test_positions_exactly import taken_back
