@@ -11,6 +11,8 @@ from typing import Any
 
 import django
 
+Point = tuple[Callable[[Any, str], None], Any, str]
+
 
 def die(*_: Any, **__: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -89,7 +91,7 @@ def arm_pause(point: str) -> None:
     from orders.broker.kite import KiteGateway
 
     points: dict[str, Callable[[], None]] = {
-        "deciding, not committed": lambda: pauses_after(deciding, "_write"),
+        "deciding, not committed": lambda: pauses_after(deciding, "write_order"),
         "decided, not sent": lambda: pauses_before(worker, "submit"),
         "claiming": lambda: pauses_before(execution, "_claim"),
         "claimed, not sent": lambda: pauses_before(KiteGateway, "place"),
@@ -102,24 +104,29 @@ def arm_pause(point: str) -> None:
     points[point]()
 
 
-def arm(point: str) -> None:
+def points() -> dict[str, Point]:
+    """Return where it can be had to die: before or after a function, by its owner and name."""
     from orders import deciding, execution, receivers, reconciliation, worker
     from orders.broker.kite import KiteGateway
 
-    points: dict[str, Callable[[], None]] = {
-        "before it is recorded": lambda: dies_before(receivers, "record"),
-        "recorded, not acknowledged": lambda: dies_after(receivers, "record"),
-        "before it is decided": lambda: dies_before(worker, "decide"),
-        "deciding, not committed": lambda: dies_after(deciding, "_write"),
-        "decided, not sent": lambda: dies_before(worker, "submit"),
-        "submitting, not sent": lambda: dies_before(KiteGateway, "place"),
-        "sent, answer not written": lambda: dies_after(KiteGateway, "place"),
-        "answer being written": lambda: dies_before(execution, "_bind"),
-        "answer written": lambda: dies_after(execution, "_bind"),
-        "fills being recorded": lambda: dies_after(reconciliation, "_record_fills"),
-        "fills settled, not committed": lambda: dies_after(reconciliation, "settle"),
+    return {
+        "before it is recorded": (dies_before, receivers, "record"),
+        "recorded, not acknowledged": (dies_after, receivers, "record"),
+        "before it is decided": (dies_before, worker, "decide"),
+        "deciding, not committed": (dies_after, deciding, "write_order"),
+        "decided, not sent": (dies_before, worker, "submit"),
+        "submitting, not sent": (dies_before, KiteGateway, "place"),
+        "sent, answer not written": (dies_after, KiteGateway, "place"),
+        "answer being written": (dies_before, execution, "_bind"),
+        "answer written": (dies_after, execution, "_bind"),
+        "fills being recorded": (dies_after, reconciliation, "_record_fills"),
+        "fills settled, not committed": (dies_after, reconciliation, "settle"),
     }
-    points[point]()
+
+
+def arm(point: str) -> None:
+    dies, owner, name = points()[point]
+    dies(owner, name)
 
 
 POINTS_SENT_ONCE = [

@@ -4,41 +4,45 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from decimal import Decimal
 
 import django
 
-from tests.dying_executor import dies_after, dies_before
+from tests.dying_executor import Point, dies_after, dies_before
 
 
-def arm(point: str) -> None:
+def points() -> dict[str, Point]:
+    """Return where it can be had to die, as of the executor's."""
     from orders import by_hand, deciding, execution, flattening, modifying
     from orders.broker.kite import KiteGateway
     from risk import control
 
-    points: dict[str, Callable[[], None]] = {
-        "": lambda: None,
-        "deciding, not committed": lambda: dies_after(deciding, "_write"),
-        "decided, not sent": lambda: dies_before(by_hand, "submit"),
-        "submitting, not sent": lambda: dies_before(KiteGateway, "place"),
-        "sent, answer not written": lambda: dies_after(KiteGateway, "place"),
-        "answer being written": lambda: dies_before(execution, "_bind"),
-        "answer written": lambda: dies_after(execution, "_bind"),
-        "modification written, not sent": lambda: dies_before(modifying, "_send"),
-        "modification claimed, not sent": lambda: dies_before(KiteGateway, "modify"),
-        "modification sent": lambda: dies_after(KiteGateway, "modify"),
-        "cancel wished, not committed": lambda: dies_after(execution.Order, "request_cancel"),
-        "cancel wished, not sent": lambda: dies_before(execution, "carry_out_cancel"),
-        "cancel sent": lambda: dies_after(KiteGateway, "cancel"),
-        "halting, not committed": lambda: dies_after(control, "_change"),
-        "halted, no cancel wished": lambda: dies_before(execution, "cancel_all"),
-        "flatten written, no cancel sent": lambda: dies_before(flattening, "carry_out_each"),
-        "flatten written, nothing sold": lambda: dies_before(flattening, "carry_on"),
-        "marked, not committed": lambda: dies_after(by_hand, "settle"),
-        "marked": lambda: dies_after(by_hand, "mark_filled"),
+    return {
+        "deciding, not committed": (dies_after, deciding, "write_order"),
+        "decided, not sent": (dies_before, by_hand, "submit"),
+        "submitting, not sent": (dies_before, KiteGateway, "place"),
+        "sent, answer not written": (dies_after, KiteGateway, "place"),
+        "answer being written": (dies_before, execution, "_bind"),
+        "answer written": (dies_after, execution, "_bind"),
+        "modification written, not sent": (dies_before, modifying, "_send"),
+        "modification claimed, not sent": (dies_before, KiteGateway, "modify"),
+        "modification sent": (dies_after, KiteGateway, "modify"),
+        "cancel wished, not committed": (dies_after, execution.Order, "request_cancel"),
+        "cancel wished, not sent": (dies_before, execution, "carry_out_cancel"),
+        "cancel sent": (dies_after, KiteGateway, "cancel"),
+        "halting, not committed": (dies_after, control, "_change"),
+        "halted, no cancel wished": (dies_before, execution, "cancel_all"),
+        "flatten written, no cancel sent": (dies_before, flattening, "carry_out_each"),
+        "flatten written, nothing sold": (dies_before, flattening, "carry_on"),
+        "marked, not committed": (dies_after, by_hand, "settle"),
+        "marked": (dies_after, by_hand, "mark_filled"),
     }
-    points[point]()
+
+
+def arm(point: str) -> None:
+    if point:
+        dies, owner, name = points()[point]
+        dies(owner, name)
 
 
 def act(action: str) -> None:
