@@ -51,8 +51,8 @@ def quote_and_band(desk: Desk, exchange: str, symbol: str) -> Told:
     _remember_bands(desk)
     if asked.quote or streamed is None:
         return asked
-    # An old band is judged by its age; what stays unknown refuses what opens, and says so in the verdict.
-    return heard._replace(band=streamed.kept_band(*key))
+    # What stays unknown refuses what opens, and says so in the verdict.
+    return heard._replace(band=streamed.kept_band(*key, now=desk.clock()))
 
 
 def expect_quotes(desk: Desk, keys: Iterable[Key]) -> None:

@@ -17,7 +17,8 @@ from orders.broker.ticks import Tick
 from risk.engine.facts import PriceBand, Quote
 from risk.engine.limits import BAND_AGE_MAX_SECONDS
 
-BAND_AGE_MAX = timedelta(seconds=BAND_AGE_MAX_SECONDS * 0.8)  # asked for anew while a decision may still go by it
+BAND_USABLE_FOR = timedelta(seconds=BAND_AGE_MAX_SECONDS)
+BAND_AGE_MAX = BAND_USABLE_FOR * 0.8  # asked for anew while a decision may still go by it
 BAND_YOUNG_FOR = BAND_AGE_MAX / 2  # then it is read ahead, so that nobody has to wait for it
 BAND_WANTED_FOR = timedelta(minutes=15)  # after it was looked for last
 ASKED_MAX = 100  # symbols remembered as asked about, the latest ones
@@ -70,13 +71,13 @@ class StreamedPrices:
                 forgotten, _ = self._bands_wanted.popitem(last=False)
                 self._bands.pop(forgotten, None)
             band = self._bands.get((exchange, symbol))
-        young = band is not None and timedelta(0) <= now - band.as_of <= BAND_AGE_MAX
-        return band if young else None
+        return band if band is not None and timedelta(0) <= now - band.as_of <= BAND_AGE_MAX else None
 
-    def kept_band(self, exchange: str, symbol: str) -> PriceBand | None:
-        """Return the price band as it was last asked for, however old that is."""
+    def kept_band(self, exchange: str, symbol: str, *, now: datetime) -> PriceBand | None:
+        """Return likewise what a decision may still go by, for who could not ask for a younger one."""
         with self._lock:
-            return self._bands.get((exchange, symbol))
+            band = self._bands.get((exchange, symbol))
+        return band if band is not None and timedelta(0) <= now - band.as_of <= BAND_USABLE_FOR else None
 
     def remember_bands(self, bands: Mapping[Key, PriceBand], *, now: datetime) -> None:
         """Keep these of what is looked for, unless a younger one was told meanwhile."""

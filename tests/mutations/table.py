@@ -205,6 +205,13 @@ MUTATIONS = [
         ASKED + "what_is_read_ahead_takes_no_place_of_what_is_wanted",
     ),
     Mutation(
+        "go by a band of any age when none can be asked for",
+        "orders/broker/prices.py",
+        "return band if band is not None and timedelta(0) <= now - band.as_of <= BAND_USABLE_FOR else None",
+        "return band",
+        READ_AHEAD + "a_band_that_cannot_be_asked_for_anew_is_good_as_long_as_a_decision_may_go_by_it",
+    ),
+    Mutation(
         "keep an older band in place of a younger one",
         "orders/broker/prices.py",
         "if known is not None and band.as_of < known.as_of <= now:",

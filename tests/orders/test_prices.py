@@ -125,7 +125,7 @@ def test_a_band_is_remembered_while_a_decision_may_still_go_by_it(prices):
 def test_a_band_ages_from_half_of_its_time_while_it_is_looked_for(prices):
     band, moment = PriceBand(lower=Decimal(1260), upper=Decimal(1540), as_of=NOW), timedelta(microseconds=1)
     prices.remember_bands({RELIANCE: band}, now=NOW)
-    assert prices.kept_band(*RELIANCE) is None, "nobody looked for it"
+    assert prices.kept_band(*RELIANCE, now=NOW) is None, "nobody looked for it"
     prices.band(*RELIANCE, now=NOW)
     prices.remember_bands({RELIANCE: band}, now=NOW)
 
