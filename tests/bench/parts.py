@@ -113,7 +113,7 @@ def forget_today() -> None:
 
 
 def past(orders: str) -> None:
-    """Write so many past orders beside what there is."""
+    """Write so many past orders beside what there is, down to the disk: of years nothing waits to be written."""
     from django.db import connection
 
     from tests.bench.orders import SHARES
@@ -123,6 +123,9 @@ def past(orders: str) -> None:
         cursor.execute(SHARES)
         symbols = [symbol for (symbol,) in cursor.fetchall()]
     fill_past(int(orders), symbols)
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        cursor.execute("CHECKPOINT")
 
 
 def floor() -> None:
