@@ -52,7 +52,8 @@ class Beliefs:
         """
         with together():  # each is answered by what is committed when its turn comes
             asked, beside = _STAMPS.ask(mode=mode, day=book_date), _ask_beside(mode, book_date)
-        known = self._known if connection.connection is self._line else {}
+        line: object = connection.connection  # that they were told over
+        known = self._known if line is self._line else {}
         stamps = [stamp for (stamp,) in asked()]
         orders = {stamp: known[stamp] for stamp in stamps if stamp in known}
         if len(orders) < len(stamps):
@@ -66,7 +67,7 @@ class Beliefs:
             orders = {stamp: order for stamp, order in orders.items() if order.pk not in read_again} | others
             with together():
                 beside = _ask_beside(mode, book_date)
-        self._line, self._known = connection.connection, orders
+        self._line, self._known = line, orders
         turned_away, being_modified = beside()
         return [
             order

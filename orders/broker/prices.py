@@ -71,13 +71,13 @@ class StreamedPrices:
                 forgotten, _ = self._bands_wanted.popitem(last=False)
                 self._bands.pop(forgotten, None)
             band = self._bands.get((exchange, symbol))
-        return band if band is not None and timedelta(0) <= now - band.as_of <= BAND_AGE_MAX else None
+        return _no_older(band, BAND_AGE_MAX, now)
 
     def kept_band(self, exchange: str, symbol: str, *, now: datetime) -> PriceBand | None:
         """Return likewise what a decision may still go by, for who could not ask for a younger one."""
         with self._lock:
             band = self._bands.get((exchange, symbol))
-        return band if band is not None and timedelta(0) <= now - band.as_of <= BAND_USABLE_FOR else None
+        return _no_older(band, BAND_USABLE_FOR, now)
 
     def remember_bands(self, bands: Mapping[Key, PriceBand], *, now: datetime) -> None:
         """Keep these of what is looked for, unless a younger one was told meanwhile."""
@@ -149,3 +149,8 @@ class StreamedPrices:
         with self._lock:
             self._quotes.clear()
             self._heard_at = None
+
+
+def _no_older(band: PriceBand | None, age: timedelta, now: datetime) -> PriceBand | None:
+    """Return it where it is; one from the future is of a clock that was set back since: its age is unknown."""
+    return band if band is not None and timedelta(0) <= now - band.as_of <= age else None

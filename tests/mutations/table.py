@@ -207,7 +207,7 @@ MUTATIONS = [
     Mutation(
         "go by a band of any age when none can be asked for",
         "orders/broker/prices.py",
-        "return band if band is not None and timedelta(0) <= now - band.as_of <= BAND_USABLE_FOR else None",
+        "return _no_older(band, BAND_USABLE_FOR, now)",
         "return band",
         READ_AHEAD + "a_band_that_cannot_be_asked_for_anew_is_good_as_long_as_a_decision_may_go_by_it",
     ),
@@ -215,7 +215,7 @@ MUTATIONS = [
         "keep an older band in place of a younger one",
         "orders/broker/prices.py",
         "if known is not None and band.as_of < known.as_of <= now:",
-        "if known is None and band.as_of > now:",
+        "if False:",
         READ_AHEAD + "an_older_band_takes_no_younger_ones_place_unless_that_lies_ahead",
     ),
     # --- Sending ------------------------------------------------------------------------------------------------------
@@ -412,7 +412,7 @@ MUTATIONS = [
     Mutation(
         "believe on another line what was read on this one",
         "orders/believed.py",
-        "self._known if connection.connection is self._line else {}",
+        "self._known if line is self._line else {}",
         "self._known",
         "tests/orders/test_believed.py::test_a_tracker_remembers_as_long_as_its_line_to_the_database_lasts",
     ),
