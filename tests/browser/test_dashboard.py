@@ -21,6 +21,13 @@ DRAWN = """id => {
   return data.some(value => value !== 0) ? Chart.getChart(canvas).data.datasets[0].data.length : 0;
 }"""
 
+SWAPPED = """() => {
+  const place = document.body.appendChild(document.createElement('div'));
+  const wide = '<div class="desk-scroll" style="width: 100px"><p style="width: 500px">wide</p></div>';
+  htmx.swap(place, wide, {swapStyle: 'innerHTML'});
+  return [place.firstChild.tabIndex, place.firstChild.getAttribute('role')];
+}"""
+
 
 @pytest.fixture
 def book(desk: Desk, placed) -> Desk:
@@ -46,6 +53,11 @@ def test_the_charts_are_drawn_and_the_tiles_renew(book: Desk, admin_page: Page, 
     expect(admin_page.locator("#dash-live")).to_contain_text("realised +₹1,234.00", timeout=20_000)
     expect(admin_page.locator("#dash-more")).to_contain_text("Three are missing", timeout=20_000)
     assert admin_page.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints == []
+
+
+def test_a_table_that_came_just_now_is_scrolled_by_keyboard_at_once(admin_page: Page, complaints: list[str]):
+    assert admin_page.evaluate(SWAPPED) == [0, "group"]
     assert complaints == []
 
 

@@ -29,14 +29,21 @@
     icon.setAttribute("aria-hidden", "true");
   };
 
+  // Seen at once, too: until the next frame the observer says nothing.
+  const follow = (each) => {
+    see(each);
+    sizes.observe(each);
+  };
+
   const watch = (root) => {
-    if (root.matches?.(SCROLLING)) sizes.observe(root);
-    root.querySelectorAll(SCROLLING).forEach((each) => sizes.observe(each));
-    root.querySelectorAll(ICON).forEach(hush);
+    if (root.matches?.(SCROLLING)) follow(root);
+    root.querySelectorAll?.(SCROLLING).forEach(follow);
+    root.querySelectorAll?.(ICON).forEach(hush);
   };
 
   document.addEventListener("DOMContentLoaded", () => {
     watch(document);
-    document.body.addEventListener("htmx:load", (event) => watch(event.detail.elt));
+    // As soon as it stands in the page; "htmx:load" comes some frames later.
+    document.body.addEventListener("htmx:afterSwap", (event) => watch(event.target));
   });
 })();
