@@ -93,17 +93,16 @@ class Candles:
             return None
         return self._prices(session, session.opening, min(session.closing, now + INSTANT))
 
-    def traded(self, instrument: Instrument, now: datetime) -> Traded:
-        """Return the volume of the day so far and its average price."""
+    def traded(self, instrument: Instrument, prices: Prices | None, now: datetime) -> Traded:
+        """Return the volume of the day so far and its average price, which is among its prices."""
         session = self._session(instrument, trading_date(now))
-        if session is None or now < session.opening or instrument.is_index:
+        if session is None or prices is None or instrument.is_index:
             return Traded(volume=0, average_price=Decimal(0))
         second = session.second(now) + 1
         volume = session.path.volume_before(second)
         if not volume:
             return Traded(volume=0, average_price=Decimal(0))
         average = session.path.value_before(second) * instrument.tick_size / volume
-        prices = self._prices(session, session.opening, min(session.closing, now + INSTANT))
         # Prices that were set from outside are not in the path's values; the average stays among the day's prices.
         return Traded(volume=volume, average_price=min(max(average, prices.low), prices.high))
 
@@ -165,12 +164,12 @@ def walked(path: DayPath, first: int, last: int) -> tuple[int, int, int, int]:
     """Return open, high, low and close, in ticks, of the seconds from the first to the last, both included."""
     last = min(last, path.minutes * MINUTE - 1)
     whole_from, whole_to = -(-first // MINUTE), (last + 1) // MINUTE
-    if whole_from >= whole_to:
-        prices = [path.bar(second // MINUTE).at(second % MINUTE) for second in range(first, last + 1)]
-        return prices[0], max(prices), min(prices), prices[-1]
-    high, low = path.extremes(whole_from, whole_to)
-    edges = [*range(first, whole_from * MINUTE), *range(whole_to * MINUTE, last + 1)]
-    prices = [path.bar(second // MINUTE).at(second % MINUTE) for second in edges]
+    parts = [path.extremes(whole_from, whole_to)] if whole_from < whole_to else []
+    if first < whole_from * MINUTE:  # within a minute, where it may also end
+        part_ends = min(last, whole_from * MINUTE - 1)
+        parts.append(path.bar(first // MINUTE).extremes(first % MINUTE, part_ends % MINUTE))
+    if first <= whole_to * MINUTE <= last:
+        parts.append(path.bar(whole_to).extremes(0, last % MINUTE))
     opens = path.open if first == 0 else path.bar(first // MINUTE).at(first % MINUTE)
     closes = path.close if last == path.minutes * MINUTE - 1 else path.bar(last // MINUTE).at(last % MINUTE)
-    return opens, max([high, *prices]), min([low, *prices]), closes
+    return opens, max(high for high, _ in parts), min(low for _, low in parts), closes

@@ -114,12 +114,8 @@ class Market:
 
     def day(self, instrument: Instrument, now: datetime) -> DayPrices:
         """Return the prices of the day so far; before its first trade all of them are the last price."""
-        so_far = self._today(instrument, now)
-        close = self.previous_close(instrument, now)
-        if so_far is None:
-            last = self.last_price(instrument, now)
-            return DayPrices(open=last, high=last, low=last, close=close)
-        return DayPrices(open=so_far.open, high=so_far.high, low=so_far.low, close=close)
+        so_far, last = self._today(instrument, now), self.last_price(instrument, now)
+        return day_prices(so_far, last=last, close=self.previous_close(instrument, now))
 
     def circuit(self, instrument: Instrument, now: datetime) -> tuple[Decimal, Decimal]:
         """
@@ -127,7 +123,10 @@ class Market:
 
         A price given from outside may lie beyond what the exchange would allow; the limits then give way to it.
         """
-        close, tick = self.previous_close(instrument, now), instrument.tick_size
+        return self._circuit(instrument, self.previous_close(instrument, now), now)
+
+    def _circuit(self, instrument: Instrument, close: Decimal, now: datetime) -> tuple[Decimal, Decimal]:
+        tick = instrument.tick_size
         lower, upper = close * (1 - CIRCUIT), close * (1 + CIRCUIT)
         given = self._given_price(instrument, now)
         if given is not None:
@@ -136,7 +135,9 @@ class Market:
 
     def depth(self, instrument: Instrument, now: datetime) -> Depth:
         """Return what is offered now, without what our own fills have taken of it."""
-        last = self.last_price(instrument, now)
+        return self._depth(instrument, self.last_price(instrument, now), now)
+
+    def _depth(self, instrument: Instrument, last: Decimal, now: datetime) -> Depth:
         whole = self._whole_depth(instrument, last, now)
         part = self._time_slice(instrument, now)
         bought, sold = (self._taken.of(instrument.key, side, part) for side in (Side.BUY, Side.SELL))
@@ -149,9 +150,11 @@ class Market:
         self._taken.add(instrument.key, side, self._time_slice(instrument, at), quantity)
 
     def snapshot(self, instrument: Instrument, now: datetime) -> Snapshot:
-        last, day, depth = self.last_price(instrument, now), self.day(instrument, now), self.depth(instrument, now)
-        lower, upper = self.circuit(instrument, now)
-        traded = self._candles.traded(instrument, now)
+        last, close = self.last_price(instrument, now), self.previous_close(instrument, now)
+        so_far = self._today(instrument, now)
+        day, depth = day_prices(so_far, last=last, close=close), self._depth(instrument, last, now)
+        lower, upper = self._circuit(instrument, close, now)
+        traded = self._candles.traded(instrument, so_far, now)
         return Snapshot(
             last_price=last,
             last_quantity=1 + int(now.timestamp()) % 97 if traded.volume else 0,
@@ -164,7 +167,7 @@ class Market:
             lower_circuit=lower,
             upper_circuit=upper,
             depth=depth,
-            net_change=last - day.close,
+            net_change=last - close,
         )
 
     def candles(
@@ -200,6 +203,13 @@ class Market:
         closing = self.sessions.closes_at(instrument, self.sessions.previous_trading_day(day))
         assert closing is not None
         return closing - timedelta(seconds=1)
+
+
+def day_prices(so_far: Prices | None, *, last: Decimal, close: Decimal) -> DayPrices:
+    """Return the day's prices; before its first trade all but the previous close are the last price."""
+    if so_far is None:
+        return DayPrices(open=last, high=last, low=last, close=close)
+    return DayPrices(open=so_far.open, high=so_far.high, low=so_far.low, close=close)
 
 
 def on_tick(price: Decimal, tick: Decimal) -> Decimal:

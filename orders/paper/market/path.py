@@ -62,6 +62,15 @@ class MinuteBar:
         (start, here), (end, there) = before, after
         return here + (there - here) * (second - start) // (end - start)
 
+    def extremes(self, first: int, last: int) -> tuple[int, int]:
+        """Return the highest and the lowest price from the first second to the last: at its ends, or where it turns."""
+        prices = [self.at(first), self.at(last)]
+        if first < self.high_at < last:
+            prices.append(self.high)
+        if first < self.low_at < last:
+            prices.append(self.low)
+        return max(prices), min(prices)
+
 
 class DayPath:
     """One instrument's day: its four prices, and its minutes as far as somebody has looked."""

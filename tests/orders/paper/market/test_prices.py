@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orders.paper.indian_time import IST
+from orders.paper.market.candles import walked
 from orders.paper.market.instruments import BY_TOKEN, INSTRUMENTS, future_rows, instrument_dump, tick_size
 from orders.paper.market.market import Depth, Level, Market
+from orders.paper.market.path import Paths
 from orders.paper.market.sessions import AlwaysOpen, ExchangeHours
 from orders.paper.terms import Side
 
@@ -50,6 +52,18 @@ def test_a_candle_is_exactly_what_its_ticks_were(sessions, instrument, day, inte
     seen = ticks(Market(1, sessions), instrument, candle.at, seconds)
 
     assert (candle.open, candle.high, candle.low, candle.close) == (seen[0], max(seen), min(seen), seen[-1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(instrument=instruments, day=days, first=st.integers(0, 86399), seconds=st.integers(0, 200))
+def test_a_stretch_is_walked_as_its_seconds_were(instrument, day, first, seconds):
+    paths = Paths(1, AlwaysOpen())
+    last = min(first + seconds, 86399)
+    seen = [paths.price(instrument, day + timedelta(seconds=second)) for second in range(first, last + 1)]
+
+    walk = walked(paths.day(instrument, day.date()), first, last)
+
+    assert walk == (seen[0], max(seen), min(seen), seen[-1])
 
 
 @settings(max_examples=20, deadline=None)
