@@ -161,14 +161,13 @@ class Stream:
         self.at_release(now)
         self._tell_all(self.updates.due(now))
 
-    def tick(self, now: datetime) -> None:
+    async def tick(self, now: datetime) -> None:
         """Look at the market and send what changed; nobody tells us of a token that expires, so look at those too."""
         self.let_go(now)
         if self.connections and (mishap := self.mishap(now, AT_TICK)):
             self.suffer(mishap)
-        listening = [connection for connection in self.connections if not connection.silent]
-        news = self.feed.news((pair for one in listening for pair in one.modes.items()), now)
-        for connection in listening:
+        news = await self.feed.news(lambda: (pair for one in self._listening() for pair in one.modes.items()), now)
+        for connection in self._listening():
             self._send_news(connection, news, now)
 
     def beat(self) -> None:
@@ -204,6 +203,9 @@ class Stream:
         self.refusals = 0
         for connection in self.connections:
             connection.speak_again()
+
+    def _listening(self) -> list[Connection]:
+        return [connection for connection in self.connections if not connection.silent]
 
     def _admit(self, request: web.Request, is_handshake: bool) -> Credentials:
         if not is_handshake:
@@ -294,10 +296,12 @@ class Stream:
             self.farewells.add(farewell)
             farewell.add_done_callback(self.farewells.discard)
 
-    async def _every(self, seconds: float, act: Callable[[], None]) -> None:
+    async def _every(self, seconds: float, act: Callable[[], Awaitable[None] | None]) -> None:
         while True:
             await self.sleep(seconds)
-            act()
+            acting = act()
+            if acting is not None:
+                await acting
 
 
 def error_message(reason: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import json
 import os
@@ -31,7 +32,8 @@ class Served:
 
     def do(self, act: Callable[..., object], *arguments: object) -> object:
         async def there() -> object:
-            return act(*arguments)
+            done = act(*arguments)
+            return await done if inspect.isawaitable(done) else done
 
         return asyncio.run_coroutine_threadsafe(there(), self.loop).result(SECONDS)
 

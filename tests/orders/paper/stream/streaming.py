@@ -40,8 +40,8 @@ class Setting:
         self.stream = Stream(self.prices, **(usual | options))
         self.root = ""
 
-    def tick(self, now: datetime | None = None) -> None:
-        self.stream.tick(now or self.now)
+    async def tick(self, now: datetime | None = None) -> None:
+        await self.stream.tick(now or self.now)
 
     async def serve(self) -> web.AppRunner:
         app = web.Application()

@@ -71,12 +71,12 @@ def test_a_tick_tells_only_what_changed_and_only_to_who_wants_it():
         await other.hear_ticks()
 
         served.prices.trade(INFY, "1580.00")
-        served.setting.tick()
+        await served.setting.tick()
 
         ticks = await both.hear_ticks()
         assert {token: tick["last_price"] for token, tick in ticks.items()} == {INFY_TOKEN: 1580.0}
         assert await other.hears_nothing_more()
-        served.setting.tick()
+        await served.setting.tick()
         assert await both.hears_nothing_more()
 
     run(scenario)
@@ -88,7 +88,7 @@ def test_time_alone_is_no_news_even_in_full_mode():
         await client.say("mode", ["full", [INFY_TOKEN]])
         await client.hear_ticks()
 
-        served.setting.tick(served.setting.now + timedelta(seconds=1))
+        await served.setting.tick(served.setting.now + timedelta(seconds=1))
 
         assert await client.hears_nothing_more()
 
@@ -102,7 +102,7 @@ def test_who_reads_gets_every_tick_however_many_there_are():
         await client.hear_ticks()
         for price in range(1600, 1600 + 3 * TICKS_WAITING_MAX):
             served.prices.trade(INFY, f"{price}.00")
-            served.setting.tick()
+            await served.setting.tick()
             assert (await client.hear_ticks())[INFY_TOKEN]["last_price"] == price
 
     run(scenario)
@@ -117,7 +117,7 @@ def test_a_change_of_depth_is_told_in_full_mode_alone():
         await ltp.hear_ticks()
 
         served.prices.change(INFY, depth=served.prices.by_token[NIFTY_TOKEN].depth)
-        served.setting.tick()
+        await served.setting.tick()
 
         assert (await full.hear_ticks())[INFY_TOKEN]["depth"]["buy"][0]["quantity"] == 0
         assert await ltp.hears_nothing_more()
@@ -135,7 +135,7 @@ def test_who_comes_later_does_not_take_a_change_from_who_was_there():
         await later.say("subscribe", [INFY_TOKEN])
         assert (await later.hear_ticks())[INFY_TOKEN]["last_price"] == 1580.0
 
-        served.setting.tick()
+        await served.setting.tick()
 
         assert (await first.hear_ticks())[INFY_TOKEN]["last_price"] == 1580.0
 
@@ -150,7 +150,7 @@ def test_an_instrument_is_looked_at_once_for_all_connections():
             await client.hear_ticks()
         looks = served.prices.looks
 
-        served.setting.tick()
+        await served.setting.tick()
 
         assert served.prices.looks == looks + 1
 
@@ -167,7 +167,7 @@ def test_after_unsubscribing_nothing_is_told_and_nothing_is_looked_at():
         looks = served.prices.looks
 
         served.prices.trade(INFY, "1580.00")
-        served.setting.tick()
+        await served.setting.tick()
 
         assert await client.hears_nothing_more()
         assert served.prices.looks == looks
@@ -196,7 +196,7 @@ def test_unknown_tokens_are_ignored():
 
         assert list(await client.hear_ticks()) == [INFY_TOKEN]
         await client.say("subscribe", [2])
-        served.setting.tick()
+        await served.setting.tick()
         assert await client.hears_nothing_more()
 
     run(scenario)
@@ -337,7 +337,7 @@ def test_a_pong_comes_only_to_a_ping():
         heard = []
         for _ in range(20):
             served.stream.beat()
-            served.setting.tick()
+            await served.setting.tick()
             heard.append(await client.hear())
 
         assert {message.type for message in heard} == {WSMsgType.BINARY}

@@ -52,7 +52,7 @@ def test_a_token_that_expires_ends_its_connections_at_the_next_tick():
         client = await served.connect()
         served.setting.tokens.valid.remove(PAIR)
 
-        served.setting.tick()
+        await served.setting.tick()
 
         assert (await client.hear()).type is WSMsgType.CLOSE
 

@@ -93,7 +93,7 @@ def test_a_silent_connection_stays_open_and_says_nothing_not_even_to_a_ping():
 
         served.stream.suffer(StreamMishap.SILENT)
         served.prices.trade(INFY, "1600.00")
-        served.setting.tick()
+        await served.setting.tick()
         served.stream.beat()
         served.stream.beat()
         served.stream.order_update(row(1), served.setting.now)
@@ -120,7 +120,7 @@ def test_for_a_client_that_is_told_nothing_no_price_is_looked_at():
         served.stream.suffer(StreamMishap.SILENT)
         looks = served.prices.looks
 
-        served.setting.tick()
+        await served.setting.tick()
 
         assert served.prices.looks == looks
 
@@ -137,11 +137,11 @@ def test_a_silent_connection_that_is_let_speak_again_makes_up_for_what_it_missed
         await other.say("subscribe", [INFY_TOKEN])
         await other.hear_ticks()
         served.prices.trade(INFY, "1600.00")
-        served.setting.tick()
+        await served.setting.tick()
         await other.hear_ticks()
 
         served.stream.forget()
-        served.setting.tick()
+        await served.setting.tick()
 
         assert (await client.hear_ticks())[INFY_TOKEN]["last_price"] == 1600.0
         assert await other.hears_nothing_more()
@@ -197,11 +197,11 @@ def test_mishaps_are_asked_for_where_they_can_happen():
         return StreamMishap.REFUSE if possible == AT_HANDSHAKE and len(asked) == 1 else None
 
     async def scenario(served: World) -> None:
-        served.setting.tick()
+        await served.setting.tick()
         assert asked == []
         assert (await served.refusal())[0] == 403
         await served.connect()
-        served.setting.tick()
+        await served.setting.tick()
         assert asked == [AT_HANDSHAKE, AT_HANDSHAKE, AT_TICK]
 
     run(scenario, mishap=mishap)
@@ -210,7 +210,7 @@ def test_mishaps_are_asked_for_where_they_can_happen():
 def test_a_mishap_answered_at_a_tick_happens_then():
     async def scenario(served: World) -> None:
         client = await served.connect()
-        served.setting.tick()
+        await served.setting.tick()
 
         assert (await client.hear()).type is WSMsgType.PONG
 

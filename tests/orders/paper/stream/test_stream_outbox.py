@@ -75,20 +75,20 @@ def test_what_was_left_out_comes_with_the_first_tick_that_finds_room():
     connection.subscribe({INFY.instrument_token: Mode.FULL, RELIANCE.instrument_token: Mode.LTP})
     for price in range(TICKS_WAITING_MAX):
         setting.prices.trade(RELIANCE, f"{1500 + price}.00")
-        setting.tick()
+        asyncio.run(setting.tick())
     setting.prices.trade(INFY, "1600.00")
-    setting.tick()
+    asyncio.run(setting.tick())
     assert connection.behind == {INFY.instrument_token}
 
     connection.outbox.clear()
     connection.ticks_waiting = 0
     setting.prices.trade(RELIANCE, "1510.00")
-    setting.tick()
+    asyncio.run(setting.tick())
 
     ticks = decoded(connection.outbox[-1].payload)
     assert {token: tick["last_price"] for token, tick in ticks.items()} == {408065: 1600.0, 738561: 1510.0}
     assert connection.behind == set()
-    setting.tick()
+    asyncio.run(setting.tick())
     assert len(connection.outbox) == 1
 
 
@@ -100,7 +100,7 @@ def test_what_was_left_out_and_then_unsubscribed_is_not_made_up_for():
     connection.behind.add(INFY.instrument_token)
 
     connection.unsubscribe((INFY.instrument_token,))
-    setting.tick()
+    asyncio.run(setting.tick())
 
     assert len(connection.outbox) == 0
     assert connection.behind == set()  # else tokens that come and go would fill the memory
