@@ -13,8 +13,21 @@ def success(payload: object) -> web.Response:
 
 def success_of_rows(texts: list[str]) -> web.Response:
     """Return the answer to a list whose rows are JSON already."""
-    body = f'{{"status": "success", "data": [{", ".join(texts)}]}}'
-    return web.Response(text=body, content_type="application/json")
+    return _written(_list(texts))
+
+
+def success_of_lists(lists: dict[str, list[str]]) -> web.Response:
+    """Return the answer to several lists, by name, whose rows are JSON already."""
+    named = [f'"{name}": {_list(texts)}' for name, texts in lists.items()]
+    return _written(f"{{{', '.join(named)}}}")
+
+
+def _list(texts: list[str]) -> str:
+    return f"[{', '.join(texts)}]"
+
+
+def _written(data: str) -> web.Response:
+    return web.Response(text=f'{{"status": "success", "data": {data}}}', content_type="application/json")
 
 
 def refusal(reason: KiteRefusal) -> web.Response:

@@ -141,9 +141,6 @@ class Account:
     def net_positions(self) -> list[Position]:
         return [position for position in self._positions.values() if position.listed]
 
-    def day_positions(self) -> list[Position]:
-        return [today for position in self._positions.values() if (today := position.today_alone()).listed]
-
     def holdings(self) -> list[Holding]:
         return [holding for holding in self._holdings.values() if holding.opening_quantity]
 

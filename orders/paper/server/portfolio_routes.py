@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 
 from aiohttp import web
 
-from orders.paper.envelope import success
+from orders.paper.envelope import success, success_of_lists
 from orders.paper.errors import bad_input
 from orders.paper.exchange.account_desk import AccountDesk
 from orders.paper.exchange.exchange import Exchange
@@ -44,10 +45,16 @@ class PortfolioRoutes:
         ]
 
     async def positions(self, _request: web.Request, _: Quirks) -> web.Response:
+        """Answer what there is, and what of it is today's; where nothing came over the night both have one row."""
         now = self._today()
-        account = self.exchange.account
-        rows = {"net": account.net_positions(), "day": account.day_positions()}
-        return success({name: self._position_rows(some, now) for name, some in rows.items()})
+        net, day = [], []
+        for position in self.exchange.account.net_positions():
+            net.append(self._position_text(position, now))
+            if not position.overnight_quantity:
+                day.append(net[-1])
+            elif (today := position.today_alone()).listed:
+                day.append(self._position_text(today, now))
+        return success_of_lists({"net": net, "day": day})
 
     async def convert(self, request: web.Request, _: Quirks) -> web.Response:
         form, now = await read_form(request), self._today()
@@ -103,12 +110,10 @@ class PortfolioRoutes:
         self.exchange.ledger.roll_to(now)
         return now
 
-    def _position_rows(self, positions: list[Position], now: datetime) -> list[Row]:
+    def _position_text(self, one: Position, now: datetime) -> str:
         market = self.exchange.market
-        return [
-            position_row(one, market.last_price(one.instrument, now), market.previous_close(one.instrument, now))
-            for one in positions
-        ]
+        last_price, close = market.last_price(one.instrument, now), market.previous_close(one.instrument, now)
+        return json.dumps(position_row(one, last_price, close))
 
 
 def position_type(text: str) -> str:

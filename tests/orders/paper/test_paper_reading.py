@@ -122,6 +122,23 @@ def test_a_position_adds_up(kite, paper, market_order):
     assert net["pnl"] == net["value"] + 6 * 1510.0 == 100.0
 
 
+def test_what_came_over_the_night_is_in_the_day_only_as_far_as_it_was_traded(start_paper, market_order):
+    paper = start_paper()
+    paper.control("POST", "clock", {"at": "2026-11-23T10:00:00+05:30", "speed": 0})
+    paper.kite().place_order(**market_order(product="NRML", transaction_type="SELL", quantity=3))
+    paper.control("POST", "clock", {"at": "2026-11-24T10:00:00+05:30", "speed": 0})
+
+    positions = paper.kite().positions()
+
+    assert ([row["overnight_quantity"] for row in positions["net"]], positions["day"]) == ([-3], [])
+
+    paper.kite().place_order(**market_order(product="NRML", quantity=1))
+    (net,), (day,) = paper.kite().positions().values()
+
+    assert (net["quantity"], net["overnight_quantity"], net["buy_quantity"], net["sell_quantity"]) == (-2, -3, 1, 3)
+    assert (day["quantity"], day["overnight_quantity"], day["buy_quantity"], day["sell_quantity"]) == (1, 0, 1, 0)
+
+
 def test_a_closed_position_stays_listed(kite, market_order):
     kite.place_order(**market_order(product="MIS"))
     kite.place_order(**market_order(product="MIS", transaction_type="SELL"))
