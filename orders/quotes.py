@@ -49,10 +49,12 @@ def quote_and_band(desk: Desk, exchange: str, symbol: str) -> Told:
     aging = [] if streamed is None else streamed.aging_bands(now=desk.clock())
     asked = desk.asked_prices.last(key, lambda keys: _ask(desk, keys), clock=desk.clock, pause=desk.pause, beside=aging)
     _remember_bands(desk)
-    if asked.quote or streamed is None:
-        return asked
+    if streamed is None or (asked and asked.quote):
+        return asked or NOTHING_TOLD
+    now = desk.clock()  # the asking may have taken seconds, in which the stream went on, or fell silent
+    band = streamed.kept_band(*key, now=now) if asked is None else asked.band
     # What stays unknown refuses what opens, and says so in the verdict.
-    return heard._replace(band=streamed.kept_band(*key, now=desk.clock()))
+    return Told(streamed.last(*key, now=now), band)
 
 
 def expect_quotes(desk: Desk, keys: Iterable[Key]) -> None:
@@ -101,7 +103,7 @@ class ReadAhead:
         if not aging or not desk.vault.is_valid(now):
             return
         if desk.asked_prices.read_ahead(aging, lambda keys: _ask(desk, keys), clock=desk.clock):
-            self._bands_asked_at = now
+            self._bands_asked_at = desk.clock()  # where the broker hung nobody may ask but one who reads ahead
             _remember_bands(desk)
 
 

@@ -50,8 +50,9 @@ class AskedPrices:
         self._asking = threading.Lock()
         self._lock = threading.Lock()
         self._wanted: OrderedDict[Key, datetime] = OrderedDict()
-        self._answers: dict[Key, Told] = {}
+        self._answers: dict[Key, Told | None] = {}
         self._answered_at: datetime | None = None
+        self._hung = False  # whether the last question failed after longer than that
 
     def expect(self, keys: Iterable[Key], *, now: datetime) -> None:
         """Say what will be wanted soon: the next question is put for it, too."""
@@ -70,19 +71,20 @@ class AskedPrices:
         clock: Callable[[], datetime],
         pause: Callable[[float], None],
         beside: Iterable[Key] = (),
-    ) -> Told:
+    ) -> Told | None:
         """
-        Return the last price and the price band.
+        Return the last price and the price band; None where the broker could not be asked.
 
-        Waits for at most a second until the broker may be asked again. `ask` returns None when it fails. Where there
-        is room in the question it is put for what is `beside`, too.
+        Waits for at most a second until the broker may be asked again; not where one who was waited for hung, for the
+        next one would, too. `ask` returns None when it fails. Where there is room in the question it is put for what is
+        `beside`, too.
         """
         self.expect([key], now=clock())  # who asks meanwhile asks for it, too
         with self._asking:
             now = clock()
             if is_within(self._answered_at, self._span, now):
-                if key in self._answers:
-                    return self._answers[key]
+                if key in self._answers or self._hung:
+                    return self._answers.get(key)
                 assert self._answered_at is not None, "it is within the span"
                 pause((self._answered_at + self._span - now).total_seconds())
             self._put_the_question(ask, clock, first=[key], beside=beside)
@@ -98,7 +100,8 @@ class AskedPrices:
         """
         Ask for what is wanted, and for as many of these as there is room for. Return whether the broker was asked.
 
-        It is not within a second of the last answer. What fails answers nobody: who wants a price meanwhile asks.
+        It is not within a second of the last answer. What fails at once answers nobody: who wants a price meanwhile
+        asks.
         """
         with self._asking:
             if is_within(self._answered_at, self._span, clock()):
@@ -108,8 +111,8 @@ class AskedPrices:
             return True
 
     def answers(self) -> dict[Key, Told]:
-        """Return what the last answer told of each that it was asked for; nothing is told where that failed."""
-        return self._answers
+        """Return what the last answer told of each that it was asked for; nothing where that failed."""
+        return {key: told for key, told in self._answers.items() if told is not None}
 
     def _put_the_question(
         self,
@@ -123,9 +126,10 @@ class AskedPrices:
         keys = list(dict.fromkeys([*first, *self._all_wanted(clock()), *beside]))[:WANTED_MAX]
         as_of = clock()
         quotes = ask(keys)
-        told = quotes or {}
-        self._answers = {each: _as_told(told.get(each), as_of) for each in keys}  # another: who has the last keeps it
+        # Another dictionary: who has the last one keeps it.
+        self._answers = {each: None if quotes is None else _as_told(quotes.get(each), as_of) for each in keys}
         self._answered_at = clock()
+        self._hung = quotes is None and not is_within(as_of, self._span, self._answered_at)
         return quotes is not None
 
     def _all_wanted(self, now: datetime) -> list[Key]:

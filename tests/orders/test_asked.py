@@ -93,9 +93,40 @@ def test_a_question_is_bounded_and_what_was_wanted_long_ago_is_left_out(broker):
 def test_a_failure_is_shared_for_a_second_too(broker):
     broker.fails = True
 
-    assert broker.last(RELIANCE) == NOTHING_TOLD
-    assert broker.last(RELIANCE) == NOTHING_TOLD
+    assert broker.last(RELIANCE) is None
+    assert broker.last(RELIANCE) is None
     assert len(broker.asked) == 1
+
+
+def test_an_answer_without_the_instrument_is_no_failure(broker):
+    assert broker.prices.last(RELIANCE, lambda _: {}, clock=lambda: broker.now, pause=broker.pause) == NOTHING_TOLD
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(0.999, 2), (1, 1)])
+def test_who_waited_for_a_question_that_hung_does_not_put_it_again(broker, seconds, asked):
+    """An exit would else wait for two of them, of seven seconds each, before it goes at the market."""
+
+    def hangs(keys):
+        broker.pause(seconds)
+        return broker.ask(keys)
+
+    broker.fails = True
+    broker.prices.read_ahead([RELIANCE], hangs, clock=lambda: broker.now)
+    begun = broker.now
+
+    assert broker.last(INFY) is None
+    assert len(broker.asked) == asked
+    assert broker.now - begun == timedelta(seconds=asked - 1)
+
+
+def test_a_second_after_a_question_that_hung_the_broker_is_asked_again(broker):
+    def hangs(keys):
+        broker.pause(7)
+
+    assert broker.prices.last(RELIANCE, hangs, clock=lambda: broker.now, pause=broker.pause) is None
+    broker.now += timedelta(seconds=1)
+
+    assert broker.last(INFY).quote.price == 1400
 
 
 def test_the_second_begins_with_the_answer_so_that_a_slow_one_is_not_followed_too_soon(broker):

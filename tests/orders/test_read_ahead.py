@@ -230,6 +230,60 @@ def test_a_band_that_cannot_be_asked_for_anew_is_good_as_long_as_a_decision_may_
     assert all(told.quote for told in tellings[:3])
 
 
+class Hanging:
+    """A gateway whose questions fail after eight seconds, in which `meanwhile` comes to pass."""
+
+    def __init__(self, clock, meanwhile):
+        self.clock, self.meanwhile = clock, meanwhile
+
+    def quotes(self, _keys):
+        self.clock.advance(seconds=8)
+        self.meanwhile()
+        raise BrokerUnreachable("it timed out")
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["the stream goes on", "the stream fell silent"])
+def test_a_price_from_before_a_question_that_hung_is_not_used(streamed, clock, goes_on):
+    desk, tick = streamed
+    band = quote_and_band(desk, *RELIANCE).band
+    clock.ahead += band.as_of + BAND_AGE_MAX + timedelta(seconds=1) - clock()
+    tick()
+    desk.gateway.gateway = Hanging(clock, tick if goes_on else desk.streamed_prices.forget)
+
+    told = quote_and_band(desk, *RELIANCE)
+
+    assert told.band == band
+    assert (told.quote and told.quote.as_of) == (clock() if goes_on else None)
+
+
+def test_no_band_stands_in_where_the_broker_answered_and_told_none(streamed, clock, monkeypatch):
+    desk, tick = streamed
+    band = quote_and_band(desk, *RELIANCE).band
+    clock.ahead += band.as_of + BAND_AGE_MAX + timedelta(seconds=1) - clock()
+    tick()
+    monkeypatch.setattr(desk.gateway, "quotes", lambda keys: {})
+
+    told = quote_and_band(desk, *RELIANCE)
+
+    assert (told.quote.as_of, told.band) == (clock(), None)
+
+
+def test_ten_seconds_lie_between_the_end_of_a_question_ahead_that_hung_and_the_next(streamed, clock):
+    desk, _ = streamed
+    ahead = ReadAhead(desk, pause=lambda seconds: clock.advance(seconds=seconds))
+    last_quote(desk, *RELIANCE)
+    clock.advance(seconds=BAND_YOUNG_FOR.total_seconds())
+    desk.gateway.gateway = Hanging(clock, lambda: None)
+    ahead.turn()
+    end = clock()
+    desk.gateway.questions.clear()
+
+    while not desk.gateway.questions:
+        began = clock()
+        ahead.turn()
+    assert began - end >= timedelta(seconds=9.5)
+
+
 def test_an_older_band_takes_no_younger_ones_place_unless_that_lies_ahead(clock):
     prices, now = StreamedPrices(age_max=timedelta(seconds=2)), clock()
     prices.band(*RELIANCE, now=now)
