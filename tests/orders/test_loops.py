@@ -403,3 +403,14 @@ def test_an_outage_of_the_broker_is_told_though_the_database_was_away_for_a_mome
 
     assert not TradingControl.objects.get(mode="PAPER").auto_trading
     assert Incident.objects.get().kind == "BROKER_UNREACHABLE"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_line_does_not_end_for_its_age_and_is_asked_whether_it_is_good():
+    connection.ensure_connection()
+    line = connection.connection
+
+    Loop("turns", Turns(), threading.Event())._turn(0.0)
+
+    assert connection.close_at is None
+    assert (connection.connection is line, connection.health_check_done) == (True, False)
