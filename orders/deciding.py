@@ -218,7 +218,8 @@ def _decide_under_the_lock(desk: Desk, signal: Signal, observed: Observed | None
 
     It is not asked for what the book alone refuses, and such a refusal is kept by the book alone.
     """
-    control, look, now = lock_and_ask(desk, partial(ask_look, desk, signal, observed))
+    buys = signal.signal_type == TradingSignalType.BUY
+    control, look, now = lock_and_ask(desk, partial(ask_look, desk, signal, observed), purchase=buys)
     seen = look(control)
     if seen is None:
         return _Found(is_unknown=signal.status == Signal.Status.RECEIVED)

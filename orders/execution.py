@@ -36,7 +36,7 @@ from orders.under_lock import lock_and_ask
 from orders.withdrawing import Against, withdrawal
 from risk import control as switch
 from risk.audit.who import explained
-from risk.engine.facts import Origin
+from risk.engine.facts import Origin, Side
 from risk.models import Incident, TradingControl
 
 CANCEL_TAKEN = "taken; the book has not shown the end yet"
@@ -272,6 +272,7 @@ def _claim(desk: Desk, order: Order, waited: timedelta) -> bool | timedelta:
         control, (again, asked, room), now = lock_and_ask(
             desk,
             lambda now: (Order.ask_again(order.pk), Against.ask(desk, order, now), ask_held_up(desk, order, now)),
+            purchase=order.side == Side.BUY,
         )
         order.as_read(again())
         if order.status != OrderStatus.PENDING:

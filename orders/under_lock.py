@@ -16,15 +16,18 @@ Asked = TypeVar("Asked")
 WAITED_SECONDS = 0.05  # for the lock: what was asked by the clock of before is asked again
 
 
-def lock_and_ask(desk: Desk, ask: Callable[[datetime], Asked]) -> tuple[TradingControl, Asked, datetime]:
+def lock_and_ask(
+    desk: Desk, ask: Callable[[datetime], Asked], *, purchase: bool = False
+) -> tuple[TradingControl, Asked, datetime]:
     """
     Lock the mode's row and `ask` in the same trip. Return the row, what was asked, and the moment it was asked by.
 
     The caller is in a transaction. Whatever had to wait is asked once more, with the lock, by the clock of then; so the
-    moment is up to `WAITED_SECONDS` before the lock.
+    moment is up to `WAITED_SECONDS` before the lock. What is asked of a `purchase` is planned once: however full the
+    book is, none of it is planned better for its values (`tests/orders/test_hot_path.py`). A sale asks for more.
     """
     began, now = boot_clock(), desk.clock()
-    with together():
+    with together(planned_once=purchase):
         locked, asked = TradingControl.objects.ask_locked(desk.mode), ask(now)
     control = locked()
     if boot_clock() - began > WAITED_SECONDS:

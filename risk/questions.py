@@ -36,9 +36,13 @@ _HERE = threading.local()
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
+def together(*, planned_once: bool = False) -> Iterator[None]:
     """
     Send what is asked inside at once. The answers are there after it, not before.
+
+    In the transaction that begins with it what is `planned_once` has one plan, for any values. Left to itself
+    PostgreSQL makes one for these values each time where that for any is dearer than those were that it made on a
+    smaller table: as long as a day fills. Only for questions whose plan for any values is as good.
 
     A wrapper of the connection's statements sees none of these; one with `before_together` has that called first.
     Where each statement is looked at they go one by one, and likewise while triggers are ignored: what says so is put
@@ -55,7 +59,7 @@ def together() -> Iterator[None]:
         if before := getattr(wrapper, "before_together", None):
             before()
     with here.wrap_database_errors:
-        trip = _HERE.trip = Trip(here.connection, adapters(here))
+        trip = _HERE.trip = Trip(here.connection, adapters(here), planned_once=planned_once)
         try:
             yield
         except BaseException:

@@ -26,6 +26,7 @@ from risk.prepared import numbered
 
 Rows = list[tuple[Any, ...]]
 
+PLANNED_ONCE = b"SET LOCAL plan_cache_mode = force_generic_plan"
 FLUSHED_TOGETHER = 4  # statements: PostgreSQL is at the first ones while the others are still put together
 
 
@@ -48,8 +49,12 @@ class _Asked(NamedTuple):
 class Trip:
     """Statements that go together. What each told is there after `end`."""
 
-    def __init__(self, line: psycopg.Connection[Any], adapters: AdaptersMap) -> None:
-        """Begin it, and the transaction where one is to begin. The line takes nothing else before the end."""
+    def __init__(self, line: psycopg.Connection[Any], adapters: AdaptersMap, *, planned_once: bool = False) -> None:
+        """
+        Begin it, and the transaction where one is to begin. The line takes nothing else before the end.
+
+        In a transaction that begins here what is `planned_once` has one plan, for any values.
+        """
         self._line, self._pgconn, self._known = line, line.pgconn, line._prepared  # noqa: SLF001 - as its cursors do
         self._values = Transformer(_Context(line, adapters))
         self._asked: list[_Asked] = []
@@ -63,6 +68,9 @@ class Trip:
             if begins:
                 self._pgconn.send_query_params(line._get_tx_start_command(), None)  # noqa: SLF001 - likewise
                 self._answers += 1
+                if planned_once:
+                    self._pgconn.send_query_params(PLANNED_ONCE, None)
+                    self._answers += 1
 
     def ask(self, sql: str, values: Sequence[Any]) -> Callable[[], Rows]:
         """Send a statement with %s for its values. What is returned tells its rows, once the trip has ended."""

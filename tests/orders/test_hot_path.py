@@ -16,7 +16,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from orders import committed_funds, portfolio, traffic
+from orders import committed_funds, deciding, execution, portfolio, traffic
 from orders.broker.asked import AskedFunds
 from orders.broker.prices import StreamedPrices
 from orders.broker.ticks import Tick
@@ -31,7 +31,7 @@ from risk import control as switch
 from risk.engine.facts import PriceBand
 from risk.engine.rules import RULES, SCREEN
 from risk.prepared import numbered
-from risk.questions import Question
+from risk.questions import Question, ask
 from tests.conftest import StillClock, open_the_limits
 from tests.orders.admin import full_book, full_walk
 from tests.orders.together import direct_connection
@@ -305,3 +305,28 @@ def test_no_question_of_an_order_is_planned_anew_each_time_however_full_the_book
     anew = [question._compiled.sql for question, values in asked.items() if is_planned_anew(question, values)]
     assert anew == []
     assert {committed_funds._BUYS_LEARNT_OF, traffic._COUNTED} <= asked.keys()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("side", "plans"), [("BUY", "force_generic_plan"), ("SELL", "auto")])
+def test_what_is_asked_of_a_purchase_is_planned_once(desk, held, received, monkeypatch, side, plans):
+    """As a day fills PostgreSQL would plan it anew each time; what a sale asks is planned well for its values alone."""
+    held(2)
+    seen = {}
+
+    def noted(module, step):
+        whole = getattr(module, step)
+
+        def look(*arguments, **more):
+            ((seen[step],),) = ask("SHOW plan_cache_mode", [])()
+            return whole(*arguments, **more)
+
+        monkeypatch.setattr(module, step, look)
+
+    noted(deciding, "assess")
+    noted(execution, "withdrawal")
+
+    order = submit(desk, decide(desk, received(signal_type=side, cms_score=75 if side == "BUY" else -75)))
+
+    assert (order.side, order.status) == (side, "OPEN")
+    assert seen == {"assess": plans, "withdrawal": plans}

@@ -57,6 +57,25 @@ def two_doubled():
     return one(), two()
 
 
+PLANS = "SHOW plan_cache_mode"
+
+
+@pytest.mark.parametrize(("planned_once", "mode"), [(True, "force_generic_plan"), (False, "auto")])
+def test_what_is_planned_once_is_so_until_its_transaction_ends(line, backend, planned_once, mode):
+    with transaction.atomic():
+        with together(planned_once=planned_once):
+            one, two, plans = ask(DOUBLED, [1]), ask(DOUBLED, [2]), ask(PLANS, [])
+        assert (one(), two()) == ([(2,)], [(4,)])
+        assert plans() == ask(PLANS, [])() == [(mode,)]
+    assert ask(PLANS, [])() == [("auto",)]
+
+
+def test_outside_a_transaction_nothing_is_set(line, backend):
+    with together(planned_once=True):
+        plans = ask(PLANS, [])
+    assert plans() == ask(PLANS, [])() == [("auto",)]
+
+
 def test_a_transaction_begins_in_the_trip_of_its_first_questions(line, backend):
     two_doubled()
 
