@@ -55,6 +55,7 @@ class Connection:
         self.who = who
         self.modes: dict[int, Mode] = {}  # by instrument token
         self.behind: set[int] = set()  # tokens of which a tick was left out
+        self.newly: set[int] = set()  # tokens subscribed since a look at the market began
         self.outbox: deque[Message] = deque()
         self.ticks_waiting = 0
         self.waiting = asyncio.Event()

@@ -166,6 +166,8 @@ class Stream:
         self.let_go(now)
         if self.connections and (mishap := self.mishap(now, AT_TICK)):
             self.suffer(mishap)
+        for connection in self.connections:
+            connection.newly.clear()
         news = await self.feed.news(lambda: (pair for one in self._listening() for pair in one.modes.items()), now)
         for connection in self._listening():
             self._send_news(connection, news, now)
@@ -264,12 +266,17 @@ class Stream:
             connection.tell(error_message(TOO_MANY_INSTRUMENTS))
             return
         connection.subscribe(modes)
+        connection.newly.update(modes)
         self._offer(connection, modes, self.feed.current(modes, self.clock()))
 
     def _send_news(self, connection: Connection, news: Mapping[tuple[int, Mode], bytes], now: datetime) -> None:
         due: dict[int, bytes] = {}
         for token, mode in connection.modes.items():
             body = news.get((token, mode))
+            if token in connection.newly:  # it was told of a later moment than this look's
+                if body is not None:
+                    connection.behind.add(token)
+                continue
             if body is None and token in connection.behind:
                 body = self.feed.latest(token, mode, now)
             if body is not None:

@@ -239,7 +239,7 @@ def picture(stage: Stage, now) -> dict[str, object]:
         ],
         "positions": [
             position_row(position, Decimal(1500), Decimal(1490))
-            for position in (*account.net_positions(), *account.day_positions())
+            for position in (*account.net_positions(), *(one.today_alone() for one in account.net_positions()))
         ],
         "holdings": [holding_row(one, Decimal(1500), Decimal(1490), now) for one in account.holdings()],
         "funds": account.funds(lambda instrument: stage.market.last_price(instrument, now), stage.ledger.blocked),

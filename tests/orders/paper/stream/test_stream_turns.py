@@ -7,8 +7,11 @@ import itertools
 
 from orders.paper.stream.feed import AT_ONCE, Feed
 from orders.paper.stream.packets import Mode
+from orders.paper.stream.wishes import Action, Wish
 
 from .stand_ins import FULL_SAMPLE, NOW, Prices, instrument
+from .streaming import Setting, decoded
+from .test_stream_outbox import a_connection
 
 MANY = [instrument(number, f"SHARE{number}") for number in range(1, 3 * AT_ONCE + 2)]
 WATCHED = {one.instrument_token: Mode.FULL for one in MANY}
@@ -51,5 +54,33 @@ def test_what_is_watched_and_left_during_a_look_is_known_afterwards():
         assert set(feed.told) == set(watched.items())
         assert set(feed.seen) == set(watched)
         assert await feed.news(watched.items, NOW) == {}
+
+    asyncio.run(scenario())
+
+
+def test_who_subscribes_during_a_look_is_not_told_the_older_price_of_that_look():
+    async def scenario() -> None:
+        setting = Setting(instruments=MANY)
+        setting.prices.by_token = dict.fromkeys(WATCHED, FULL_SAMPLE)
+        watching, newcomer = a_connection(), a_connection()
+        watching.subscribe(WATCHED)
+        setting.stream.connections += [watching, newcomer]
+        look = asyncio.create_task(setting.tick())
+        await asyncio.sleep(0)
+        token = next(iter(setting.stream.feed.seen))
+        one = next(each for each in MANY if each.instrument_token == token)
+        setting.prices.trade(one, "1600.00")
+        setting.stream._subscribe(newcomer, Wish(action=Action.SUBSCRIBE, tokens=(token,), mode=Mode.FULL))
+        await look
+
+        assert prices(watching) == [float(FULL_SAMPLE.last_price)]
+        assert prices(newcomer) == [1600.0]
+        setting.prices.trade(one, str(FULL_SAMPLE.last_price))
+        await setting.tick()
+        assert prices(newcomer) == [1600.0, float(FULL_SAMPLE.last_price)]
+
+    def prices(connection):
+        told = [decoded(message.payload) for message in connection.outbox]
+        return [next(iter(ticks.values()))["last_price"] for ticks in told]
 
     asyncio.run(scenario())
