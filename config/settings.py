@@ -322,7 +322,7 @@ TEMPLATES = [
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL", default="postgresql://127.0.0.1:5432/order_executor")
 }
-DATABASES["default"]["CONN_MAX_AGE"] = None  # what was prepared on a line, and is remembered of it, ends with it
+DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     # A process that is paused inside a transaction must not hold the book's lock for ever: no statement may run, and no

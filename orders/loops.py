@@ -14,7 +14,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 import structlog
-from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, connection
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    connections,
+)
 
 from orders.receivers import REDIS_AWAY
 from risk.audit.who import acting
@@ -26,6 +34,15 @@ NOT_LEADING_SECONDS = 0.1
 LINE_SECONDS = 1.0  # a line to the database that was good a moment ago is not asked about again
 # InternalError too: that is how a session ends that stood still in a transaction, and how a replica refuses to write.
 AWAY = (*REDIS_AWAY, OperationalError, InterfaceError, InternalError)
+
+
+def keep_lines() -> None:
+    """
+    Let no line of this process to the database end for its age: what was prepared on it and is remembered of it would.
+
+    For who closes a line that failed him, as a loop does.
+    """
+    connections[DEFAULT_DB_ALIAS].settings_dict["CONN_MAX_AGE"] = None  # the dictionary is that of all threads
 
 
 def always() -> bool:

@@ -23,8 +23,8 @@ def lock_and_ask(
     Lock the mode's row and `ask` in the same trip. Return the row, what was asked, and the moment it was asked by.
 
     The caller is in a transaction. Whatever had to wait is asked once more, with the lock, by the clock of then; so the
-    moment is up to `WAITED_SECONDS` before the lock. What is asked of a `purchase` is planned once: however full the
-    book is, none of it is planned better for its values (`tests/orders/test_hot_path.py`). A sale asks for more.
+    moment is up to `WAITED_SECONDS` before the lock. What is asked of a `purchase` is planned once, for any
+    values: in a full book PostgreSQL itself finds that as good (`tests/orders/test_hot_path.py`). A sale asks for more.
     """
     began, now = boot_clock(), desk.clock()
     with together(planned_once=purchase):

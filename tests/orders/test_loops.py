@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import InternalError, OperationalError, connection
 
 from orders import inbox
@@ -15,6 +16,7 @@ from orders.execution import submit
 from orders.inbox import Received, Recorded, record
 from orders.listener import Listener
 from orders.loops import Loop
+from orders.management.commands import listen_signals
 from orders.models import Order, Signal
 from orders.reconciliation import reconcile
 from orders.tracker import Tracker
@@ -406,7 +408,13 @@ def test_an_outage_of_the_broker_is_told_though_the_database_was_away_for_a_mome
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_line_does_not_end_for_its_age_and_is_asked_whether_it_is_good():
+def test_a_line_of_the_executor_does_not_end_for_its_age_and_is_asked_whether_it_is_good(settings, monkeypatch):
+    settings.PAPER_KITE_URL = "http://127.0.0.1:9"
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 60)
+    monkeypatch.setattr(listen_signals, "prepare_when_possible", lambda *_: False)
+    monkeypatch.setattr(listen_signals.signal, "signal", lambda *_: None)
+    call_command("listen_signals")
+    connection.close()
     connection.ensure_connection()
     line = connection.connection
 

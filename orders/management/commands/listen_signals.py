@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from orders.desk import Desk, DeskNotWired
 from orders.listener import ExecutorDied, Listener
+from orders.loops import keep_lines
 from orders.start import StartRefused, prepare_when_possible
 from orders.sweeping import leave_it_to_quiet_moments
 
@@ -27,6 +28,7 @@ class Command(BaseCommand):
             raise CommandError(str(trouble)) from trouble
 
     def _run(self, desk: Desk) -> None:
+        keep_lines()
         stopping = threading.Event()
         listener = Listener(
             desk,
