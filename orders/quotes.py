@@ -18,7 +18,7 @@ from orders.broker.gateway import BrokerUnreachable, MarketQuote, SessionRefused
 from orders.desk import Desk
 from orders.many_rows import IsAnyOf, as_text
 from orders.models import Instrument, Order, Position
-from risk.engine.facts import Funds, Quote
+from risk.engine.facts import Funds, PriceBand, Quote
 from risk.questions import Question, together
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ def quote_and_band(desk: Desk, exchange: str, symbol: str) -> Told:
     now = desk.clock()  # the asking may have taken seconds, in which the stream went on, or fell silent
     band = streamed.kept_band(*key, now=now) if asked is None else asked.band
     # What stays unknown refuses what opens, and says so in the verdict.
-    return Told(streamed.last(*key, now=now), band)
+    return _with_the_band_in_force(streamed.last(*key, now=now), band)
 
 
 def expect_quotes(desk: Desk, keys: Iterable[Key]) -> None:
@@ -103,7 +103,8 @@ class ReadAhead:
         if not aging or not desk.vault.is_valid(now):
             return
         if desk.asked_prices.read_ahead(aging, lambda keys: _ask(desk, keys), clock=desk.clock):
-            self._bands_asked_at = desk.clock()  # where the broker hung nobody may ask but one who reads ahead
+            # Not when it began: a broker that hangs would be asked nearly all the time.
+            self._bands_asked_at = desk.clock()
             _remember_bands(desk)
 
 
@@ -115,7 +116,16 @@ def heard(desk: Desk, exchange: str, symbol: str) -> Told:
 def _heard(desk: Desk, key: Key, now: datetime) -> Told:
     """Return what the stream told of the price a moment ago, and the band that is remembered."""
     streamed = desk.streamed_prices
-    return Told(streamed.last(*key, now=now), streamed.band(*key, now=now)) if streamed else NOTHING_TOLD
+    if streamed is None:
+        return NOTHING_TOLD
+    return _with_the_band_in_force(streamed.last(*key, now=now), streamed.band(*key, now=now))
+
+
+def _with_the_band_in_force(quote: Quote | None, band: PriceBand | None) -> Told:
+    """Return both, without a band that a later price lies outside of: the exchange has set another one since."""
+    if quote and band and quote.as_of > band.as_of and not band.lower <= quote.price <= band.upper:
+        return Told(quote)
+    return Told(quote, band)
 
 
 def _remember_bands(desk: Desk) -> None:

@@ -22,6 +22,7 @@ Positions = tuple[dict[Key, int], datetime]
 Answer = TypeVar("Answer")
 
 WANTED_MAX = 500  # instruments in one question, the latest wanted: as many as Kite takes
+HANGS_FROM = timedelta(seconds=3)  # of a question that fails: as long as one waits that finds nobody
 WANTED_FOR = timedelta(seconds=30)  # longer than a turn over many signals takes
 FUNDS_WANTED_FOR = timedelta(seconds=10)  # after the last purchase that looked for them
 
@@ -52,7 +53,7 @@ class AskedPrices:
         self._wanted: OrderedDict[Key, datetime] = OrderedDict()
         self._answers: dict[Key, Told | None] = {}
         self._answered_at: datetime | None = None
-        self._hung = False  # whether the last question failed after longer than that
+        self._hung = False  # whether the last question did
 
     def expect(self, keys: Iterable[Key], *, now: datetime) -> None:
         """Say what will be wanted soon: the next question is put for it, too."""
@@ -75,17 +76,20 @@ class AskedPrices:
         """
         Return the last price and the price band; None where the broker could not be asked.
 
-        Waits for at most a second until the broker may be asked again; not where one who was waited for hung, for the
-        next one would, too. `ask` returns None when it fails. Where there is room in the question it is put for what is
-        `beside`, too.
+        Waits for at most a second until the broker may be asked again; not after a question that hung while it was
+        waited for, since the next one would, too. `ask` returns None when it fails. Where there is room in the question
+        it is put for what is `beside`, too.
         """
-        self.expect([key], now=clock())  # who asks meanwhile asks for it, too
+        came_at = clock()
+        self.expect([key], now=came_at)  # who asks meanwhile asks for it, too
         with self._asking:
             now = clock()
             if is_within(self._answered_at, self._span, now):
-                if key in self._answers or self._hung:
-                    return self._answers.get(key)
+                if key in self._answers:
+                    return self._answers[key]
                 assert self._answered_at is not None, "it is within the span"
+                if self._hung and came_at < self._answered_at:
+                    return None
                 pause((self._answered_at + self._span - now).total_seconds())
             self._put_the_question(ask, clock, first=[key], beside=beside)
             return self._answers[key]
@@ -100,8 +104,8 @@ class AskedPrices:
         """
         Ask for what is wanted, and for as many of these as there is room for. Return whether the broker was asked.
 
-        It is not within a second of the last answer. What fails at once answers nobody: who wants a price meanwhile
-        asks.
+        It is not within a second of the last answer. What fails answers nobody: who wants a price meanwhile asks, but
+        not who stood waiting while it hung.
         """
         with self._asking:
             if is_within(self._answered_at, self._span, clock()):
@@ -129,7 +133,7 @@ class AskedPrices:
         # Another dictionary: who has the last one keeps it.
         self._answers = {each: None if quotes is None else _as_told(quotes.get(each), as_of) for each in keys}
         self._answered_at = clock()
-        self._hung = quotes is None and not is_within(as_of, self._span, self._answered_at)
+        self._hung = quotes is None and not is_within(as_of, HANGS_FROM, self._answered_at)
         return quotes is not None
 
     def _all_wanted(self, now: datetime) -> list[Key]:

@@ -193,15 +193,15 @@ MUTATIONS = [
     Mutation(
         "put a question that hung once more for each who waited",
         "orders/broker/asked.py",
-        "if key in self._answers or self._hung:",
-        "if key in self._answers:",
-        ASKED + "who_waited_for_a_question_that_hung_does_not_put_it_again",
+        "if self._hung and came_at < self._answered_at:",
+        "if False:",
+        ASKED + "who_waited_while_a_question_hung_does_not_put_it_again",
     ),
     Mutation(
         "use a price from before a question that hung",
         "orders/quotes.py",
-        "return Told(streamed.last(*key, now=now), band)",
-        "return Told(heard.quote, band)",
+        "return _with_the_band_in_force(streamed.last(*key, now=now), band)",
+        "return _with_the_band_in_force(heard.quote, band)",
         READ_AHEAD + "a_price_from_before_a_question_that_hung_is_not_used",
     ),
     Mutation(
@@ -219,11 +219,11 @@ MUTATIONS = [
         READ_AHEAD + "ten_seconds_lie_between_the_end_of_a_question_ahead_that_hung_and_the_next",
     ),
     Mutation(
-        "clip an exit to a band that the price has left",
-        "risk/engine/sizing.py",
-        " or (quote is not None and quote.as_of > band.as_of and not band.lower <= quote.price <= band.upper)",
-        "",
-        "tests/risk/engine/test_sizing.py::test_a_later_price_outside_the_band_says_that_it_is_not_in_force",
+        "go by a band that the price has left",
+        "orders/quotes.py",
+        "        return Told(quote)\n",
+        "        pass\n",
+        READ_AHEAD + "a_band_that_a_later_price_lies_outside_of_is_asked_for_anew",
     ),
     Mutation(
         "plan a sale's questions for any values",
