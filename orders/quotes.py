@@ -18,7 +18,7 @@ from orders.broker.gateway import BrokerUnreachable, MarketQuote, SessionRefused
 from orders.desk import Desk
 from orders.many_rows import IsAnyOf, as_text
 from orders.models import Instrument, Order, Position
-from risk.engine.facts import Funds, PriceBand, Quote
+from risk.engine.facts import Funds, Quote
 from risk.questions import Question, together
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ def quote_and_band(desk: Desk, exchange: str, symbol: str) -> Told:
     now = desk.clock()  # the asking may have taken seconds, in which the stream went on, or fell silent
     band = streamed.kept_band(*key, now=now) if asked is None else asked.band
     # What stays unknown refuses what opens, and says so in the verdict.
-    return _with_the_band_in_force(streamed.last(*key, now=now), band)
+    return Told(streamed.last(*key, now=now), band)
 
 
 def expect_quotes(desk: Desk, keys: Iterable[Key]) -> None:
@@ -116,16 +116,7 @@ def heard(desk: Desk, exchange: str, symbol: str) -> Told:
 def _heard(desk: Desk, key: Key, now: datetime) -> Told:
     """Return what the stream told of the price a moment ago, and the band that is remembered."""
     streamed = desk.streamed_prices
-    if streamed is None:
-        return NOTHING_TOLD
-    return _with_the_band_in_force(streamed.last(*key, now=now), streamed.band(*key, now=now))
-
-
-def _with_the_band_in_force(quote: Quote | None, band: PriceBand | None) -> Told:
-    """Return both, without a band that a later price lies outside of: the exchange has set another one since."""
-    if quote and band and quote.as_of > band.as_of and not band.lower <= quote.price <= band.upper:
-        return Told(quote)
-    return Told(quote, band)
+    return Told(streamed.last(*key, now=now), streamed.band(*key, now=now)) if streamed else NOTHING_TOLD
 
 
 def _remember_bands(desk: Desk) -> None:

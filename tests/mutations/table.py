@@ -200,8 +200,8 @@ MUTATIONS = [
     Mutation(
         "use a price from before a question that hung",
         "orders/quotes.py",
-        "return _with_the_band_in_force(streamed.last(*key, now=now), band)",
-        "return _with_the_band_in_force(heard.quote, band)",
+        "return Told(streamed.last(*key, now=now), band)",
+        "return Told(heard.quote, band)",
         READ_AHEAD + "a_price_from_before_a_question_that_hung_is_not_used",
     ),
     Mutation(
@@ -217,13 +217,6 @@ MUTATIONS = [
         "self._bands_asked_at = desk.clock()",
         "self._bands_asked_at = now",
         READ_AHEAD + "ten_seconds_lie_between_the_end_of_a_question_ahead_that_hung_and_the_next",
-    ),
-    Mutation(
-        "go by a band that the price has left",
-        "orders/quotes.py",
-        "        return Told(quote)\n",
-        "        pass\n",
-        READ_AHEAD + "a_band_that_a_later_price_lies_outside_of_is_asked_for_anew",
     ),
     Mutation(
         "plan a sale's questions for any values",

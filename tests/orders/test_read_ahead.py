@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from orders.broker.asked import WANTED_MAX, AskedFunds, AskedPositions, AskedPrices, Told
+from orders.broker.asked import WANTED_MAX, AskedFunds, AskedPositions, AskedPrices
 from orders.broker.gateway import BrokerUnreachable
 from orders.broker.prices import BAND_AGE_MAX, BAND_WANTED_FOR, BAND_YOUNG_FOR, StreamedPrices
 from orders.broker.ticks import Tick
@@ -16,7 +16,7 @@ from orders.deciding import decide
 from orders.desk import Desk
 from orders.models import Instrument, OrderEvent
 from orders.quotes import ReadAhead, expect_quotes, heard, last_quote, quote_and_band
-from risk.engine.facts import PriceBand, Quote
+from risk.engine.facts import PriceBand
 from tests.conftest import StillClock
 
 RELIANCE, INFY, TCS = ("NSE", "RELIANCE"), ("NSE", "INFY"), ("NSE", "TCS")
@@ -290,41 +290,6 @@ def test_ten_seconds_lie_between_the_end_of_a_question_ahead_that_hung_and_the_n
         began = clock()
         ahead.turn()
     assert began - end >= timedelta(seconds=9.5)
-
-
-@pytest.mark.parametrize(
-    ("price", "questions"), [("0.01", 2), ("99999.00", 2), ("1400.00", 1)], ids=["below", "above", "inside"]
-)
-def test_a_band_that_a_later_price_lies_outside_of_is_asked_for_anew(streamed, clock, price, questions):
-    """No trade happens outside the band in force: an exit clipped to the old one would rest above the market."""
-    desk, _ = streamed
-    band = quote_and_band(desk, *RELIANCE).band
-    clock.advance(seconds=5)
-    hear(desk, clock, price)
-
-    told = quote_and_band(desk, *RELIANCE)
-
-    assert len(desk.gateway.questions) == questions
-    assert (told.band.as_of > band.as_of) == (questions == 2)
-
-
-def test_no_band_that_the_price_has_left_stands_in_where_the_broker_is_away(streamed, clock):
-    desk, _ = streamed
-    quote_and_band(desk, *RELIANCE)
-    desk.gateway.gateway = Unreachable()
-    clock.advance(seconds=5)
-    hear(desk, clock, "99999.00")
-
-    assert quote_and_band(desk, *RELIANCE) == Told(Quote(price=Decimal("99999.00"), as_of=clock()))
-
-
-def test_a_price_of_the_same_moment_or_before_says_nothing_against_a_band(streamed, clock):
-    desk, _ = streamed
-    band = quote_and_band(desk, *RELIANCE).band
-    assert band.as_of == clock()
-    hear(desk, clock, "99999.00")
-
-    assert heard(desk, *RELIANCE).band == band
 
 
 def test_an_older_band_takes_no_younger_ones_place_unless_that_lies_ahead(clock):

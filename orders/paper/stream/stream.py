@@ -274,8 +274,7 @@ class Stream:
         for token, mode in connection.modes.items():
             body = news.get((token, mode))
             if token in connection.newly:  # it was told of a later moment than this look's
-                if body is not None:
-                    connection.behind.add(token)
+                connection.behind.add(token)
                 continue
             if body is None and token in connection.behind:
                 body = self.feed.latest(token, mode, now)
