@@ -14,15 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import structlog
-from django.db import (
-    DEFAULT_DB_ALIAS,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-    close_old_connections,
-    connection,
-    connections,
-)
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, connection
 
 from orders.receivers import REDIS_AWAY
 from risk.audit.who import acting
@@ -42,7 +34,7 @@ def keep_lines() -> None:
 
     For who closes a line that failed him, as a loop does.
     """
-    connections[DEFAULT_DB_ALIAS].settings_dict["CONN_MAX_AGE"] = None  # the dictionary is that of all threads
+    connection.settings_dict["CONN_MAX_AGE"] = None  # the dictionary is that of all threads
 
 
 def always() -> bool:

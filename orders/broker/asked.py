@@ -53,7 +53,7 @@ class AskedPrices:
         self._wanted: OrderedDict[Key, datetime] = OrderedDict()
         self._answers: dict[Key, Told | None] = {}
         self._answered_at: datetime | None = None
-        self._hung = False  # whether the last question did
+        self._hung = False  # whether the last question failed as late as that
 
     def expect(self, keys: Iterable[Key], *, now: datetime) -> None:
         """Say what will be wanted soon: the next question is put for it, too."""

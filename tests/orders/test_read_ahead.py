@@ -125,15 +125,6 @@ def test_while_the_broker_is_away_funds_stay_at_hand_and_are_asked_for_once_a_se
     assert counted.gateway.funds_read == 3, "once with success, and after 0.75 and 1.75 s"
 
 
-PRICES = {RELIANCE: "1400.00", INFY: "1500.00", TCS: "3150.00"}  # inside their bands
-
-
-def hear(desk, clock, price, *, of="RELIANCE"):
-    token = Instrument.objects.values_list("token", flat=True).get(exchange="NSE", symbol=of)
-    told = Tick(token=token, last_price=Decimal(price), traded_at=None, exchange_at=clock())
-    desk.streamed_prices.hear([told], heard_at=clock())
-
-
 @pytest.fixture
 def streamed(counted, clock):
     """The same with a stream that tells a price of three symbols whenever it is asked to."""
@@ -141,14 +132,15 @@ def streamed(counted, clock):
     tokens = dict(Instrument.objects.values_list("symbol", "token"))
     prices.follow({key: tokens[key[1]] for key in (RELIANCE, INFY, TCS)})
 
-    desk = replace(counted, streamed_prices=prices)
-
     def tick():
-        for (_, symbol), price in PRICES.items():
-            hear(desk, clock, price, of=symbol)
+        told = [
+            Tick(token=token, last_price=Decimal(1400), traded_at=None, exchange_at=clock())
+            for token in prices.followed()
+        ]
+        prices.hear(told, heard_at=clock())
 
     tick()
-    return desk, tick
+    return replace(counted, streamed_prices=prices), tick
 
 
 def test_a_question_for_one_symbol_tells_the_bands_of_all_that_it_was_put_for(streamed, clock):

@@ -272,10 +272,10 @@ class Stream:
     def _send_news(self, connection: Connection, news: Mapping[tuple[int, Mode], bytes], now: datetime) -> None:
         due: dict[int, bytes] = {}
         for token, mode in connection.modes.items():
-            body = news.get((token, mode))
             if token in connection.newly:  # it was told of a later moment than this look's
                 connection.behind.add(token)
                 continue
+            body = news.get((token, mode))
             if body is None and token in connection.behind:
                 body = self.feed.latest(token, mode, now)
             if body is not None:
