@@ -153,11 +153,13 @@ class Book:
         return f"{ORDER_ID_PREFIX}{last_day}{last_number + 1:06d}"
 
     def orders_of(self, day: date) -> Iterator[Order]:
-        return (order for order in self.orders.values() if order.belongs_to(day))
+        """Yield the day's orders that there are now, however many are placed before the last is taken."""
+        return (order for order in tuple(self.orders.values()) if order.belongs_to(day))
 
     def trades_of(self, day: date) -> Iterator[Trade]:
-        """Yield the day's trades, oldest first within an order."""
-        return (trade for order in self.orders.values() for trade in order.trades if trading_date(trade.at) == day)
+        """Yield the day's trades of the orders that there are now, oldest first within an order."""
+        orders = tuple(self.orders.values())
+        return (trade for order in orders for trade in order.trades if trading_date(trade.at) == day)
 
     def forget_before(self, day: date) -> None:
         """Drop the ended orders of earlier days, as Zerodha does at night."""

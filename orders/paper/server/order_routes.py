@@ -78,7 +78,7 @@ class OrderRoutes:
     async def orders(self, _request: web.Request, _: Quirks) -> web.Response:
         now = self.clock()
         listed = self.exchange.book.orders_of(trading_date(now))
-        return success_of_rows(self._order_texts.of(order for order in listed if order.visible(now)))
+        return success_of_rows(await self._order_texts.of(order for order in listed if order.visible(now)))
 
     async def order_history(self, request: web.Request, _: Quirks) -> web.Response:
         return success(history_rows(self._visible_order(request)))
@@ -86,7 +86,7 @@ class OrderRoutes:
     async def trades(self, _request: web.Request, _: Quirks) -> web.Response:
         now = self.clock()
         done = self.exchange.book.trades_of(trading_date(now))
-        return success_of_rows(self._trade_texts.of(trade for trade in done if trade.order.visible(now)))
+        return success_of_rows(await self._trade_texts.of(trade for trade in done if trade.order.visible(now)))
 
     async def order_trades(self, request: web.Request, _: Quirks) -> web.Response:
         return success([trade_row(trade) for trade in self._visible_order(request).trades])

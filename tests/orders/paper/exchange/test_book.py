@@ -28,6 +28,16 @@ def test_a_day_order_is_gone_the_next_day(stage):
         stage.cancel(order, TUESDAY)
 
 
+def test_orders_and_trades_of_a_day_can_be_gone_through_while_others_are_placed(stage):
+    placed = [stage.rest(), stage.place(), stage.place()]
+    orders, trades = stage.book.orders_of(MONDAY.date()), stage.book.trades_of(MONDAY.date())
+    begun = [next(orders), next(trades)]
+    stage.place()
+
+    assert [begun[0], *orders] == placed
+    assert [trade.order for trade in (begun[1], *trades)] == placed[1:]
+
+
 def test_an_old_order_cannot_fill_at_midnight(stage):
     order = stage.rest()
 
