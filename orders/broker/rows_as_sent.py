@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -21,6 +21,7 @@ _ITS_END = re.compile(r"\s*\}\s*\Z")
 _BLANK = re.compile(r"[ \t\n\r]*")
 _OBJECT_END = "}"  # what begins as 1 did may be 15 or 1.5 now; an object ends where it did
 PAGE_ROWS = 32
+PIECE_BYTES = 256 * 1024  # at a time; by ten kilobytes, as `requests` reads, a full book takes nearly twice as long
 _read_value = json.JSONDecoder().raw_decode
 
 Report = TypeVar("Report")
@@ -47,6 +48,9 @@ class RowsAsSent(Sequence[Any]):
 
 class AnswerWithRows(requests.Response):
     """An answer whose list is left as it was sent; any other answer is decoded as ever."""
+
+    def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
+        return super().iter_content(max(chunk_size or 0, PIECE_BYTES), decode_unicode)
 
     def json(self, **how: Any) -> Any:
         try:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 from datetime import datetime
 from types import SimpleNamespace
 from unittest import mock
 
 import pytest
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orders.broker import kite_rows, rows_as_sent
 from orders.broker.gateway import BrokerUnreachable
 from orders.broker.kite import KiteGateway
-from orders.broker.rows_as_sent import PAGE_ROWS, AnswerWithRows, RowReader, RowsAsSent
+from orders.broker.rows_as_sent import PAGE_ROWS, PIECE_BYTES, AnswerWithRows, RowReader, RowsAsSent
 
 from .raw_server import http, raw
 
@@ -38,6 +41,18 @@ def answer(text: str) -> AnswerWithRows:
     response = AnswerWithRows()
     response._content = text.encode("utf-8", "surrogatepass")
     return response
+
+
+def test_a_long_answer_is_read_in_large_pieces():
+    """A piece costs as much as ten kilobytes do."""
+    sent = spelled([{"n": "x" * 100}] * 20_000, SPELLINGS[0]).encode()
+    response = AnswerWithRows()
+    response.raw = urllib3.HTTPResponse(io.BytesIO(sent), status=200, preload_content=False)
+    response.status_code = 200
+    pieces = list(response.iter_content(10 * 1024))
+
+    assert b"".join(pieces) == sent
+    assert len(pieces) == math.ceil(len(sent) / PIECE_BYTES)
 
 
 def spelled(rows: object, how: dict) -> str:
