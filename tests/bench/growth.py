@@ -1,11 +1,15 @@
 """
 Growth: whether an order costs the same with a million past orders as with none, and with five thousand today; and what
 pages and files take then.
+
+The full book takes turns with an empty one, which has servers of its own: no machine is as fast all through an hour.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 from tests.bench import pages
 from tests.bench.ground import Ground
@@ -19,21 +23,51 @@ MEDIAN_MAX, P99_MAX = 1.10, 1.30  # times what it is with none
 
 
 def figures(ground: Ground, rounds: int, messages: int) -> list[Figure]:
-    """Return how many times the time with no past each is, and what pages and files take at the last."""
-    with executor(ground):
-        fill_today(ground, TODAY)
-        today = take(ground, "signals", "today", messages)
-    with executor(ground):
-        none = take(ground, "signals", "none", messages)
-    found, filled = [*_beside(f"{TODAY:,} orders today", today, none), _while_a_book_is_read(today)], 0
-    for orders in PAST:
-        ground.run("past", str(orders - filled))  # as copies of what was made before it
-        filled = orders
-        with executor(ground, forgets=False):
-            found += _beside(
-                f"{orders // 1000:,},000 past orders", take(ground, "signals", f"p{orders}", messages), none
-            )
+    """Return how many times the time with an empty book each is, and what pages and files take at the last."""
+    with _empty_beside(ground) as empty:
+        turns = Turns(ground, empty, rounds, messages)
+        with executor(ground):
+            fill_today(ground, TODAY)
+        today, none = turns.take("today", first=None)
+        found, filled = [*_beside(f"{TODAY:,} orders today", today, none), _while_a_book_is_read(today)], 0
+        for orders in PAST:
+            ground.run("past", str(orders - filled))  # as copies of what was made before it
+            filled = orders
+            taken, none = turns.take(f"past{orders}", first="forget_today")
+            found += _beside(f"{orders // 1000:,},000 past orders", taken, none)
     return [*found, *pages_and_files(ground)]
+
+
+@contextlib.contextmanager
+def _empty_beside(ground: Ground) -> Iterator[Ground]:
+    """Have servers of their own for an empty book."""
+    empty = Ground(ground.folder / "empty")
+    try:
+        empty.start()
+        empty.run("prepare")
+        yield empty
+    finally:
+        empty.stop()
+    empty.remove()
+
+
+class Turns:
+    """Measures a book and an empty one by turns; whichever waits has no executor, and its servers nothing to do."""
+
+    def __init__(self, full: Ground, empty: Ground, rounds: int, messages: int) -> None:
+        self._full = full
+        self._empty = empty
+        self._rounds = rounds
+        self._messages = max(1, messages // rounds)  # of a turn
+
+    def take(self, run: str, *, first: str | None) -> tuple[Taken, Taken]:
+        """Return what became of as many messages on either; `first` is played on the full one before each turn."""
+        full, none = Taken(), Taken()
+        for number in range(self._rounds):
+            for ground, taken, part in ((self._full, full, first), (self._empty, none, "forget")):
+                with executor(ground, first=part):
+                    taken.add(take(ground, "signals", f"{run}-{number}-", self._messages))
+        return full, none
 
 
 def fill_today(ground: Ground, orders: int) -> None:

@@ -85,14 +85,15 @@ class Publisher:
 
 
 @contextlib.contextmanager
-def executor(ground: Ground, *, forgets: bool = True) -> Iterator[None]:
+def executor(ground: Ground, *, first: str | None = "forget") -> Iterator[None]:
     """
     Run the executor until it hears the channel and has read the broker's book, which is empty, as ours of today is.
 
-    Where it `forgets` the past, too; else that stays.
+    The part that is played `first` forgets all of ours, or today's only; without one both books stay.
     """
-    ground.paper.reset()
-    ground.run("forget" if forgets else "forget_today")
+    if first is not None:
+        ground.paper.reset()
+        ground.run(first)
     begun = ground.process("executor")
     session = "SELECT count(*) FROM orders_brokersession WHERE reconciled_at > %s"
     since = datetime.now(UTC)
