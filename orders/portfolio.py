@@ -10,8 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from django.db.models import Count, F, Max, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import F, Max, QuerySet, Subquery, Value
 
 from orders import external
 from orders.broker.sessions import SESSION
@@ -30,7 +29,7 @@ from orders.models.quarters import FUTURE_MAX, dated_since
 from orders.observed import Observed
 from orders.rejections import ask_rejections
 from orders.session_hours import market_of
-from orders.traffic import ask_traffic
+from orders.traffic import ask_traffic_and_trades
 from risk.engine.day import DayOfSymbol, loss_of_day
 from risk.engine.facts import Elsewhere, Holding, Portfolio, Side, TradingState
 from risk.engine.limits import Limits
@@ -86,7 +85,7 @@ def ask_book(desk: Desk, key: Key, observed: Observed, now: datetime) -> Callabl
     made = _MADE.ask(**here, today=today, day_before=today - timedelta(days=1))
     rejections = ask_rejections(desk.mode, now=now)
     stops = STOPS.ask(mode=desk.mode, symbol=symbol)
-    requests = ask_traffic(desk, now)
+    sent = ask_traffic_and_trades(desk, now)
     committed = None if observed.funds is None else ask_committed(desk.mode, observed.funds, now)
     moved = None if observed.broker_as_of is None else _ask_changed(**here, since=observed.broker_as_of)
 
@@ -99,7 +98,7 @@ def ask_book(desk: Desk, key: Key, observed: Observed, now: datetime) -> Callabl
         line = by_symbol.pop(key, _Line())
         if limits.include_external and not external.is_known(desk):
             line.external = None
-        ((count, *newest),), (streak, lately) = made(), rejections()
+        (newest,), (traffic, trades), (streak, lately) = made(), sent(), rejections()
         return Portfolio(
             state=TradingState(control.state),
             auto_trading=control.auto_trading and desk.auto_trading_allowed,
@@ -107,14 +106,14 @@ def ask_book(desk: Desk, key: Key, observed: Observed, now: datetime) -> Callabl
             armed=bool(login and control.armed_user_id and control.armed_user_id == login.user_id),
             session_valid=desk.vault.is_valid(now, login),
             reconciled_at=login.reconciled_at if login else None,
-            trades_today=count,
+            trades_today=trades,
             orders_in_doubt=sum(order["status"] == OrderStatus.IN_DOUBT for order in orders),
             day_loss=_day_loss(desk, limits, now, result(prices)),
             holding=_holding(observed, line, _Newest._make(newest), stale=moved is not None and moved()),
             quote=observed.quote,
             market=market_of(desk, instrument, now=now),
             stops=tuple(title for (title,) in stops()),
-            traffic=requests(),
+            traffic=traffic,
             band=observed.band,
             funds=None if committed is None else committed(),
             others=tuple(each.elsewhere(symbol) for (_, symbol), each in sorted(by_symbol.items()) if each.is_open),
@@ -297,25 +296,21 @@ def _made(
     mode: str, exchange: str, symbol: str, now: datetime, today: date, day_before: date
 ) -> QuerySet[TradingControl, Any]:
     """
-    Count the trades of today, by an index alone, and find when the newest of each side of the symbol was made, of today
-    and the day before: one row, the switch's.
+    Find when the newest trade of each side of the symbol was made, of today and the day before: one row, the switch's.
 
     What the broker refused is no first order that a second would double; one from the future was dated by a clock that
     was set back since.
     """
-    of_today = Order.objects.trades_of(mode, today).order_by().values(in_all=Value(1))
     trades = Order.objects.trades_of(mode, today, day_before).filter(exchange=exchange, symbol=symbol)
     alike = trades.filter(created_at__lte=now + FUTURE_MAX).exclude(status__in=INFERRED).order_by()
     newest = (
         Subquery(alike.filter(side=side.value).values(in_all=Value(1)).annotate(at=Max("created_at")).values("at"))
         for side in Side
     )
-    return TradingControl.objects.filter(mode=mode).values_list(
-        Coalesce(Subquery(of_today.annotate(count=Count("*")).values("count")), 0), *newest
-    )
+    return TradingControl.objects.filter(mode=mode).values_list(*newest)
 
 
-_MADE = Question[tuple[int, datetime | None, datetime | None]](
+_MADE = Question[tuple[datetime | None, datetime | None]](
     _made, mode=str, exchange=str, symbol=str, now=datetime, today=date, day_before=date
 )
 

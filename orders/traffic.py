@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
+from django.contrib.postgres.fields import ArrayField
 from django.db.models import (
     Case,
     Count,
@@ -19,6 +20,7 @@ from django.db.models import (
     F,
     FloatField,
     Func,
+    IntegerField,
     Q,
     QuerySet,
     Subquery,
@@ -30,6 +32,7 @@ from django.db.models.functions import Coalesce
 from orders.desk import Desk, trading_date
 from orders.lifecycle import TURNED_AWAY, ModificationState, OrderStatus
 from orders.models import Order, OrderEvent, OrderModification
+from orders.models.order import IS_REQUEST, IS_TRADE
 from orders.models.quarters import FUTURE_MAX, lately
 from risk.engine.facts import Origin, Traffic
 from risk.engine.rates import BROKER_MINUTE, MINUTE, SECOND
@@ -48,26 +51,33 @@ def traffic(desk: Desk, now: datetime) -> Traffic:
 
 def ask_traffic(desk: Desk, now: datetime) -> Later[Traffic]:
     """Ask for the requests that count at that moment."""
+    counted = ask_traffic_and_trades(desk, now)
+    return lambda: counted()[0]
+
+
+def ask_traffic_and_trades(desk: Desk, now: datetime) -> Later[tuple[Traffic, int]]:
+    """Ask for the same and how many trades there are of today: a full day is counted once."""
     unanswered = timedelta(seconds=desk.rules.answer_within_seconds)  # an answer came by then, or none will
     began = now - MINUTE - unanswered
     days = {"first_day": trading_date(began), "today": trading_date(now)}
     modified = _MODIFIED.ask(mode=desk.mode, now=now, began=began)
     counted = _COUNTED.ask(mode=desk.mode, now=now, began=began, **days)
 
-    def told() -> Traffic:
-        ((placed, today, cancelled),) = counted()
+    def told() -> tuple[Traffic, int]:
+        ((placed, (requests, trades), cancelled),) = counted()
         moments = [datetime.fromtimestamp(abs(at), UTC) for at in placed]
         turned_away = [datetime.fromtimestamp(-at, UTC) for at in placed if at < 0]
         for moment, was_turned_away in _there_by(modified(), now):
             moments.append(moment)
             turned_away += [moment] if was_turned_away else []
         a_minute_ago = now - MINUTE
-        return Traffic(
+        found = Traffic(
             placed=tuple(sorted(moment for moment in moments if moment > a_minute_ago)),
             cancelled=tuple(sorted(cancelled)),
             turned_away_at=max(turned_away, default=None),
-            today=today,
+            today=requests,
         )
+        return found, trades
 
     return told
 
@@ -77,6 +87,13 @@ class _Seconds(Func):
 
     template = "date_part('epoch', %(expressions)s)"
     output_field = FloatField()
+
+
+class _Two(Func):
+    """Two counts in one column, as that is all a subquery may have."""
+
+    template = "ARRAY[%(expressions)s]"
+    output_field = ArrayField(IntegerField())
 
 
 def _placed(mode: str, now: datetime, began: datetime, first_day: date, today: date) -> QuerySet[Order, Any]:
@@ -107,16 +124,17 @@ def _modified(mode: str, now: datetime, began: datetime) -> QuerySet[OrderModifi
 
 def _counted(mode: str, now: datetime, began: datetime, first_day: date, today: date) -> QuerySet[TradingControl, Any]:
     """
-    Return what was placed lately, how many of today there are, counted by an index alone, and when cancels were tried
-    in the last second.
+    Return what was placed lately, how many requests and trades of today there are, counted by an index alone, and when
+    cancels were tried in the last second.
 
     One row, the switch's: each of the three is read by an index of its own.
     """
-    requested = Order.objects.requested_on(mode, today).order_by().values(in_all=Value(1))
+    of_today = Order.objects.filter(mode=mode, trading_date=today).order_by().values(in_all=Value(1))
+    both = _Two(Count("mode", filter=IS_REQUEST), Count("mode", filter=IS_TRADE))  # it stands in the index
     tried = Order.objects.filter(lately("cancel_tried_at", now - SECOND, now + FUTURE_MAX), mode=mode).order_by()
     return TradingControl.objects.filter(mode=mode).values_list(
         ArraySubquery(_placed(mode, now, began, first_day, today)),
-        Coalesce(Subquery(requested.annotate(count=Count("*")).values("count")), 0),
+        Subquery(of_today.annotate(both=both).values("both")),
         ArraySubquery(tried.values("cancel_tried_at")),
     )
 
@@ -124,7 +142,7 @@ def _counted(mode: str, now: datetime, began: datetime, first_day: date, today: 
 _MODIFIED = Question[tuple[str, str, datetime | None, datetime | None]](
     _modified, mode=str, now=datetime, began=datetime
 )
-_COUNTED = Question[tuple[list[float], int, list[datetime]]](
+_COUNTED = Question[tuple[list[float], list[int], list[datetime]]](
     _counted, mode=str, now=datetime, began=datetime, first_day=date, today=date
 )
 

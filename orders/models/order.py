@@ -30,6 +30,10 @@ from risk.writing import Change, insert, insert_chain, take_over, update_and_tel
 
 BORNE_OUT = "absent from the broker's book: surely turned away"
 
+_HAS_LEFT = ~Q(status__in=NEVER_SENT)  # or will
+IS_REQUEST = Q(submitted_at__isnull=False) & _HAS_LEFT & ~Q(origin=Origin.EXTERNAL, broker_order_id="")
+IS_TRADE = _HAS_LEFT & ~Q(origin=Origin.EXTERNAL)
+
 log = structlog.get_logger(__name__)
 
 
@@ -123,12 +127,11 @@ class OrderQuerySet(models.QuerySet["Order"]):
         Return what the broker counts as order requests of Mumbai dates: ours that were sent, whatever became of them,
         and what somebody placed elsewhere. The row of a stranger that turned out to be ours is not a second one.
         """
-        sent = self.filter(mode=mode, trading_date__in=trading_dates, submitted_at__isnull=False)
-        return sent.exclude(status__in=NEVER_SENT).exclude(origin=Origin.EXTERNAL, broker_order_id="")
+        return self.filter(IS_REQUEST, mode=mode, trading_date__in=trading_dates)
 
     def trades_of(self, mode: str, *trading_dates: date) -> OrderQuerySet:
         """Return the trades of Mumbai dates: orders PENDING or ever submitted, not those withdrawn unsent."""
-        return self.ours(mode).filter(trading_date__in=trading_dates).exclude(status__in=NEVER_SENT)
+        return self.filter(IS_TRADE, mode=mode, trading_date__in=trading_dates)
 
 
 class Order(models.Model):
