@@ -33,6 +33,7 @@ from orders.broker.kite_rows import IST
 
 PERMISSION = "orders.export_order"
 CHUNK_ROWS = 5000  # what PostgreSQL answers in some hundredths of a second
+_KEYS = object()  # stands for the ids of a chunk in a statement that is made once for all of them
 XLSX_ROWS_MAX = 50_000  # beyond, it takes a minute to open
 TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -91,20 +92,19 @@ class ExportPages:
         return answer
 
 
-def chunks(listed: QuerySet[Any], rows_max: int | None = None) -> Iterator[QuerySet[Any]]:
+def chunks(plain: QuerySet[Any], rows_max: int | None = None) -> Iterator[list[int]]:
     """
-    Yield the rows in the list's order, `CHUNK_ROWS` at a time, or the first `rows_max` of them.
+    Yield the ids of the rows in the list's order, `CHUNK_ROWS` at a time, or of the first `rows_max` of them.
 
     A row that the filters no longer let through when its chunk is read is left out; one that is new since is not added.
     """
-    plain = listed.select_related(None)
     # The server keeps the ids, not this process; no transaction is open there between two chunks.
     keys = plain.values_list("pk", flat=True)[:rows_max].iterator(CHUNK_ROWS)
     while some := list(islice(keys, CHUNK_ROWS)):
-        yield plain.filter(_among(some))
+        yield some
 
 
-def _among(keys: list[int]) -> Func:
+def _among(keys: object) -> Func:
     """Return the condition that a row is one of these: as one array, for a list of thousands takes long to spell."""
     wanted = Value(keys, output_field=ArrayField(BigIntegerField()))
     template = {"template": "%(expressions)s)", "arg_joiner": " = ANY("}
@@ -116,19 +116,22 @@ def _csv(listed: QuerySet[Any], columns: tuple[Column, ...]) -> Iterator[bytes]:
     heads = io.StringIO()
     csv.writer(heads).writerow([title for title, _ in columns])
     yield f"\ufeff{heads.getvalue()}".encode()
-    for chunk in chunks(listed):
-        if lines := _lines(chunk, columns):  # an empty piece would tell a browser that the file ends here
-            yield lines
+    plain = listed.select_related(None)
+    # For each chunk anew it would take Python a third as long as PostgreSQL needs to answer.
+    sql, values = plain.filter(_among(_KEYS)).values_list(*_texts(plain.model, columns)).query.sql_with_params()
+    for keys in chunks(plain):
+        chunk = tuple(keys if value is _KEYS else value for value in values)
+        if lines := _lines(f"COPY ({sql}) TO STDOUT (FORMAT csv)", chunk):
+            yield lines  # an empty piece would tell a browser that the file ends here
 
 
-def _lines(chunk: QuerySet[Any], columns: tuple[Column, ...]) -> bytes:
+def _lines(sql: str, values: tuple[Any, ...]) -> bytes:
     """Return the rows as lines that PostgreSQL made: it does in a second what takes Python five."""
-    sql, values = chunk.values_list(*_texts(chunk.model, columns)).query.sql_with_params()
-    compose = connection.ops.compose_sql  # type: ignore[attr-defined]  # PostgreSQL's have it
-    copy = compose(f"COPY ({sql}) TO STDOUT (FORMAT csv)", values)
+    copy = connection.ops.compose_sql(sql, values)  # type: ignore[attr-defined]  # PostgreSQL's have it
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(copy) as lines:
         # Each piece is a row and a line feed; a file of comma-separated values ends its lines with both (RFC 4180).
-        return b"".join([b"%b\r\n" % bytes(line[:-1]) for line in lines])
+        rows = [line[:-1] for line in lines]
+    return b"\r\n".join([*rows, b""])
 
 
 def _xlsx(listed: QuerySet[Any], columns: tuple[Column, ...]) -> Iterator[bytes]:
@@ -139,9 +142,9 @@ def _xlsx(listed: QuerySet[Any], columns: tuple[Column, ...]) -> Iterator[bytes]
 def _sheet(listed: QuerySet[Any], columns: tuple[Column, ...]) -> Iterator[list[tuple[str | None, ...]]]:
     """Yield the rows of the sheet in chunks, and where it is cut a last row that says so."""
     texts = _texts(listed.model, columns)
-    left = XLSX_ROWS_MAX
-    for chunk in chunks(listed, XLSX_ROWS_MAX + 1):
-        rows = list(chunk.values_list(*texts))
+    plain, left = listed.select_related(None), XLSX_ROWS_MAX
+    for keys in chunks(plain, XLSX_ROWS_MAX + 1):
+        rows = list(plain.filter(_among(keys)).values_list(*texts))
         yield rows[:left]
         if len(rows) > left:
             yield [(f"Cut here: more than {XLSX_ROWS_MAX} rows. Take the CSV, or narrow the filters.",)]
