@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 LIVE_READ_SECONDS_MIN = 1.0
 PAPER_READ_SECONDS_MIN = 0.5  # a read is four requests, and the paper server takes ten a second as Kite does
-READING_SHARE = 3  # times what a turn took are between the beginnings of two
+READING_SHARE = 6  # times what a turn took are between the beginnings of two
 LOOK_SECONDS = 1.0  # how often a tracker that waits looks for a reason to read sooner
 FAILED_READS_MAX = 3  # in a row; then auto-trading goes off
 PATIENCE = 2  # times the seconds of a slow answer without a good one; then too
@@ -179,7 +179,7 @@ class Tracker:
 
     def _hold_back(self) -> None:
         """
-        Read no oftener than the broker allows, and for no more than a third of the time: the worker needs the rest.
+        Read no oftener than the broker allows, and for no more than a sixth of the time: the worker needs the rest.
 
         Nudges meanwhile coalesce into the next read.
         """

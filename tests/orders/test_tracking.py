@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -411,6 +412,26 @@ def test_a_live_desk_reads_at_most_once_a_second_however_often_it_is_nudged(trac
 
     assert 2 <= len(reads) <= 5
     assert min(later - earlier for earlier, later in itertools.pairwise(reads)) >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("took", "apart"), [(0.03, 0.5), (0.5 / 6, 0.5), (0.1, 0.6), (1 / 6, 1.0), (0.4, 1.0), (2.0, 2.0)]
+)
+def test_a_paper_book_is_read_for_a_sixth_of_the_time_or_once_a_second_if_that_is_more(desk, monkeypatch, took, apart):
+    """The beginnings of two turns are so many seconds apart when the first one took so many, however often nudged."""
+    now = [100.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr("orders.tracker.time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    tracker = Tracker(desk, ready=threading.Event())
+    tracker._read_at = now[0]
+    now[0] += took
+
+    tracker._hold_back()
+
+    assert now[0] - 100.0 == pytest.approx(apart)
 
 
 def test_a_nudge_during_a_read_leads_to_another_read(streaming, monkeypatch):
