@@ -315,7 +315,7 @@ def proposed_by_hand(desk: Desk, wish: ManualOrder, instrument: Instrument, port
     price = wish.limit_price
     if price is None or not is_closing(proposed, portfolio.holding):
         return proposed
-    inside = into_band(price, portfolio.band, wish.side, instrument.tick_size)
+    inside = into_band(price, portfolio.band, portfolio.quote, wish.side, instrument.tick_size)
     note = f"clipped from {plain(price)} to {plain(inside)} INR by the price band" if inside != price else ""
     return replace(proposed, limit_price=inside, size_note=note)
 

@@ -236,7 +236,7 @@ def _as_proposed(
     )
     if not is_closing(proposed, portfolio.holding):
         return proposed
-    inside = into_band(price, portfolio.band, Side(order.side), instrument.tick_size)
+    inside = into_band(price, portfolio.band, portfolio.quote, Side(order.side), instrument.tick_size)
     note = f"clipped from {plain(price)} to {plain(inside)} INR by the price band" if inside != price else ""
     return replace(proposed, limit_price=inside, size_note=note)
 

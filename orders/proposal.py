@@ -111,7 +111,7 @@ def _sized(proposed: ProposedOrder, portfolio: Portfolio, limits: Limits) -> Siz
         closable = portfolio.holding.closable_by_sell
         if limit_price is not None:
             assert proposed.tick_size is not None, "its instrument is known"
-            limit_price = into_band(limit_price, portfolio.band, side, proposed.tick_size)
+            limit_price = into_band(limit_price, portfolio.band, portfolio.quote, side, proposed.tick_size)
         return Sized(quantity=_as_advised(proposed.advice, closable), order_type=order_type, limit_price=limit_price)
     price = worst_price(side, limit_price, portfolio.quote, limits.collar_percent)
     if price is None or price <= 0:

@@ -42,14 +42,15 @@ def marketable_limit(quote: Quote, side: Side, *, percent: Decimal, tick_size: D
     return to_tick(quote.price + shift if side == Side.BUY else quote.price - shift, tick_size, side)
 
 
-def into_band(price: Decimal, band: PriceBand | None, side: Side, tick_size: Decimal) -> Decimal:
+def into_band(price: Decimal, band: PriceBand | None, quote: Quote | None, side: Side, tick_size: Decimal) -> Decimal:
     """
     Return the price of a closing order inside the exchange's band, on tick, where that makes it no worse.
 
     A SELL below the band gets its lower end, a BUY above it its upper end. What asks for more than the band allows is
-    left to the exchange: nobody may sell for less than was said.
+    left to the exchange: nobody may sell for less than was said. A later price outside it says that the exchange has
+    set another one since.
     """
-    if band is None:
+    if band is None or (quote is not None and quote.as_of > band.as_of and not band.lower <= quote.price <= band.upper):
         return price
     if side == Side.SELL:
         return max(price, to_tick(band.lower, tick_size, side))

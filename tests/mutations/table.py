@@ -219,6 +219,13 @@ MUTATIONS = [
         READ_AHEAD + "ten_seconds_lie_between_the_end_of_a_question_ahead_that_hung_and_the_next",
     ),
     Mutation(
+        "clip an exit to a band that the price has left",
+        "risk/engine/sizing.py",
+        " or (quote is not None and quote.as_of > band.as_of and not band.lower <= quote.price <= band.upper)",
+        "",
+        "tests/risk/engine/test_sizing.py::test_a_later_price_outside_the_band_says_that_it_is_not_in_force",
+    ),
+    Mutation(
         "plan a sale's questions for any values",
         "orders/deciding.py",
         "buys = signal.signal_type == TradingSignalType.BUY\n    control",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -100,11 +101,28 @@ BAND = PriceBand(lower=D("1260.05"), upper=D("1539.95"), as_of=NOW)
     ],
 )
 def test_a_closing_price_is_brought_inside_the_band_where_that_is_no_worse(side: Side, price: str, inside: str) -> None:
-    assert into_band(D(price), BAND, side, D("0.10")) == D(inside)
+    assert into_band(D(price), BAND, None, side, D("0.10")) == D(inside)
+
+
+@pytest.mark.parametrize(
+    ("last", "seconds", "inside"),
+    [
+        ("1260.05", 1, "1260.10"),  # the band's own end
+        ("1260.00", 1, "1250.00"),
+        ("1540.00", 1, "1250.00"),
+        ("1539.95", 1, "1260.10"),
+        ("1260.00", 0, "1260.10"),  # told with the band
+        ("1260.00", -1, "1260.10"),
+    ],
+)
+def test_a_later_price_outside_the_band_says_that_it_is_not_in_force(last: str, seconds: int, inside: str) -> None:
+    quote = Quote(price=D(last), as_of=BAND.as_of + timedelta(seconds=seconds))
+
+    assert into_band(D("1250.00"), BAND, quote, Side.SELL, D("0.10")) == D(inside)
 
 
 def test_without_a_band_a_price_stays() -> None:
-    assert into_band(D("1.00"), None, Side.SELL, D("0.10")) == 1
+    assert into_band(D("1.00"), None, None, Side.SELL, D("0.10")) == 1
 
 
 @pytest.mark.parametrize(
