@@ -179,9 +179,8 @@ class Tracker:
 
     def _hold_back(self) -> None:
         """
-        Read no oftener than the broker allows, and for no more than a sixth of the time: the worker needs the rest.
-
-        Nudges meanwhile coalesce into the next read.
+        Read no oftener than the broker allows, and for no more than a sixth of the time, or once in the seconds of a
+        busy desk where that is more: the worker needs the rest. Nudges meanwhile coalesce into the next read.
         """
         least = LIVE_READ_SECONDS_MIN if self._desk.is_live else PAPER_READ_SECONDS_MIN
         passed = time.monotonic() - self._read_at

@@ -52,21 +52,31 @@ def _empty_beside(ground: Ground) -> Iterator[Ground]:
 
 
 class Turns:
-    """Measures a book and an empty one by turns; whichever waits has no executor, and its servers nothing to do."""
+    """Measures a book and an empty one by turns; whichever waits has no executor, and idle servers but for a vacuum."""
 
     def __init__(self, full: Ground, empty: Ground, rounds: int, messages: int) -> None:
         self._full = full
         self._empty = empty
         self._rounds = rounds
         self._messages = max(1, messages // rounds)  # of a turn
+        self._full_since = 0.0  # on the monotonic clock: when its last turn ended
 
     def take(self, run: str, *, first: str | None) -> tuple[Taken, Taken]:
-        """Return what became of as many messages on either; `first` is played on the full one before each turn."""
+        """
+        Return what became of as many messages on either; `first` is played on the full one before each turn.
+
+        Each is first every other time. Where the full one stays as it is, what it placed is a minute old in its next.
+        """
         full, none = Taken(), Taken()
+        sides = [(self._full, full, first), (self._empty, none, "forget")]
         for number in range(self._rounds):
-            for ground, taken, part in ((self._full, full, first), (self._empty, none, "forget")):
+            for ground, taken, part in sides if number % 2 == 0 else reversed(sides):
+                if part is None:
+                    time.sleep(max(0.0, self._full_since + MINUTE_SECONDS - time.monotonic()))
                 with executor(ground, first=part):
                     taken.add(take(ground, "signals", f"{run}-{number}-", self._messages))
+                if part is None:
+                    self._full_since = time.monotonic()
         return full, none
 
 

@@ -87,9 +87,9 @@ class Publisher:
 @contextlib.contextmanager
 def executor(ground: Ground, *, first: str | None = "forget") -> Iterator[None]:
     """
-    Run the executor until it hears the channel and has read the broker's book, which is empty, as ours of today is.
+    Run the executor until it hears the channel and has read the broker's book.
 
-    The part that is played `first` forgets all of ours, or today's only; without one both books stay.
+    That is empty, and the part played `first` forgets all of ours, or today's only; without one both books stay.
     """
     if first is not None:
         ground.paper.reset()
