@@ -123,9 +123,16 @@ MUTATIONS = [
     Mutation(
         "count only what we sent",
         "orders/models/order.py",
-        'exclude(origin=Origin.EXTERNAL, broker_order_id="")',
-        "exclude(origin=Origin.EXTERNAL)",
+        '_HAS_LEFT & ~Q(origin=Origin.EXTERNAL, broker_order_id="")',
+        "_HAS_LEFT & ~Q(origin=Origin.EXTERNAL)",
         GOVERNOR + "orders_that_somebody_placed_elsewhere_count_and_one_that_was_ours_counts_once",
+    ),
+    Mutation(
+        "count the day's requests as its trades",
+        "orders/traffic.py",
+        'Count("mode", filter=IS_TRADE)',
+        'Count("mode", filter=IS_REQUEST)',
+        "tests/orders/test_date_boundaries.py::test_the_trades_of_a_day_end_with_its_last_microsecond_in_mumbai",
     ),
     Mutation(
         "begin a new second at midnight",
