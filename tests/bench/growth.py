@@ -59,7 +59,6 @@ class Turns:
         self._empty = empty
         self._rounds = rounds
         self._messages = max(1, messages // rounds)  # of a turn
-        self._full_since = 0.0  # on the monotonic clock: when its last turn ended
 
     def take(self, run: str, *, first: str | None) -> tuple[Taken, Taken]:
         """
@@ -67,16 +66,16 @@ class Turns:
 
         Each is first every other time. Where the full one stays as it is, what it placed is a minute old in its next.
         """
-        full, none = Taken(), Taken()
+        full, none, kept_since = Taken(), Taken(), 0.0
         sides = [(self._full, full, first), (self._empty, none, "forget")]
         for number in range(self._rounds):
             for ground, taken, part in sides if number % 2 == 0 else reversed(sides):
                 if part is None:
-                    time.sleep(max(0.0, self._full_since + MINUTE_SECONDS - time.monotonic()))
+                    time.sleep(max(0.0, kept_since + MINUTE_SECONDS - time.monotonic()))
                 with executor(ground, first=part):
                     taken.add(take(ground, "signals", f"{run}-{number}-", self._messages))
                 if part is None:
-                    self._full_since = time.monotonic()
+                    kept_since = time.monotonic()
         return full, none
 
 

@@ -43,6 +43,10 @@ def answer(text: str) -> AnswerWithRows:
     return response
 
 
+def spelled(rows: object, how: dict) -> str:
+    return json.dumps({"status": "success", "data": rows}, **how)
+
+
 def test_a_long_answer_is_read_in_large_pieces():
     """A piece costs as much as ten kilobytes do."""
     sent = spelled([{"n": "x" * 100}] * 20_000, SPELLINGS[0]).encode()
@@ -53,10 +57,6 @@ def test_a_long_answer_is_read_in_large_pieces():
 
     assert b"".join(pieces) == sent
     assert len(pieces) == math.ceil(len(sent) / PIECE_BYTES)
-
-
-def spelled(rows: object, how: dict) -> str:
-    return json.dumps({"status": "success", "data": rows}, **how)
 
 
 @given(books=st.lists(st.tuples(ROWS, st.sampled_from(SPELLINGS)), min_size=1, max_size=4), page=st.integers(1, 4))
